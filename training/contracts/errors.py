@@ -1,0 +1,31 @@
+"""Return one error family, so that callers can tell what they may fix from what is broken.
+
+Every message says what was expected, what was found, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class AttuneError(ValueError):
+    """An expected failure with a remedy; command lines print it as one line, without a traceback."""
+
+
+class ContractViolation(AttuneError):
+    """Input does not keep the published contract of its boundary (raw logs, features, vectors)."""
+
+
+class MissingArtefact(AttuneError):
+    """A partition, space, model or snapshot that was asked for does not exist."""
+
+
+class SpaceMismatch(AttuneError):
+    """Vectors, features or a model of one space met those of another. The message names both."""
+
+    def __init__(self, expected: str, found: str, where: str, remedy: str) -> None:
+        super().__init__(f"expected space {expected}, found {found} at {where}; {remedy}")
+        self.expected = expected
+        self.found = found
+
+
+class UnknownId(AttuneError):
+    """An external user or item id that the snapshot in question does not hold."""

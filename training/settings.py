@@ -1,0 +1,133 @@
+"""Hold every path, URL and operational limit in one frozen object; nothing else reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.contracts.errors import AttuneError
+from training.contracts.partitions import Partition
+
+REPO_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where state lives and how the daily run behaves.
+
+    Attributes:
+        home: Absolute folder of all state; two homes on one machine never touch each other.
+        database_url: SQLAlchemy URL of the ledger of spaces, models and promotions.
+        registry_url: SQLAlchemy URL of the Feast registry.
+        online_store: "sqlite", or "redis://host:port" for the Redis protocol.
+        mlflow_uri: MLflow tracking URI.
+        quarantine_max_share: Share of a partition's rows that may be quarantined before the run stops, in [0, 1].
+        retrain: "latest" trains only on the newest arrived partition, "every_partition" on each.
+        retrain_every_days: Days between two encoder retrains; between them consumers train on the live space.
+        item_space_every_days: Days after which item vectors are learned anew.
+        stale_after_days: Age of `as_of` above which a lookup is flagged stale.
+        seed: The one seed of every random draw.
+    """
+
+    home: Path
+    database_url: str
+    registry_url: str
+    online_store: str
+    mlflow_uri: str
+    quarantine_max_share: float = 0.05
+    retrain: str = "latest"
+    retrain_every_days: int = 1
+    item_space_every_days: int = 7
+    stale_after_days: float = 2.0
+    seed: int = 17
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Return the settings that `ATTUNE_*` variables describe; unset ones take the embedded default.
+
+        Raises:
+            AttuneError: A value does not parse or is out of range; the message names the variable.
+        """
+        env = os.environ if env is None else env
+        home = Path(env.get("ATTUNE_HOME") or REPO_ROOT / ".attune").expanduser().resolve()
+        return cls(
+            home=home,
+            database_url=env.get("ATTUNE_DATABASE_URL") or f"sqlite:///{home}/ledger.db",
+            registry_url=env.get("ATTUNE_REGISTRY_URL") or f"sqlite:///{home}/feast/registry.db",
+            online_store=env.get("ATTUNE_ONLINE_STORE") or "sqlite",
+            mlflow_uri=env.get("ATTUNE_MLFLOW_URI") or f"sqlite:///{home}/mlflow/mlflow.db",
+            quarantine_max_share=_number(env, "ATTUNE_QUARANTINE_MAX_SHARE", 0.05, 0, 1),
+            retrain=_choice(env, "ATTUNE_RETRAIN", ("latest", "every_partition")),
+            retrain_every_days=int(_number(env, "ATTUNE_RETRAIN_EVERY_DAYS", 1, 1, 3650)),
+            item_space_every_days=int(_number(env, "ATTUNE_ITEM_SPACE_EVERY_DAYS", 7, 1, 3650)),
+            stale_after_days=_number(env, "ATTUNE_STALE_AFTER_DAYS", 2.0, 0, 36500),
+            seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
+        )
+
+    @property
+    def warehouse_path(self) -> Path:
+        """The DuckDB file that dbt builds; one writing process at a time."""
+        return self.home / "warehouse" / "attune.duckdb"
+
+    def raw_dir(self, table: str) -> Path:
+        """Folder of arrival-day partitions `dt=D` of a raw table."""
+        return self.home / "raw" / table
+
+    def landed_dir(self, table: str) -> Path:
+        """Folder of checked, typed arrival-day partitions `dt=D` of a raw table."""
+        return self.home / "landed" / table
+
+    def quarantine_dir(self, partition: Partition) -> Path:
+        """Folder of the rows of an arrival day that broke the contract, each with its reason."""
+        return self.home / "quarantine" / f"dt={partition}"
+
+    def features_dir(self, table: str, partition: Partition, item_space_id: str | None = None) -> Path:
+        """Folder of one exported snapshot; pooled tables (taste, onboarding) name their item space."""
+        base = self.home / "features" / table
+        return (base / f"item_space={item_space_id}" if item_space_id else base) / f"dt={partition}"
+
+    def item_space_dir(self, item_space_id: str) -> Path:
+        """Folder of one frozen set of item vectors."""
+        return self.home / "item_spaces" / item_space_id
+
+    def space_dir(self, space_id: str) -> Path:
+        """Folder of one trained encoder."""
+        return self.home / "spaces" / space_id
+
+    def embeddings_dir(self, space_id: str, partition: Partition) -> Path:
+        """Folder of every user's vector of a space as of a partition."""
+        return self.home / "embeddings" / f"space={space_id}" / f"dt={partition}"
+
+    def model_dir(self, consumer: str, version: str) -> Path:
+        """Folder of one trained consumer model."""
+        return self.home / "models" / consumer / version
+
+    @property
+    def published_dir(self) -> Path:
+        """Folder of snapshots `<space_id>/dt=D/` and of the pointer that says which is live."""
+        return self.home / "published"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Folder of pages for people: gate decisions, data docs, benchmark tables."""
+        return self.home / "reports"
+
+
+def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    text = env.get(name, "")
+    try:
+        value = float(text) if text else float(default)
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        raise AttuneError(f"expected {name} between {low:g} and {high:g}, found {text!r}; unset it for {default:g}")
+    return value
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = env.get(name) or choices[0]
+    if value not in choices:
+        raise AttuneError(f"expected {name} as one of {', '.join(choices)}, found {value!r}")
+    return value
