@@ -1,0 +1,68 @@
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from training.contracts.columns import USER_EMBEDDING, USER_HISTORY
+from training.contracts.partitions import Partition
+from training.storage import PART, arrow_schema, list_partitions, new_dir, replace_file, write_json, write_parquet
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    write_json({"day": 1}, target)
+
+    def crash_halfway() -> None:
+        with replace_file(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        crash_halfway()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert '"day": 1' in target.read_text()
+
+
+def test_a_failed_folder_never_appears(tmp_path: Path) -> None:
+    def crash_halfway() -> None:
+        with new_dir(tmp_path / "space") as temporary:
+            (temporary / "encoder.onnx").write_bytes(b"half")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        crash_halfway()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_immutable_folder_is_kept(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        with new_dir(tmp_path / "space") as temporary:
+            (temporary / "content").write_text(text)
+    assert (tmp_path / "space" / "content").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["space"]
+
+
+def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
+    table = pa.table({"user_id": ["a", "b"], "n": [1, 2]})
+    for name in ("x", "y"):
+        write_parquet(table, tmp_path / name)
+    x, y = (hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("x", "y"))
+    assert x == y
+
+
+def test_schemas_follow_the_contract() -> None:
+    history = arrow_schema(USER_HISTORY)
+    assert history.field("history_occurred_at").type == pa.list_(pa.timestamp("us", tz="UTC"))
+    assert arrow_schema(USER_EMBEDDING).field("vector").type == pa.list_(pa.float32())
+    assert not history.field("user_id").nullable
+
+
+def test_partitions_are_listed_by_day_and_empty_or_foreign_folders_are_not(tmp_path: Path) -> None:
+    for name in ("dt=2026-11-05", "dt=2026-11-04", "dt=2026-11-06", "dt=soon", "other"):
+        (tmp_path / name).mkdir()
+    for name in ("dt=2026-11-05", "dt=2026-11-04", "dt=soon", "other"):
+        (tmp_path / name / PART).touch()
+    (tmp_path / "dt=2026-11-06" / ".part-0.parquet.1234").touch()
+    assert list_partitions(tmp_path) == [Partition.parse("2026-11-04"), Partition.parse("2026-11-05")]
+    assert list_partitions(tmp_path / "absent") == []
