@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.contracts.artefacts import Check
+from training.contracts.partitions import Partition
+from training.evaluation.gate import bootstrap_interval, decide, no_worse, render
+from training.settings import Settings
+
+DAY = Partition.parse("2026-11-05")
+
+
+def _check(name: str, passed: bool) -> Check:
+    return Check(name=name, passed=passed, observed="0.10 < floor", allowed=">= 0.20")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+
+
+def test_all_checks_passed_is_accepted_and_the_page_says_so(settings: Settings) -> None:
+    decision = decide(settings, "matching 20261105-0badcafe", DAY, [_check("recall", True)])
+    page = (settings.home / decision.report).read_text()
+    assert decision.accepted
+    assert decision.reasons == ()
+    assert "accepted" in page
+    assert "2026-11-05" in page
+
+
+def test_one_failed_check_refuses_and_names_the_reason_first(settings: Settings) -> None:
+    decision = decide(settings, "matching", DAY, [_check("good", True), _check("bad", False)])
+    page = (settings.home / decision.report).read_text()
+    assert not decision.accepted
+    assert decision.reasons == ("bad: 0.10 < floor, allowed >= 0.20",)
+    assert page.index("bad") < page.index("good")
+    assert "0.10 &lt; floor" in page
+
+
+def test_no_checks_is_a_refusal(settings: Settings) -> None:
+    assert not decide(settings, "matching", DAY, []).accepted
+
+
+def test_deciding_twice_leaves_the_same_bytes(settings: Settings) -> None:
+    first = decide(settings, "a/b c", DAY, [_check("x", True)])
+    before = (settings.home / first.report).read_bytes()
+    second = decide(settings, "a/b c", DAY, [_check("x", True)])
+    assert second == first
+    assert (settings.home / second.report).read_bytes() == before
+    assert first.report == "reports/gates/2026-11-05/a-b-c.html"
+
+
+def test_a_subject_cannot_leave_the_reports_folder(settings: Settings) -> None:
+    decision = decide(settings, "../../etc", DAY, [_check("x", True)])
+    assert (settings.home / decision.report).resolve().is_relative_to(settings.reports_dir)
+
+
+def test_interval_of_a_constant_difference_is_that_constant() -> None:
+    assert bootstrap_interval(np.full(10, 0.25), seed=1) == (0.25, 0.25)
+
+
+def test_interval_covers_the_mean_and_depends_only_on_the_seed() -> None:
+    values = np.random.default_rng(0).normal(0.3, 1.0, 400)
+    low, high = bootstrap_interval(values, seed=3)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.2)
+    assert bootstrap_interval(values, seed=3) == (low, high)
+    assert bootstrap_interval(values, seed=4) != (low, high)
+
+
+def test_interval_narrows_with_the_level() -> None:
+    values = np.random.default_rng(0).normal(size=200)
+    wide, narrow = bootstrap_interval(values, 1, 0.99), bootstrap_interval(values, 1, 0.5)
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+def test_interval_without_units_says_that_nothing_is_known() -> None:
+    assert bootstrap_interval(np.array([]), seed=1) == (-np.inf, np.inf)
+
+
+def test_no_worse_tells_noise_from_loss() -> None:
+    rng = np.random.default_rng(0)
+    champion = rng.random(300)
+    assert no_worse("noise", champion + rng.normal(0, 0.1, 300), champion, seed=1).passed
+    lost = no_worse("loss", champion - 0.1 + rng.normal(0, 0.1, 300), champion, seed=1)
+    assert not lost.passed
+    assert "difference in [-0." in lost.observed
+
+
+def test_no_worse_without_units_does_not_block() -> None:
+    assert no_worse("empty", np.array([]), np.array([]), seed=1).passed
+
+
+def test_page_counts_the_failed_checks(settings: Settings) -> None:
+    decision = decide(settings, "m", DAY, [_check("a", False), _check("b", False), _check("c", True)])
+    assert "2 of 3 checks failed" in render(decision)
