@@ -57,7 +57,9 @@ class ColumnMap:
         except yaml.YAMLError as error:
             raise AttuneError(f"expected YAML in {path}, found {' '.join(str(error).split())}") from error
         if not isinstance(values, dict) or not all(isinstance(part, dict) for part in values.values()):
-            raise AttuneError(f"expected tables with their columns in {path}, found {values!r}; see the README's example")
+            raise AttuneError(
+                f"expected tables with their columns in {path}, found {values!r}; see the README's example"
+            )
         return cls.from_dict(values, str(path))
 
     @classmethod

@@ -105,7 +105,9 @@ def read_csv(path: Path, delimiter: str | None = None, quoted: bool = True) -> p
     return require_rows(_parse(path, lambda: _csv(str(path), cell, None, names, quoted)), path)
 
 
-def _csv(source: str | io.BytesIO, delimiter: str, header: list[str] | None, names: Sequence[str], quoted: bool) -> pa.Table:
+def _csv(
+    source: str | io.BytesIO, delimiter: str, header: list[str] | None, names: Sequence[str], quoted: bool
+) -> pa.Table:
     return pa_csv.read_csv(
         source,
         read_options=pa_csv.ReadOptions(column_names=header, use_threads=False),

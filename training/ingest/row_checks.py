@@ -1,0 +1,91 @@
+"""Judge raw rows one by one against the input contract: what may land, and why the rest may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from training.contracts.columns import EVENT_TYPES, Column, Table
+from training.contracts.partitions import Partition
+from training.ingest.conversion import Converted, Mask
+
+MISSING_VALUE = "missing required value"
+WRONG_TYPE = "wrong type"
+FUTURE_TIME = "time after the arrival day"
+UNKNOWN_EVENT_TYPE = "unknown event type"
+CONFLICTING_DUPLICATE = "duplicate id with other content"
+REMEDIES = {
+    MISSING_VALUE: "fill it in at the source and send the row again",
+    WRONG_TYPE: "send it in the contract's type",
+    FUTURE_TIME: "correct the producer's clock, or put the row under the day on which it arrives",
+    UNKNOWN_EVENT_TYPE: f"send one of {', '.join(EVENT_TYPES)}, or rename it on import (event_types in the column map)",
+    CONFLICTING_DUPLICATE: "give each record an id of its own; the first one was kept",
+}
+_TIMES_NOT_AFTER_ARRIVAL = ("occurred_at", "valid_from", "signed_up_at")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Rows [N] (mask) of which one column breaks the contract for one reason."""
+
+    reason: str
+    column: str
+    rows: Mask
+
+
+def faults(table: Table, converted: dict[str, Converted], partition: Partition) -> Iterator[Fault]:
+    """Yield every way in which rows break the contract, the gravest first; a row may be in several.
+
+    Args:
+        table: The raw contract.
+        converted: Each of its columns, converted, with the cells that failed.
+        partition: The arrival day: no event is later than its end.
+    """
+    for column in table.columns:
+        yield Fault(WRONG_TYPE, column.name, converted[column.name].failed)
+    for column in table.columns:
+        if not column.nullable:
+            yield Fault(MISSING_VALUE, column.name, _blank(converted[column.name].values, column))
+    for name in _TIMES_NOT_AFTER_ARRIVAL:
+        if name in table.column_names:
+            late = pc.greater_equal(converted[name].values, pa.scalar(partition.as_of, converted[name].values.type))
+            yield Fault(FUTURE_TIME, name, _mask(late))
+    if "event_type" in table.column_names:
+        known = pc.is_in(converted["event_type"].values, value_set=pa.array(EVENT_TYPES))
+        yield Fault(UNKNOWN_EVENT_TYPE, "event_type", ~_mask(known))
+
+
+def conflicting_duplicates(table: Table, rows: pa.Table) -> Mask:
+    """Return which rows [N] repeat an earlier row's key with other content; exact repetitions are normal and stay."""
+    keys = [rows[name] for name in table.key]
+    if len(keys) == 1 and len(pc.unique(keys[0])) == rows.num_rows:
+        return np.zeros(rows.num_rows, dtype=bool)
+    codes = (
+        pd.DataFrame({name: rows[name].to_pandas() for name in table.key}).groupby(list(table.key), sort=False).ngroup()
+    )
+    first = np.full(rows.num_rows, -1, dtype=np.int64)
+    order = codes.to_numpy()
+    seen_first = pd.Series(np.arange(rows.num_rows)).groupby(order).transform("first").to_numpy()
+    repeats = np.flatnonzero(seen_first != np.arange(rows.num_rows))
+    first[repeats] = seen_first[repeats]
+    differs = np.zeros(rows.num_rows, dtype=bool)
+    here, there = rows.take(repeats).to_pylist(), rows.take(first[repeats]).to_pylist()
+    differs[repeats] = [a != b for a, b in zip(here, there, strict=True)]
+    return differs
+
+
+def _blank(values: pa.Array, column: Column) -> Mask:
+    if column.kind != "string":
+        return _mask(pc.is_null(values))
+    length = pc.utf8_length(pc.utf8_trim_whitespace(values))
+    return _mask(pc.equal(pc.fill_null(length, 0), 0))
+
+
+def _mask(values: pa.Array) -> Mask:
+    mask: Mask = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return mask
