@@ -19,50 +19,54 @@ from training.ingest.side_tables import age_band
 from training.ingest.sources import read_parquet, read_separated
 from training.ingest.typed_columns import typed
 
-_GENRES_100K = [
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-]
-_OCCUPATIONS_1M = [
-    "other",
-    "academic/educator",
-    "artist",
-    "clerical/admin",
-    "college/grad student",
-    "customer service",
-    "doctor/health care",
-    "executive/managerial",
-    "farmer",
-    "homemaker",
-    "K-12 student",
-    "lawyer",
-    "programmer",
-    "retired",
-    "sales/marketing",
-    "scientist",
-    "self-employed",
-    "technician/engineer",
-    "tradesman/craftsman",
-    "unemployed",
-    "writer",
-]
+_GENRES_100K = tuple(
+    [
+        "unknown",
+        "Action",
+        "Adventure",
+        "Animation",
+        "Children's",
+        "Comedy",
+        "Crime",
+        "Documentary",
+        "Drama",
+        "Fantasy",
+        "Film-Noir",
+        "Horror",
+        "Musical",
+        "Mystery",
+        "Romance",
+        "Sci-Fi",
+        "Thriller",
+        "War",
+        "Western",
+    ]
+)
+_OCCUPATIONS_1M = tuple(
+    [
+        "other",
+        "academic/educator",
+        "artist",
+        "clerical/admin",
+        "college/grad student",
+        "customer service",
+        "doctor/health care",
+        "executive/managerial",
+        "farmer",
+        "homemaker",
+        "K-12 student",
+        "lawyer",
+        "programmer",
+        "retired",
+        "sales/marketing",
+        "scientist",
+        "self-employed",
+        "technician/engineer",
+        "tradesman/craftsman",
+        "unemployed",
+        "writer",
+    ]
+)
 _RATING_COLUMNS = ("user_id", "item_id", "event_value", "occurred_at")
 
 
@@ -139,7 +143,7 @@ def _users(rows: pa.Table) -> pa.Table:
 
 
 def _items_100k(frame: pd.DataFrame) -> pa.Table:
-    flags = frame[_GENRES_100K].to_numpy() == "1"
+    flags = frame[list(_GENRES_100K)].to_numpy() == "1"
     genres = pd.Series([[g for g, on in zip(_GENRES_100K, row, strict=True) if on] for row in flags])
     return _items(frame["item_id"], frame["title"], genres)
 

@@ -47,9 +47,7 @@ def raw_files(settings: Settings, table: Table, partition: Partition) -> list[Pa
     files = sorted(path for path in folder.glob("*") if not path.name.startswith((".", "_")))
     for path in files:
         if path.suffix != ".parquet":
-            raise AttuneError(
-                f"expected *.parquet in {folder}, found {path.name}; convert it on import (make run LOGS=DIR FORMAT=csv)"
-            )
+            raise AttuneError(f"expected *.parquet in {folder}, found {path.name}; import it with FORMAT=csv")
     return files
 
 
@@ -100,8 +98,8 @@ def _convert(raw: pa.Table, column: Column, path: Path, table: Table) -> Convert
             kind = arrow_schema(table).field(column.name).type
             return Converted(pa.nulls(raw.num_rows, kind), np.zeros(raw.num_rows, dtype=bool))
         raise ContractViolation(
-            f"expected column {column.name} ({column.kind}) in {path}, found {', '.join(raw.column_names) or 'none'} in "
-            f"its {raw.num_rows} rows; add it at the source and write the file again"
+            f"expected column {column.name} ({column.kind}) in {path}, found "
+            f"{', '.join(raw.column_names) or 'none'} in its {raw.num_rows} rows; add it at the source and write the file again"
         )
     try:
         return convert(raw[column.name], column.kind)

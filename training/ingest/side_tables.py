@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def item_rows(rows: pa.Table, path: Path, named: Mapping[str, str] | None = None
         extras.insert(0, [[f"category={word}" for word in words] for words in parts])
     if "attributes" in items:
         extras.append([[] if tags is None else list(tags) for tags in items["attributes"]])
-    joined = [sum(lists, []) for lists in zip(*extras, strict=True)] if extras else [[] for _ in range(len(items))]
+    joined = [list(chain.from_iterable(extra[row] for extra in extras)) for row in range(len(items))]
     fields = {name: pa.array(items[name], from_pandas=True) for name in items if name != "attributes"}
     return pa.table({**fields, "attributes": pa.array(joined, STRINGS)})
 
