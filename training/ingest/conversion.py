@@ -118,5 +118,6 @@ def _is_text(kind: pa.DataType) -> bool:
 def _present(column: pa.Array) -> Mask:
     valid: Mask = column.is_valid().to_numpy(zero_copy_only=False)
     if _is_text(column.type):
-        return valid & (pc.fill_null(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0).to_numpy() > 0)
+        length = pc.fill_null(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0)
+        return np.asarray(valid & (length.to_numpy(zero_copy_only=False) > 0))
     return valid

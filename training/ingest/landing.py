@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from training.storage import PART, list_partitions, write_json, write_parquet
 
 logger = logging.getLogger(__name__)
 _DAYS_PER_PROGRESS_LINE = 200
+_THREADS = 4
+"""Landing waits for the disk to confirm each file; several days wait together."""
 _CONTRACT_VERSION = 1
 """Raise it when landing judges or types rows otherwise: every day then lands again."""
 
@@ -61,30 +64,29 @@ def land(settings: Settings, partition: Partition) -> LandingReport:
 
     Raises:
         MissingArtefact: No interactions arrived on `partition`.
-        AttuneError: A file is empty, cannot be read or lacks a column; days before it have landed, it has not.
+        AttuneError: A file is empty, cannot be read or lacks a column; that day has not landed, others may have.
         ContractViolation: More than the allowed share of a day's rows broke the contract; they are in quarantine.
     """
     _require_arrival(settings, partition)
     days = _raw_days(settings, partition)
-    known = {day: manifest_path(settings, day) for day in days}
-    before = {day for day, path in known.items() if path.exists()}
-    newest_before = max(landed_partitions(settings), default=None)
+    before = set(landed_partitions(settings))
     rows: Counter[str] = Counter()
     quarantined: Counter[str] = Counter()
     changed = [day for day in days if _has_changed(settings, day)]
-    for done, day in enumerate(changed, start=1):
-        manifest = _land_day(settings, day, is_first=day == days[0])
-        rows.update(manifest["rows"])
-        quarantined.update(manifest["quarantined"])
-        if done % _DAYS_PER_PROGRESS_LINE == 0:
-            logger.info("landed %d of %d days, up to %s", done, len(changed), day)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        landing = pool.map(lambda day: _land_day(settings, day, is_first=day == days[0]), changed)
+        for done, manifest in enumerate(landing, start=1):
+            rows.update(manifest["rows"])
+            quarantined.update(manifest["quarantined"])
+            if done % _DAYS_PER_PROGRESS_LINE == 0:
+                logger.info("landed %d of %d days, up to %s", done, len(changed), changed[done - 1])
     return LandingReport(
         partition=str(partition),
         landed=tuple(str(day) for day in changed if day not in before),
         relanded=tuple(str(day) for day in changed if day in before),
         rows=dict(rows),
         quarantined=dict(quarantined),
-        notes=_notes(changed, newest_before),
+        notes=_notes(changed, max(before, default=None)),
     )
 
 

@@ -19,54 +19,17 @@ from training.ingest.side_tables import age_band
 from training.ingest.sources import read_parquet, read_separated
 from training.ingest.typed_columns import typed
 
-_GENRES_100K = tuple(
-    [
-        "unknown",
-        "Action",
-        "Adventure",
-        "Animation",
-        "Children's",
-        "Comedy",
-        "Crime",
-        "Documentary",
-        "Drama",
-        "Fantasy",
-        "Film-Noir",
-        "Horror",
-        "Musical",
-        "Mystery",
-        "Romance",
-        "Sci-Fi",
-        "Thriller",
-        "War",
-        "Western",
-    ]
+_GENRES = (
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|Film-Noir|Horror|Musical|"
+    "Mystery|Romance|Sci-Fi|Thriller|War|Western"
 )
-_OCCUPATIONS_1M = tuple(
-    [
-        "other",
-        "academic/educator",
-        "artist",
-        "clerical/admin",
-        "college/grad student",
-        "customer service",
-        "doctor/health care",
-        "executive/managerial",
-        "farmer",
-        "homemaker",
-        "K-12 student",
-        "lawyer",
-        "programmer",
-        "retired",
-        "sales/marketing",
-        "scientist",
-        "self-employed",
-        "technician/engineer",
-        "tradesman/craftsman",
-        "unemployed",
-        "writer",
-    ]
+_GENRES_100K = tuple(_GENRES.split("|"))
+_OCCUPATIONS = (
+    "other|academic/educator|artist|clerical/admin|college/grad student|customer service|doctor/health care|"
+    "executive/managerial|farmer|homemaker|K-12 student|lawyer|programmer|retired|sales/marketing|scientist|"
+    "self-employed|technician/engineer|tradesman/craftsman|unemployed|writer"
 )
+_OCCUPATIONS_1M = tuple(_OCCUPATIONS.split("|"))
 _RATING_COLUMNS = ("user_id", "item_id", "event_value", "occurred_at")
 
 

@@ -70,7 +70,9 @@ def read_checked(settings: Settings, table: Table, partition: Partition, files: 
         ContractViolation: A file lacks a required column, or holds one whose type no cell can be read from.
     """
     schema = arrow_schema(table)
-    kept: list[pa.Table] = [schema.empty_table()]
+    if not files:
+        return CheckedRows(schema.empty_table(), [])
+    kept: list[pa.Table] = []
     origins: list[tuple[pa.Table, Path, np.ndarray]] = []
     rejected: list[Rejected] = []
     for path in files:
@@ -99,7 +101,7 @@ def _convert(raw: pa.Table, column: Column, path: Path, table: Table) -> Convert
             return Converted(pa.nulls(raw.num_rows, kind), np.zeros(raw.num_rows, dtype=bool))
         raise ContractViolation(
             f"expected column {column.name} ({column.kind}) in {path}, found "
-            f"{', '.join(raw.column_names) or 'none'} in its {raw.num_rows} rows; add it at the source and write the file again"
+            f"{', '.join(raw.column_names) or 'none'} in its {raw.num_rows} rows; write the file again with it"
         )
     try:
         return convert(raw[column.name], column.kind)
@@ -111,6 +113,8 @@ def _convert(raw: pa.Table, column: Column, path: Path, table: Table) -> Convert
 
 def _reject(settings: Settings, raw: pa.Table, path: Path, rows: Mask, reason: str, column: str) -> list[Rejected]:
     numbers = np.flatnonzero(rows)
+    if not len(numbers):
+        return []
     file = str(path.relative_to(settings.home))
     return [
         Rejected(reason=reason, column=column, file=file, row=int(number) + 1, content=content)

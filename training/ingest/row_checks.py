@@ -65,14 +65,10 @@ def conflicting_duplicates(table: Table, rows: pa.Table) -> Mask:
     keys = [rows[name] for name in table.key]
     if len(keys) == 1 and len(pc.unique(keys[0])) == rows.num_rows:
         return np.zeros(rows.num_rows, dtype=bool)
-    codes = (
-        pd.DataFrame({name: rows[name].to_pandas() for name in table.key}).groupby(list(table.key), sort=False).ngroup()
-    )
-    first = np.full(rows.num_rows, -1, dtype=np.int64)
-    order = codes.to_numpy()
-    seen_first = pd.Series(np.arange(rows.num_rows)).groupby(order).transform("first").to_numpy()
-    repeats = np.flatnonzero(seen_first != np.arange(rows.num_rows))
-    first[repeats] = seen_first[repeats]
+    numbers = np.arange(rows.num_rows)
+    frame = pd.DataFrame({name: key.to_pandas() for name, key in zip(table.key, keys, strict=True)}).assign(row=numbers)
+    first = frame.groupby(list(table.key), sort=False)["row"].transform("first").to_numpy()
+    repeats = np.flatnonzero(first != numbers)
     differs = np.zeros(rows.num_rows, dtype=bool)
     here, there = rows.take(repeats).to_pylist(), rows.take(first[repeats]).to_pylist()
     differs[repeats] = [a != b for a, b in zip(here, there, strict=True)]
