@@ -1,0 +1,51 @@
+"""Benchmark from the command line: `python -m training.jobs.bench quality --data DIR --data DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from training.contracts.errors import AttuneError
+from training.settings import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return 0, or 1 after one line that says what was wrong."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    try:
+        return _run(options)
+    except AttuneError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    from training.jobs.bench.logs import read_public_log
+    from training.jobs.bench.quality import report_dir, run_quality
+
+    settings = Settings.from_env()
+    folders = [Path(name) for given in options.data for name in given.split(",") if name]
+    logs = [read_public_log(folder.expanduser()) for folder in folders]
+    for table in run_quality(settings, logs, options.protocol or ["temporal"], options.seeds).values():
+        print(table)
+    print(f"Tables and pictures: {report_dir(settings)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.jobs.bench", description=__doc__)
+    parser.add_argument("what", choices=["quality"], help="which benchmark")
+    parser.add_argument("--data", action="append", default=[], help="folder of public logs; may be repeated")
+    parser.add_argument("--protocol", action="append", choices=["temporal", "loo"], help="default: temporal")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of each random fit (default 3)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

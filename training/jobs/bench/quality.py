@@ -1,0 +1,60 @@
+"""Run the quality benchmark: every problem, every model, tables and pictures into the home."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.data.splits import Protocol
+from training.jobs.bench import pictures
+from training.jobs.bench.cache import Cache, library_versions
+from training.jobs.bench.logs import PublicLog
+from training.jobs.bench.peer_rows import peer_rows
+from training.jobs.bench.rows import Row
+from training.jobs.bench.tables import quality_table
+from training.jobs.bench.tasks import Problem, make_problem
+from training.settings import Settings
+from training.storage import replace_file, write_json
+
+logger = logging.getLogger(__name__)
+
+
+def run_quality(
+    settings: Settings, logs: Sequence[PublicLog], protocols: Sequence[Protocol], num_seeds: int
+) -> dict[str, str]:
+    """Return the Markdown of each protocol's tables by protocol, written to the reports folder as well.
+
+    Args:
+        settings: Results are kept under `home/bench` and written to `home/reports/bench`.
+        logs: Data sets.
+        protocols: Protocols to run on each of them.
+        num_seeds: Seeds for each model whose fit is random, counted up from the settings' seed.
+    """
+    cache = Cache(settings.home / "bench" / "results")
+    seeds = tuple(settings.seed + n for n in range(num_seeds))
+    parts: dict[str, list[str]] = {}
+    for log in logs:
+        for protocol in protocols:
+            started = time.perf_counter()
+            problem = make_problem(log, protocol)
+            rows = peer_rows(problem, cache, seeds)
+            parts.setdefault(protocol, []).append(_report(settings, problem, rows))
+            logger.info("%s: done in %.0f s", problem.label, time.perf_counter() - started)
+    return {protocol: "\n".join(tables) for protocol, tables in parts.items()}
+
+
+def _report(settings: Settings, problem: Problem, rows: Sequence[Row]) -> str:
+    folder, stem = report_dir(settings), problem.label.replace(" ", "_")
+    table = quality_table(rows, problem.test.k, library_versions())
+    with replace_file(folder / f"{stem}.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
+    write_json([row.to_dict() for row in rows], folder / f"{stem}.json")
+    pictures.bars(rows, problem.test.k, folder / f"{stem}.png")
+    return table
+
+
+def report_dir(settings: Settings) -> Path:
+    """Return the folder of benchmark tables and pictures."""
+    return settings.reports_dir / "bench"
