@@ -29,6 +29,7 @@ class Settings:
         item_space_every_days: Days after which item vectors are learned anew.
         stale_after_days: Age of `as_of` above which a lookup is flagged stale.
         seed: The one seed of every random draw.
+        schedule: "daily" sends the daily schedule's ticks, "manual" only takes backfills and runs by hand.
     """
 
     home: Path
@@ -42,6 +43,7 @@ class Settings:
     item_space_every_days: int = 7
     stale_after_days: float = 2.0
     seed: int = 17
+    schedule: str = "daily"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -64,6 +66,7 @@ class Settings:
             item_space_every_days=int(_number(env, "ATTUNE_ITEM_SPACE_EVERY_DAYS", 7, 1, 3650)),
             stale_after_days=_number(env, "ATTUNE_STALE_AFTER_DAYS", 2.0, 0, 36500),
             seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
+            schedule=_choice(env, "ATTUNE_SCHEDULE", ("daily", "manual")),
         )
 
     @property

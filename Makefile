@@ -1,0 +1,67 @@
+# Every command of the project. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-from-lock
+
+# make run: a data set of one's own instead of simulated logs
+LOGS ?=
+FORMAT ?=
+COLUMNS ?=
+DAYS ?= 3
+
+export PYTHONPATH := dags
+export DO_NOT_TRACK := 1
+export GX_ANALYTICS_ENABLED := false
+
+.PHONY: help setup run test lint up down bench bench-quality lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## the virtual environment, made from the lock when it is missing or older than it
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: $(STAMP) ## the main job: days of logs through the whole workflow in Airflow; LOGS=DIR FORMAT=recbole|movielens|amazon|csv [COLUMNS=map.yaml] [DAYS=3]
+	@$(BIN)/python -m orchestration.local run --logs "$(LOGS)" --format "$(FORMAT)" --columns "$(COLUMNS)" --days $(DAYS)
+
+test: $(STAMP) lint ## every test, lint first
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+lint: $(STAMP) ## format, linter, types, import rules, SQL
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint dbt_project
+
+up: $(STAMP) ## Airflow, MLflow and the lookup server in the background; prints the addresses
+	@$(BIN)/python -m orchestration.local up
+
+down: $(STAMP) ## stop all of that, every child process too
+	@$(BIN)/python -m orchestration.local down
+
+bench: $(STAMP) ## figures against peers, as a table
+	@$(BIN)/python -m training.jobs.bench
+
+bench-quality: $(STAMP) ## quality figures of every model against peers, with seeds and intervals
+	@$(BIN)/python -m training.jobs.bench --quality
+
+lock: ## write requirements.lock anew from the newest versions that pyproject.toml allows
+	rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
+	$(VENV).lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 setuptools
+	$(VENV).lock/bin/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	$(VENV).lock/bin/python -m pip uninstall --quiet --yes attune
+	$(VENV).lock/bin/python -m pip freeze --all | sed 's/+cpu$$//' | grep -v '^pip==' > requirements.lock
+	rm -rf $(VENV).lock
+
+clean: ## what linters, tests and dbt left behind; the home .attune and the environment stay
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

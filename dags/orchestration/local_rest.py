@@ -1,0 +1,166 @@
+"""Speak to Airflow's public REST API, the one that its UI speaks to."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import datetime
+from typing import Any
+
+from training.contracts.errors import AttuneError
+from training.contracts.partitions import Partition
+
+BUSY = (502, 503)
+TRIES = 8
+
+
+class Unreachable(AttuneError):
+    """Nothing answers at the address, or it is too busy to."""
+
+
+class Api:
+    """Airflow's REST API at one address; the local Airflow lets every local caller in."""
+
+    def __init__(self, address: str) -> None:
+        """Remember the address; nothing is sent."""
+        self.address = address
+
+    def unhealthy(self) -> list[str]:
+        """Return the components that do not report themselves healthy."""
+        health = self._once("GET", "/api/v2/monitor/health")
+        return [name for name in ("metadatabase", "scheduler", "dag_processor") if _status(health, name) != "healthy"]
+
+    def import_errors(self) -> list[str]:
+        """Return what keeps DAG files from being imported."""
+        errors = self._get("/api/v2/importErrors")["import_errors"]
+        return [f"{error['filename']}: {error['stack_trace'].strip()}" for error in errors]
+
+    def dag_ids(self) -> set[str]:
+        """Return the ids of the DAGs that Airflow knows."""
+        return {dag["dag_id"] for dag in self._get("/api/v2/dags", limit=200)["dags"]}
+
+    def ensure_pool(self, name: str, slots: int) -> None:
+        """Create a pool, or set its slots."""
+        body = {"name": name, "slots": slots, "include_deferred": False}
+        try:
+            self._send("PATCH", f"/api/v2/pools/{name}", body)
+        except AttuneError:
+            self._send("POST", "/api/v2/pools", body)
+
+    def backfill(self, dag_id: str, first: Partition, last: Partition, conf: dict[str, Any] | None = None) -> int:
+        """Start a backfill of the partitions from `first` to `last`, both included, as the UI's form does.
+
+        Partitions that were run before are run again. Returns the backfill's number.
+        """
+        body = {
+            "dag_id": dag_id,
+            "from_date": _midnight(first),
+            "to_date": _midnight(last),
+            "run_backwards": False,
+            "max_active_runs": 3,
+            "reprocess_behavior": "completed",
+            "dag_run_conf": conf or {},
+        }
+        number: int = self._send("POST", "/api/v2/backfills", body)["id"]
+        return number
+
+    def backfill_is_complete(self, number: int) -> bool:
+        """Return whether Airflow has closed a backfill."""
+        return self._get(f"/api/v2/backfills/{number}")["completed_at"] is not None
+
+    def trigger(self, dag_id: str, partition: str | None, conf: dict[str, Any] | None = None) -> str:
+        """Start one run by hand and return its id."""
+        body = {"logical_date": None, "partition_key": partition, "conf": conf or {}}
+        run_id: str = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
+        return run_id
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the newest runs of all DAGs, oldest first."""
+        runs: list[dict[str, Any]] = self._get("/api/v2/dags/~/dagRuns", limit=500, order_by="-id")["dag_runs"]
+        return runs[::-1]
+
+    def tasks(self, since: datetime) -> list[dict[str, Any]]:
+        """Return the task instances that started at or after `since`."""
+        path = "/api/v2/dags/~/dagRuns/~/taskInstances"
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._get(
+                path, limit=500, offset=len(found), start_date_gte=since.isoformat(), order_by="start_date"
+            )
+            found.extend(page["task_instances"])
+            if not page["task_instances"] or len(found) >= page.get("total_entries", 0):
+                return found
+
+    def tasks_of(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return the task instances of one run, started or not."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}/taskInstances"
+        tasks: list[dict[str, Any]] = self._get(path)["task_instances"]
+        return tasks
+
+    def task_log(self, task: dict[str, Any]) -> list[str]:
+        """Return the lines of a task instance's last try."""
+        run = urllib.parse.quote(task["dag_run_id"], safe="")
+        path = f"/api/v2/dags/{task['dag_id']}/dagRuns/{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        return [_log_line(entry) for entry in self._get(path, full_content="true")["content"]]
+
+    def asset_events(self, since: datetime) -> list[dict[str, Any]]:
+        """Return the asset events at or after `since`, oldest first, each with the runs that it created."""
+        query = {"timestamp_gte": since.isoformat(), "order_by": "timestamp", "limit": 500}
+        events: list[dict[str, Any]] = self._get("/api/v2/assets/events", **query)["asset_events"]
+        return events
+
+    def assets_by_dag(self) -> dict[str, set[str]]:
+        """Return the names of the assets that each asset-scheduled DAG waits for."""
+        needs: dict[str, set[str]] = {}
+        for asset in self._get("/api/v2/assets", limit=200)["assets"]:
+            for dag in asset["scheduled_dags"]:
+                needs.setdefault(dag["dag_id"], set()).add(asset["name"])
+        return needs
+
+    def _get(self, path: str, **query: Any) -> Any:
+        return self._send("GET", path + (f"?{urllib.parse.urlencode(query)}" if query else ""))
+
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        for attempt in range(TRIES):
+            try:
+                return self._once(method, path, body)
+            except Unreachable:
+                if attempt == TRIES - 1:
+                    raise
+                time.sleep(0.5 * 1.5**attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _once(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.address + path, data=data, method=method)
+        request.add_header("Content-Type", "application/json")
+        request.add_header("Accept", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            text = error.read().decode(errors="replace")[:1000]
+            kind = Unreachable if error.code in BUSY else AttuneError
+            raise kind(f"expected {method} {self.address}{path} to be done, found {error.code}: {text}") from error
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            raise Unreachable(
+                f"expected Airflow at {self.address}, found {error}; see its logs, or `make up`"
+            ) from error
+
+
+def _status(health: dict[str, Any], name: str) -> str:
+    return str((health.get(name) or {}).get("status"))
+
+
+def _midnight(partition: Partition) -> str:
+    return partition.starts_at.isoformat()
+
+
+def _log_line(entry: Any) -> str:
+    if isinstance(entry, str):
+        return entry
+    detail = "".join(f"\n    {error['exc_type']}: {error['exc_value']}" for error in entry.get("error_detail") or ())
+    return f"{(entry.get('timestamp') or '')[:19]} {entry.get('event', '')}{detail}".strip()

@@ -1,0 +1,38 @@
+"""# promote_space
+
+Makes the candidate space live in one atomic move of the pointer, once it and every required consumer have passed their
+gates for the same partition. The space served so far becomes legacy and is refreshed until its consumers have moved.
+
+- **Did not run.** It needs `candidate_space` and every required `model_<consumer>` for one key: look for a skipped
+  `gate` in `train_user_encoder` or in a consumer's DAG; its log says what was refused.
+- **Skipped.** A newer space is live already.
+- **Failed.** A consumer's model names another space, or the vectors failed their validation. Nothing moved; the live
+  space is served. Clear the task when the cause is gone.
+- **Wrong after all.** `python -m serving_export rollback` goes back to the space before, with its consumers, at once.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import and_
+
+from airflow.sdk import PartitionedAssetTimetable
+
+from orchestration.assets import CANDIDATE_SPACE, PUBLISH_POOL, PUBLISHED_EMBEDDINGS, model_asset
+from orchestration.consumers import REQUIRED
+from orchestration.defaults import PARTITION, partitioned_dag, step
+
+with partitioned_dag(
+    "promote_space",
+    schedule=PartitionedAssetTimetable(assets=reduce(and_, map(model_asset, REQUIRED), CANDIDATE_SPACE)),
+    runbook=__doc__,
+    tags=["serving", "space"],
+):
+
+    @step(pool=PUBLISH_POOL, go_on_if="promoted", outlet=PUBLISHED_EMBEDDINGS)
+    def promote(partition: str) -> dict:
+        from serving_export.jobs import run
+
+        return run("promote_space", partition)
+
+    promote(PARTITION)
