@@ -7,6 +7,7 @@ A cell that cannot be converted becomes null and is reported, so that its row ca
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import numpy as np
@@ -89,9 +90,29 @@ def _timestamp(column: pa.Array) -> Converted:
     numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=np.float64)
     if np.isfinite(numbers).any():
         return _unix(numbers, _present(column))
+    return _iso(column)
+
+
+def _iso(column: pa.Array) -> Converted:
     parsed = pd.to_datetime(column.to_pandas(), errors="coerce", utc=True, format="ISO8601")
     values = pa.array(parsed.dt.as_unit("us"), type=TIMESTAMP, from_pandas=True)
-    return Converted(values, _present(column) & ~_present(values))
+    failed = _present(column) & ~_present(values)
+    if failed.any():
+        stamps = values.to_pylist()
+        for row in np.flatnonzero(failed):
+            stamps[row] = _distant(column[int(row)].as_py())
+        values = pa.array(stamps, type=TIMESTAMP)
+        failed &= ~_present(values)
+    return Converted(values, failed)
+
+
+def _distant(text: str) -> datetime | None:
+    """A time that pandas' nanoseconds do not reach, such as the year 2999; None if it is no time."""
+    try:
+        stamp = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp
 
 
 def _unix(numbers: NDArray[np.float64], present: Mask) -> Converted:
