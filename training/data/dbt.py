@@ -17,13 +17,16 @@ PROJECT_DIR = REPO_ROOT / "dbt_project"
 _FAILED = ("fail", "error", "runtime error", "partial success")
 
 
-def run_dbt(settings: Settings, command: str, variables: Mapping[str, object], *arguments: str) -> dict[str, int]:
+def run_dbt(
+    settings: Settings, command: str, locations: Mapping[str, str], variables: Mapping[str, str], *arguments: str
+) -> dict[str, int]:
     """Run one dbt command against the home's warehouse; nothing is written into the project's own folder.
 
     Args:
         settings: Names the home; dbt's target, logs and warehouse lie below it.
         command: A dbt command that runs nodes: "build", "run", "test", "seed".
-        variables: Values for the project's vars.
+        locations: Values for the vars that the parsed project depends on; while they stay, it is parsed once.
+        variables: Values for the vars that change from run to run: `partition`, and `batch_size` of the microbatches.
         *arguments: Further dbt arguments, e.g. `--select`.
 
     Returns:
@@ -34,25 +37,47 @@ def run_dbt(settings: Settings, command: str, variables: Mapping[str, object], *
     """
     from dbt.cli.main import dbtRunner
 
-    folder = settings.warehouse_path.parent / "dbt"
-    folder.mkdir(parents=True, exist_ok=True)
     with _environment(settings), _released_warehouse():
-        outcome = dbtRunner(callbacks=[_logged_nodes()]).invoke(
-            [
-                *("--log-level", "none", "--log-path", str(folder / "logs"), "--no-send-anonymous-usage-stats"),
-                *(command, "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)),
-                *("--target-path", str(folder / "target"), "--vars", json.dumps(dict(variables), sort_keys=True)),
-                *arguments,
-            ]
-        )
+        manifest = _parsed(settings, locations)
+        _set_batch_size(manifest, variables.get("batch_size"))
+        runner = dbtRunner(manifest=manifest, callbacks=[_logged_nodes()])
+        outcome = runner.invoke([*_arguments(settings, command, {**locations, **variables}), *arguments])
     results = list(getattr(outcome.result, "results", None) or [])
     failed = [result for result in results if str(result.status) in _FAILED]
     if failed:
         raise AttuneError(_failure(failed))
     if not outcome.success:
-        found = _one_line(outcome.exception)
-        raise AttuneError(f"expected dbt {command} to run, found: {found}; see {folder / 'logs' / 'dbt.log'}")
+        raise AttuneError(_refusal(settings, command, outcome.exception))
     return _tally(str(result.status) for result in results)
+
+
+def _arguments(settings: Settings, command: str, variables: Mapping[str, str]) -> list[str]:
+    folder = settings.warehouse_path.parent / "dbt"
+    return [
+        *("--log-level", "none", "--log-path", str(folder / "logs"), "--no-send-anonymous-usage-stats"),
+        *(command, "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)),
+        *("--target-path", str(folder / "target"), "--vars", json.dumps(dict(variables), sort_keys=True)),
+    ]
+
+
+def _parsed(settings: Settings, locations: Mapping[str, str]) -> Any:
+    """Return the parsed project; vars other than the locations are left out, since a change would parse it anew."""
+    from dbt.cli.main import dbtRunner
+
+    (settings.warehouse_path.parent / "dbt").mkdir(parents=True, exist_ok=True)
+    outcome = dbtRunner().invoke(_arguments(settings, "parse", locations))
+    if not outcome.success:
+        raise AttuneError(_refusal(settings, "parse", outcome.exception))
+    return outcome.result
+
+
+def _set_batch_size(manifest: Any, batch_size: str | None) -> None:
+    """Give every microbatch model the run's batch size; config is otherwise fixed when the project is parsed."""
+    from dbt.artifacts.resources.types import BatchSize
+
+    for node in manifest.nodes.values():
+        if batch_size and getattr(node.config, "batch_size", None):
+            node.config.batch_size = BatchSize(batch_size)
 
 
 @contextmanager
@@ -107,6 +132,11 @@ def _failure(failed: list[Any]) -> str:
             "run the compiled SQL for the rows and mend the raw partition or the model"
         )
     return f"expected dbt model {node.name} to build, found: {_one_line(first.message)}{more} {where}"
+
+
+def _refusal(settings: Settings, command: str, error: object) -> str:
+    log = settings.warehouse_path.parent / "dbt" / "logs" / "dbt.log"
+    return f"expected dbt {command} to run, found: {_one_line(error)}; see {log}"
 
 
 def _one_line(message: object) -> str:

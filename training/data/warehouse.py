@@ -63,7 +63,7 @@ def build(settings: Settings, partition: Partition, since: Partition | None = No
     if since is not None and since <= partition:
         days = (min(since, days[0]) if days else since, partition)
     built_days.record_snapshot(settings, None)
-    nodes = run_dbt(settings, "build", _variables(settings, partition, days), *_selection(days))
+    nodes = run_dbt(settings, "build", source_locations(settings), _variables(partition, days), *_selection(days))
     if days:
         built_days.record_built(settings, *days, snapshot=partition)
     else:
@@ -114,11 +114,13 @@ def _selection(days: tuple[Partition, Partition] | None) -> list[str]:
     return [*arguments, "--event-time-start", str(days[0]), "--event-time-end", str(days[1].shift(1))]
 
 
-def _variables(
-    settings: Settings, partition: Partition, days: tuple[Partition, Partition] | None
-) -> dict[str, str]:
-    locations = {f"{name}_location": _location(settings, table) for name, table in RAW_TABLES.items()}
-    return {"partition": str(partition), "batch_size": _batch_size(days), **locations}
+def _variables(partition: Partition, days: tuple[Partition, Partition] | None) -> dict[str, str]:
+    return {"partition": str(partition), "batch_size": _batch_size(days)}
+
+
+def source_locations(settings: Settings) -> dict[str, str]:
+    """Return the dbt vars that say where each landed table lies."""
+    return {f"{name}_location": _location(settings, table) for name, table in RAW_TABLES.items()}
 
 
 def _batch_size(days: tuple[Partition, Partition] | None) -> str:
@@ -148,9 +150,7 @@ def _export_snapshot(
     return int(found.num_rows)
 
 
-def _export_interactions(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, days: list[Partition]
-) -> None:
+def _export_interactions(settings: Settings, connection: duckdb.DuckDBPyConnection, days: list[Partition]) -> None:
     columns = ", ".join(INTERACTIONS.column_names)
     for day in days:
         found = connection.sql(
@@ -170,4 +170,3 @@ def _typed(found: pa.Table, table: Table) -> pa.Table:
 def _chunks(days: list[Partition]) -> Iterator[list[Partition]]:
     for start in range(0, len(days), _EXPORT_DAYS):
         yield days[start : start + _EXPORT_DAYS]
-

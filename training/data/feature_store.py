@@ -1,0 +1,230 @@
+"""Read features through Feast: point-in-time for training, the newest complete snapshot online.
+
+`feature_repo/` declares; this module renders its settings, applies it, and moves snapshots online. Importing
+Feast takes seconds, so it happens inside the functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import yaml
+
+from training.contracts.columns import DBT_FEATURES, EVENT_TIMESTAMP, POOLED_FEATURES, USER_EMBEDDING, USER_PROFILE
+from training.contracts.errors import AttuneError, MissingArtefact
+from training.contracts.partitions import Partition
+from training.data.online_guard import WHOLE_VIEW, may_serve, record_served
+from training.settings import REPO_ROOT, Settings
+from training.storage import PART
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+logger = logging.getLogger(__name__)
+FEATURE_REPO = REPO_ROOT / "feature_repo"
+_DECLARATIONS = ("entities", "data_sources", "feature_views", "feature_services")
+ONLINE_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES, USER_EMBEDDING.name)
+"""Every view, in the order in which `materialise` takes them."""
+
+
+def feature_store(settings: Settings) -> FeatureStore:
+    """Return the Feast store of the home: feature_store.yaml with the registry and online store of the settings."""
+    from feast import FeatureStore, RepoConfig
+
+    declared = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text(encoding="utf-8"))
+    declared["registry"]["path"] = settings.registry_url
+    declared["online_store"] = _online_store(settings)
+    (settings.home / "feast").mkdir(parents=True, exist_ok=True)
+    return FeatureStore(config=RepoConfig(**declared, repo_path=FEATURE_REPO))
+
+
+def apply(settings: Settings) -> None:
+    """Register everything that `feature_repo/` declares; sources point into the home and may be empty yet."""
+    from feast import Entity, FeatureService, FeatureView
+    from feast.data_source import DataSource
+
+    kinds = (DataSource, Entity, FeatureView, FeatureService)
+    declared = {id(value): value for value in _declarations(settings) if isinstance(value, kinds)}
+    feature_store(settings).apply(list(declared.values()))
+
+
+def read_user_features(
+    settings: Settings,
+    partition: Partition,
+    service: str,
+    item_space_id: str,
+    user_ids: Sequence[str] | None = None,
+    space_id: str | None = None,
+) -> pd.DataFrame:
+    """Return the features of a service as they were known at the partition's `as_of`, one row per user.
+
+    Args:
+        settings: Names the home.
+        partition: Its snapshots must exist; an older one is never read in their place.
+        service: Name of a Feast feature service, e.g. "user_encoder_v1".
+        item_space_id: Whose pooled taste and onboarding vectors are read.
+        user_ids: External ids, kept in order; None takes every known user, sorted.
+        space_id: Whose embeddings are read by a service that holds them.
+
+    Returns:
+        Columns user_id, event_timestamp (UTC), then the service's features; lists as numpy arrays.
+
+    Raises:
+        MissingArtefact: The partition has no snapshot; the message names the job to run.
+    """
+    users = _known_users(settings, partition) if user_ids is None else list(user_ids)
+    rows = pd.DataFrame({"user_id": users, "item_space_id": item_space_id, EVENT_TIMESTAMP: partition.as_of})
+    if space_id is not None:
+        rows["space_id"] = space_id
+    store = feature_store(settings)
+    found = store.get_historical_features(rows, store.get_feature_service(service)).to_df()
+    found = found.drop(columns=["item_space_id", "space_id"], errors="ignore").set_index("user_id")
+    ordered: pd.DataFrame = found.loc[users].reset_index()
+    return ordered
+
+
+def read_item_features(settings: Settings, partition: Partition) -> pd.DataFrame:
+    """Return profile and popularity of every item known as of the partition, sorted by item_id."""
+    profile = _read_snapshot(settings, "item_profile", partition)
+    popularity = _read_snapshot(settings, "item_popularity", partition)
+    return profile.merge(popularity, on=["item_id", EVENT_TIMESTAMP], how="left", validate="one_to_one")
+
+
+def materialise(settings: Settings, partition: Partition, views: Sequence[str] | None = None) -> dict[str, int]:
+    """Serve the partition's snapshots online, but never one older than what a view already serves.
+
+    Args:
+        settings: Names the home and the online store.
+        partition: Whose snapshots are served.
+        views: Names of feature views; None takes every view that has a snapshot of the partition.
+
+    Returns:
+        Rows written per view; a view whose online snapshot is newer is noted in the log and left out.
+
+    Raises:
+        MissingArtefact: A view was asked for by name and has no snapshot of the partition.
+    """
+    store = feature_store(settings)
+    written: dict[str, int] = {}
+    for view in ONLINE_VIEWS if views is None else views:
+        files = snapshot_files(settings, view, partition)
+        if not files and views is not None:
+            raise MissingArtefact(
+                f"expected a snapshot of {view} for {partition}, found none below {settings.home}; "
+                f"run the job that writes it for {partition}"
+            )
+        for slot, path in files.items():
+            if not may_serve(settings, view, slot, partition):
+                logger.info("left %s %s as it is served: newer than %s", view, slot, partition)
+                continue
+            record_served(settings, view, slot, partition)
+            written[view] = written.get(view, 0) + _serve(store, view, path)
+    return written
+
+
+def read_online(settings: Settings, service: str, entities: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """Return what is served for each entity row, with `<feature>__ts`, the as_of of the snapshot that it is from.
+
+    Feast's ttl does not apply online: callers compare the timestamp. Unknown entities give nulls.
+
+    Args:
+        settings: Names the online store.
+        service: Name of a Feast feature service.
+        entities: One mapping per row of every join key that the service needs.
+    """
+    store = feature_store(settings)
+    answer = store.get_online_features(store.get_feature_service(service), [dict(row) for row in entities])
+    frame: pd.DataFrame = answer.to_df(include_event_timestamps=True)
+    return frame
+
+
+def snapshot_files(settings: Settings, view: str, partition: Partition) -> dict[str, Path]:
+    """Return the view's snapshot files of a partition by slot: one, or one per (item) space."""
+    if view in DBT_FEATURES:
+        path = settings.features_dir(view, partition) / PART
+        return {WHOLE_VIEW: path} if path.exists() else {}
+    if view in POOLED_FEATURES:
+        folders = (settings.home / "features" / view).glob("item_space=*")
+    elif view == USER_EMBEDDING.name:
+        folders = (settings.home / "embeddings").glob("space=*")
+    else:
+        raise AttuneError(f"expected a feature view among {', '.join(ONLINE_VIEWS)}, found {view!r}; name one of them")
+    paths = {folder.name.partition("=")[2]: folder / f"dt={partition}" / PART for folder in sorted(folders)}
+    return {slot: path for slot, path in paths.items() if path.exists()}
+
+
+def _serve(store: FeatureStore, view: str, path: Path) -> int:
+    frame = pq.read_table(path, partitioning=None).to_pandas()
+    if len(frame):
+        store.write_to_online_store(view, frame)
+    return len(frame)
+
+
+def _online_store(settings: Settings) -> dict[str, Any]:
+    if settings.online_store == "sqlite":
+        return {"type": "sqlite", "path": str(settings.home / "feast" / "online.db")}
+    scheme, _, address = settings.online_store.partition("://")
+    if scheme != "redis" or not address:
+        raise AttuneError(
+            f"expected ATTUNE_ONLINE_STORE as sqlite or redis://host:port, found {settings.online_store!r}"
+        )
+    # Feast would skip a row of the same as_of, and so never serve a partition that was built again; our guard
+    # already keeps older partitions out.
+    return {"type": "redis", "connection_string": address, "skip_dedup": True}
+
+
+def _declarations(settings: Settings) -> Iterator[Any]:
+    """Yield what the repo's modules define; they import each other as siblings, as under `feast apply`."""
+    with _environment({"ATTUNE_HOME": str(settings.home)}), _importable(FEATURE_REPO):
+        for name in _DECLARATIONS:
+            yield from vars(importlib.import_module(name)).values()
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let `folder` be imported from, and forget its modules afterwards: they hold one home's paths."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in _DECLARATIONS:
+            sys.modules.pop(name, None)
+
+
+def _known_users(settings: Settings, partition: Partition) -> list[str]:
+    return [str(user) for user in _read_snapshot(settings, USER_PROFILE.name, partition)["user_id"]]
+
+
+def _read_snapshot(settings: Settings, table: str, partition: Partition) -> pd.DataFrame:
+    path = settings.features_dir(table, partition) / PART
+    if not path.exists():
+        raise MissingArtefact(
+            f"expected a snapshot of {table} for {partition}, found none at {path}; "
+            f"run transform_partition for {partition}"
+        )
+    frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+    return frame
