@@ -163,6 +163,10 @@ class Ledger:
         rows = self._rows(sa.select(_SPACES.c.state).where(_SPACES.c.space_id == space_id))
         return str(rows[0]["state"]) if rows else None
 
+    def space_states(self) -> dict[str, str]:
+        """Return the state of every recorded space."""
+        return {row["space_id"]: row["state"] for row in self._rows(sa.select(_SPACES))}
+
     def candidate(self, partition: Partition | None = None) -> SpaceRef | None:
         """Return the newest candidate space (of `partition` if given), None if there is none."""
         found = [ref for ref in self.spaces("candidate") if partition is None or ref.partition == str(partition)]
@@ -207,6 +211,10 @@ class Ledger:
         key = (_MODELS.c.consumer == consumer) & (_MODELS.c.version == version)
         rows = self._rows(sa.select(_MODELS.c.state).where(key))
         return str(rows[0]["state"]) if rows else None
+
+    def model_states(self) -> dict[tuple[str, str], str]:
+        """Return the state of every recorded model, by consumer and version."""
+        return {(row["consumer"], row["version"]): row["state"] for row in self._rows(sa.select(_MODELS))}
 
     def gates(self, subject: str | None = None) -> list[GateDecision]:
         """Return the gate decisions (on one subject), oldest partition first."""

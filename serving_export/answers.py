@@ -1,0 +1,34 @@
+"""Put lookups and rankings as plain JSON values, the same on the command line and over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from serving_export.lookup import Embeddings, Ranking
+
+
+def embeddings_json(found: Embeddings) -> dict[str, Any]:
+    """Return a lookup: what holds for all of it, one entry for each known user, and the unknown ones.
+
+    `age` is in seconds from `as_of` to the lookup.
+    """
+    about = {
+        "space_id": found.space_id,
+        "partition": found.partition,
+        "as_of": found.as_of.isoformat(),
+        "age": round(found.age.total_seconds(), 3),
+        "stale": found.stale,
+    }
+    vectors = found.vectors.tolist()
+    users = [{"user_id": user, "vector": v, **about} for user, v in zip(found.user_ids, vectors, strict=True)]
+    return {**about, "users": users, "unknown": list(found.unknown)}
+
+
+def ranking_json(ranking: Ranking, model: dict[str, str]) -> dict[str, Any]:
+    """Return a ranking with the model version that made it and the space that the model reads."""
+    return {
+        "query": ranking.query,
+        "ids": list(ranking.ids),
+        "scores": [round(float(score), 6) for score in ranking.scores],
+        **model,
+    }

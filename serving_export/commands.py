@@ -1,0 +1,173 @@
+"""Answer each command of `python -m serving_export`; imports are local, so that a lookup starts fast."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from serving_export.lookup import EmbeddingStore, Ranking
+from training.contracts.errors import AttuneError
+from training.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command prints: `values` with --json, else `text`; an `error` makes the exit status 1."""
+
+    values: dict[str, Any]
+    text: str
+    error: str = ""
+
+
+def to_json(values: dict[str, Any]) -> str:
+    """Return values as one line of JSON, keys sorted."""
+    return json.dumps(values, sort_keys=True)
+
+
+def lookup(options: argparse.Namespace) -> Answer:
+    """Return users' vectors; unknown users are listed and make the command fail."""
+    from serving_export.answers import embeddings_json
+
+    settings = Settings.from_env()
+    found = _store(options, settings).lookup(options.user, on_unknown="ignore")
+    values = embeddings_json(found)
+    about = f"space {found.space_id}, as of {found.as_of:%Y-%m-%d}, age {found.age.total_seconds() / 86400:.1f} days"
+    lines = [about + (f" (stale: over {settings.stale_after_days:g} days)" if found.stale else "")]
+    lines += [f"{u['user_id']}\t{' '.join(f'{x:.5f}' for x in u['vector'])}" for u in values["users"]]
+    return Answer(values=values, text="\n".join(lines), error=_unknown(found.unknown, found.space_id, found.partition))
+
+
+def recommend(options: argparse.Namespace) -> Answer:
+    """Return a user's best items."""
+    store = _store(options, Settings.from_env())
+    return _ranking(store, options, store.recommend(options.query, options.k, **_how(options)))
+
+
+def target(options: argparse.Namespace) -> Answer:
+    """Return an item's best users."""
+    store = _store(options, Settings.from_env())
+    return _ranking(store, options, store.target(options.query, options.k, **_how(options)))
+
+
+def rank(options: argparse.Namespace) -> Answer:
+    """Write rankings to a file."""
+    from serving_export.rank import write_rankings
+
+    consumer = _store(options, Settings.from_env()).consumer(options.consumer)
+    ids = _read_ids(Path(options.ids)) if options.ids else None
+    how: dict[str, Any] = {"k": options.k, "drop_seen": options.drop_seen, "on_unknown": options.unknown}
+    count = write_rankings(consumer, options.task, Path(options.out), ids=ids, **how)
+    return Answer(values={"lines": count, "out": options.out}, text=f"{count} lines in {options.out}")
+
+
+def status(options: argparse.Namespace) -> Answer:
+    """Return the state of the home."""
+    from serving_export.status import status, summarise
+
+    values = status(Settings.from_env())
+    return Answer(values=values, text=summarise(values))
+
+
+def lineage(options: argparse.Namespace) -> Answer:
+    """Return where a served vector comes from."""
+    from serving_export.lineage import trace
+
+    values = trace(Settings.from_env(), options.user, options.space)
+    return Answer(values=values, text=json.dumps(values, indent=1))
+
+
+def rollback(options: argparse.Namespace) -> Answer:
+    """Move the pointer back."""
+    from serving_export.flip import rollback
+
+    pointer = rollback(Settings.from_env(), options.to)
+    text = f"live is now space {pointer.live.space_id} of {pointer.live.partition} (pointer {pointer.sequence})"
+    return Answer(values=pointer.to_dict(), text=text)
+
+
+def pin(options: argparse.Namespace) -> Answer:
+    """Pin a consumer to a space."""
+    from training.spaces.ledger import Ledger
+
+    Ledger(Settings.from_env()).pin(options.consumer, options.space_id)
+    text = f"{options.consumer} stays on space {options.space_id}, which each refresh now keeps fresh"
+    return Answer(values={"consumer": options.consumer, "space_id": options.space_id}, text=text)
+
+
+def unpin(options: argparse.Namespace) -> Answer:
+    """Remove a consumer's pin."""
+    from training.spaces.ledger import Ledger
+
+    if not Ledger(Settings.from_env()).unpin(options.consumer):
+        raise AttuneError(f"expected a pinned consumer, found none named {options.consumer}; `status` lists the pins")
+    return Answer(values={"consumer": options.consumer}, text=f"{options.consumer} follows the live space again")
+
+
+def refresh(options: argparse.Namespace) -> Answer:
+    """Publish a partition."""
+    from serving_export.refresh import refresh_embeddings
+
+    values = refresh_embeddings(Settings.from_env(), options.partition)
+    served = {**values["refreshed"], **values["kept"]}
+    lines = [f"space {space_id} serves {partition}" for space_id, partition in sorted(served.items())]
+    return Answer(values=values, text="\n".join(lines) or values["reason"])
+
+
+def promote(options: argparse.Namespace) -> Answer:
+    """Promote a partition's candidate; a refusal is an answer, not a failure."""
+    from serving_export.promote import promote_space
+
+    values = promote_space(Settings.from_env(), options.partition)
+    if not values["promoted"]:
+        return Answer(values=values, text=f"not promoted: {values['reason']}")
+    return Answer(values=values, text=f"live is now space {values['space_id']} of {values['partition']}")
+
+
+def serve(options: argparse.Namespace) -> Answer:
+    """Run the lookup server until it is stopped."""
+    import uvicorn
+
+    from serving_export.server import build_app
+
+    uvicorn.run(build_app(Settings.from_env()), host=options.host, port=options.port, log_level="info")
+    return Answer(values={}, text="stopped")
+
+
+def _store(options: argparse.Namespace, settings: Settings) -> EmbeddingStore:
+    days = settings.stale_after_days
+    return EmbeddingStore(settings.published_dir, space_id=options.space, stale_after_days=days)
+
+
+def _how(options: argparse.Namespace) -> dict[str, Any]:
+    return {"consumer": options.consumer, "drop_seen": options.drop_seen}
+
+
+def _ranking(store: EmbeddingStore, options: argparse.Namespace, ranking: Ranking) -> Answer:
+    from serving_export.answers import ranking_json
+
+    values = ranking_json(ranking, store.model(options.consumer))
+    lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
+    return Answer(values=values, text="\n".join(lines))
+
+
+def _unknown(unknown: tuple[str, ...], space_id: str, partition: str) -> str:
+    if not unknown:
+        return ""
+    names = ", ".join(repr(name) for name in unknown)
+    return (
+        f"expected users known as of {partition}, found unknown {names} in space {space_id}; "
+        "a user is known from the day on which the first log row arrived"
+    )
+
+
+def _read_ids(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise AttuneError(
+            f"expected a file of ids, one a line, found {error.strerror} at {path}; check --ids"
+        ) from error
+    return [line.strip() for line in lines if line.strip()]

@@ -1,0 +1,46 @@
+"""Run a serving job by name, as the DAGs do: JSON-able in, JSON-able out, on one partition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from training.contracts.partitions import Partition
+from training.jobs import UsageError, as_json, check_options, require_partition
+from training.settings import Settings
+
+JOBS = ("refresh_embeddings", "promote_space")
+
+
+def run(job: str, partition: str, *, settings: Settings | None = None, **options: Any) -> dict[str, Any]:
+    """Return what a job reports of one partition, as plain JSON values.
+
+    Args:
+        job: A name in `JOBS`.
+        partition: The UTC day to process, YYYY-MM-DD.
+        settings: Where state lives; read from the environment when not given.
+        options: Further keywords of the job.
+
+    Raises:
+        UsageError: No such job, no partition, or an option that the job does not take.
+        AttuneError: What the job itself refuses, with its remedy.
+    """
+    functions = {"refresh_embeddings": refresh_embeddings, "promote_space": promote_space}
+    if job not in functions:
+        raise UsageError(f"expected a job among {', '.join(JOBS)}, found {job!r}")
+    day = require_partition(partition, job)
+    check_options(job, functions[job], options)
+    return as_json(functions[job](settings or Settings.from_env(), day, **options))
+
+
+def refresh_embeddings(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Publish a partition's vectors of the live, legacy and pinned spaces; see `serving_export.refresh`."""
+    from serving_export import refresh
+
+    return refresh.refresh_embeddings(settings, partition)
+
+
+def promote_space(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Make a partition's candidate space live when its consumers are ready; see `serving_export.promote`."""
+    from serving_export import promote
+
+    return promote.promote_space(settings, partition)

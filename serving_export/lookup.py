@@ -1,0 +1,300 @@
+"""Look up published vectors: open the pointer, map the arrays, answer.
+
+Numpy, the standard library and `training.contracts` only: an outside team can vendor this module with `pointer`,
+`packed` and the contracts.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from serving_export.packed import Floats, Ids, Rows, find_rows, top_rows, unpack_ids
+from serving_export.pointer import Pointer, PublishedSnapshot, read_pointer
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
+from training.contracts.partitions import Partition
+
+MANIFEST = "manifest.json"
+OnUnknown = Literal["raise", "warn", "ignore"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embeddings:
+    """What a lookup found.
+
+    Attributes:
+        user_ids: The known users among those asked for, in the order asked.
+        vectors: float32 [n, Z], row i is that of `user_ids[i]`.
+        unknown: The users that the snapshot does not hold.
+        space_id: The space of every vector; never compare them with vectors of another.
+        partition: The day that the snapshot is of.
+        as_of: Exclusive upper bound of what the vectors know.
+        age: From `as_of` to the moment of the lookup.
+        stale: Whether the age exceeds the configured one.
+    """
+
+    user_ids: tuple[str, ...]
+    vectors: Floats
+    unknown: tuple[str, ...]
+    space_id: str
+    partition: str
+    as_of: datetime
+    age: timedelta
+    stale: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """The best `ids` for one query, best first, with their scores float32 [k]."""
+
+    query: str
+    ids: tuple[str, ...]
+    scores: Floats
+
+
+class Side:
+    """One side of a consumer: users or items, their vectors, and what each has met on the other side."""
+
+    def __init__(self, folder: Path, name: Literal["user", "item"]) -> None:
+        """Map `<name>_{ids,vectors,seen_indptr,seen_indices}.npy` in a consumer's folder."""
+        self.name, self.folder = name, folder
+        self.ids: Ids = _map(folder / f"{name}_ids.npy")
+        self.vectors: Floats = _map(folder / f"{name}_vectors.npy")
+        self._indptr: Rows = _map(folder / f"{name}_seen_indptr.npy")
+        self._indices = _map(folder / f"{name}_seen_indices.npy")
+
+    def row(self, external_id: str) -> int:
+        """Return the row of an id.
+
+        Raises:
+            UnknownId: The snapshot holds no such user or item.
+        """
+        row = int(find_rows(self.ids, [external_id])[0])
+        if row < 0:
+            raise UnknownId(
+                f"expected a {self.name} of the snapshot, found unknown {self.name} {external_id!r} at {self.folder}; "
+                "it has no interaction before the snapshot's as_of"
+            )
+        return row
+
+    def seen(self, row: int) -> Rows:
+        """Return the rows of the other side that `row` has interacted with, int32, ascending."""
+        seen: Rows = self._indices[self._indptr[row] : self._indptr[row + 1]]
+        return seen
+
+
+class Consumer:
+    """One consumer's vectors in a snapshot; its score of (user, item) is the plain inner product."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the consumer's two sides."""
+        self.folder = folder
+        self.users, self.items = Side(folder, "user"), Side(folder, "item")
+
+    def recommend(self, user_id: str, k: int, *, drop_seen: bool = True) -> Ranking:
+        """Return the k items that score highest for a user, by an exact product."""
+        return rank_exactly(self.users, self.items, user_id, k, drop_seen=drop_seen)
+
+    def target(self, item_id: str, k: int, *, drop_seen: bool = True) -> Ranking:
+        """Return the k users that score highest for an item, by an exact product."""
+        return rank_exactly(self.items, self.users, item_id, k, drop_seen=drop_seen)
+
+
+class Snapshot:
+    """One packed snapshot, mapped and read-only."""
+
+    def __init__(self, published_dir: Path, entry: PublishedSnapshot) -> None:
+        """Map the snapshot that a pointer names.
+
+        Raises:
+            SpaceMismatch: The folder holds vectors of another space than the pointer says.
+            MissingArtefact: The folder is gone.
+        """
+        self.entry, self.folder = entry, published_dir / entry.path
+        try:
+            self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            self.user_ids: Ids = _map(self.folder / "user_ids.npy")
+            self.vectors: Floats = _map(self.folder / "vectors.npy")
+        except FileNotFoundError as error:
+            raise MissingArtefact(
+                f"expected a snapshot at {self.folder}, found no {error.filename}; run refresh for {entry.partition}"
+            ) from error
+        if self.manifest["space_id"] != entry.space_id:
+            remedy = f"publish {entry.space_id} again for {entry.partition}"
+            raise SpaceMismatch(entry.space_id, self.manifest["space_id"], str(self.folder), remedy)
+        self._consumers: dict[str, Consumer] = {}
+
+    @cached_property
+    def as_of(self) -> datetime:
+        """Exclusive upper bound of what the vectors know."""
+        return Partition.parse(self.entry.partition).as_of
+
+    def consumer(self, name: str) -> Consumer:
+        """Return a consumer's vectors.
+
+        Raises:
+            MissingArtefact: The snapshot was published without that consumer.
+        """
+        if name not in self.entry.consumers:
+            raise MissingArtefact(
+                f"expected consumer {name} in {self.folder}, found {', '.join(self.entry.consumers) or 'none'}; "
+                f"train it on space {self.entry.space_id} and promote"
+            )
+        if name not in self._consumers:
+            self._consumers[name] = Consumer(self.folder / "consumers" / name)
+        return self._consumers[name]
+
+
+class EmbeddingStore:
+    """Serve vectors of one space from the published folder: the live space, or one that is named."""
+
+    def __init__(
+        self, published_dir: Path | str, *, space_id: str | None = None, stale_after_days: float = 2.0
+    ) -> None:
+        """Open the snapshot that is in force.
+
+        Args:
+            published_dir: Folder that holds `pointer.json`.
+            space_id: The space that the caller's model was trained on; None follows the live one.
+            stale_after_days: Age above which an answer is flagged stale.
+
+        Raises:
+            MissingArtefact: Nothing was promoted yet.
+            SpaceMismatch: `space_id` is not served.
+        """
+        self._published = Path(published_dir)
+        self._space_id = space_id
+        self._stale_after = timedelta(days=stale_after_days)
+        self.pointer, self._snapshots = self._open()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot that answers lookups."""
+        return self._snapshot(self.pointer.resolve(self._space_id))
+
+    @property
+    def space_id(self) -> str:
+        """The space of the vectors that lookups return."""
+        return self.pointer.resolve(self._space_id).space_id
+
+    @property
+    def dimension(self) -> int:
+        """Width Z of a vector."""
+        return int(self.snapshot.vectors.shape[1])
+
+    def reload(self) -> bool:
+        """Follow the pointer if it has moved; return whether it had. Readers in other threads are not disturbed.
+
+        Raises:
+            SpaceMismatch: The space that this store was opened for is no longer served; the old answers go on.
+        """
+        if read_pointer(self._published) == self.pointer:
+            return False
+        self.pointer, self._snapshots = self._open()
+        return True
+
+    def lookup(self, user_ids: Sequence[str], on_unknown: OnUnknown = "raise") -> Embeddings:
+        """Return the vectors of users.
+
+        Args:
+            user_ids: External ids, in any order, repeats allowed.
+            on_unknown: What to do with users that the snapshot does not hold: "raise", or leave them out with a
+                warning ("warn") or without ("ignore").
+
+        Raises:
+            UnknownId: A user is unknown and `on_unknown` is "raise".
+        """
+        snapshot = self.snapshot
+        rows = find_rows(snapshot.user_ids, user_ids)
+        unknown = tuple(user_id for user_id, row in zip(user_ids, rows.tolist(), strict=True) if row < 0)
+        if unknown:
+            _refuse(unknown, snapshot, on_unknown)
+        known = rows[rows >= 0]
+        age = datetime.now(UTC) - snapshot.as_of
+        return Embeddings(
+            user_ids=tuple(u for u, row in zip(user_ids, rows.tolist(), strict=True) if row >= 0),
+            vectors=np.asarray(snapshot.vectors[known], dtype=np.float32),
+            unknown=unknown,
+            space_id=snapshot.entry.space_id,
+            partition=snapshot.entry.partition,
+            as_of=snapshot.as_of,
+            age=age,
+            stale=age > self._stale_after,
+        )
+
+    def consumer(self, name: str) -> Consumer:
+        """Return a consumer's vectors, from the live snapshot or, for a pinned consumer, from its own space's."""
+        entry = self.pointer.resolve(self._space_id, None if self._space_id else name)
+        return self._snapshot(entry).consumer(name)
+
+    def model(self, consumer: str) -> dict[str, str]:
+        """Return the `version` and `space_id` of the model that a consumer's vectors are made by."""
+        entry = self.pointer.resolve(self._space_id, None if self._space_id else consumer)
+        return dict(entry.consumers[consumer])
+
+    def recommend(self, user_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True) -> Ranking:
+        """Return a user's k best items, best first; `drop_seen` leaves out those already interacted with."""
+        return self.consumer(consumer).recommend(user_id, k, drop_seen=drop_seen)
+
+    def target(self, item_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True) -> Ranking:
+        """Return an item's k best users, best first; `drop_seen` leaves out those who already met it."""
+        return self.consumer(consumer).target(item_id, k, drop_seen=drop_seen)
+
+    def _snapshot(self, entry: PublishedSnapshot) -> Snapshot:
+        if entry.path not in self._snapshots:
+            self._snapshots[entry.path] = Snapshot(self._published, entry)
+        return self._snapshots[entry.path]
+
+    def _open(self) -> tuple[Pointer, dict[str, Snapshot]]:
+        """Map the default snapshot; one that retention removed meanwhile means that the pointer has moved on."""
+        for attempt in range(5):
+            pointer = read_pointer(self._published)
+            entry = pointer.resolve(self._space_id)
+            try:
+                return pointer, {entry.path: Snapshot(self._published, entry)}
+            except MissingArtefact:
+                if attempt == 4 or read_pointer(self._published) == pointer:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def rank_exactly(queries: Side, answers: Side, external_id: str, k: int, *, drop_seen: bool) -> Ranking:
+    """Return the k best rows of `answers` for one row of `queries` by a full inner product.
+
+    Raises:
+        UnknownId: `queries` holds no `external_id`.
+        AttuneError: `k` is not positive.
+    """
+    if k < 1:
+        raise AttuneError(f"expected k of at least 1, found {k}")
+    row = queries.row(external_id)
+    scores = answers.vectors @ queries.vectors[row]
+    if drop_seen:
+        scores[queries.seen(row)] = -np.inf
+    best = top_rows(scores, k)
+    return Ranking(query=external_id, ids=tuple(unpack_ids(answers.ids[best])), scores=scores[best])
+
+
+def _refuse(unknown: tuple[str, ...], snapshot: Snapshot, on_unknown: OnUnknown) -> None:
+    message = (
+        f"expected users known as of {snapshot.as_of:%Y-%m-%d}, found {len(unknown)} unknown "
+        f"({', '.join(repr(u) for u in unknown[:3])}{', ...' if len(unknown) > 3 else ''}) at {snapshot.folder}; "
+        "a user is known from the partition in which the first log row arrived"
+    )
+    if on_unknown == "raise":
+        raise UnknownId(message)
+    if on_unknown == "warn":
+        warnings.warn(message, stacklevel=3)
+
+
+def _map(path: Path) -> Any:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array.view(np.ndarray)

@@ -1,0 +1,68 @@
+"""Pack external ids into one sorted array that is searched in place, and find rows in it.
+
+An id is UTF-8 in a fixed-width numpy bytes cell: byte order is code point order, so the array sorts like the strings.
+Numpy and the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.contracts.errors import ContractViolation
+
+Ids = NDArray[np.bytes_]
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+def pack_ids(ids: Sequence[str], what: str = "user_id") -> Ids:
+    """Return ids as a bytes array [N], in the order given.
+
+    Raises:
+        ContractViolation: The ids are not strictly ascending, or one is empty or ends in a NUL byte, which a
+            fixed-width cell cannot hold.
+    """
+    encoded = [text.encode() for text in ids]
+    for text, previous in zip(encoded, [b"", *encoded], strict=False):
+        if not text or text.endswith(b"\0"):
+            raise ContractViolation(f"expected a {what} of text, found {text!r}; drop it where the logs are landed")
+        if text <= previous:
+            raise ContractViolation(
+                f"expected every {what} once and sorted, found {text.decode()!r} after {previous.decode()!r}; "
+                "sort and deduplicate before publishing"
+            )
+    return np.array(encoded, dtype=f"S{max((len(text) for text in encoded), default=1)}")
+
+
+def find_rows(packed: Ids, ids: Sequence[str]) -> Rows:
+    """Return the row of each id in a packed array, int64 [n], -1 where it is unknown."""
+    encoded = [text.encode() for text in ids]
+    width = packed.dtype.itemsize
+    queries = np.array([text if len(text) <= width else b"" for text in encoded], dtype=packed.dtype)
+    if not len(packed) or not len(queries):
+        return np.full(len(queries), -1, dtype=np.int64)
+    rows = np.minimum(np.searchsorted(packed, queries), len(packed) - 1).astype(np.int64)
+    known = (packed[rows] == queries) & (queries != b"")
+    return np.where(known, rows, -1)
+
+
+def unpack_ids(packed: Ids) -> list[str]:
+    """Return packed ids as strings, in order."""
+    return [text.decode() for text in packed.tolist()]
+
+
+def top_rows(scores: Floats, k: int) -> Rows:
+    """Return the rows of the k highest finite scores of a float32 [N], best first, equal ones in row order."""
+    k = min(k, int(np.count_nonzero(scores > -np.inf)))
+    if k <= 0:
+        return np.empty(0, dtype=np.int64)
+    if k < len(scores):
+        threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
+        above, equal = np.flatnonzero(scores > threshold), np.flatnonzero(scores == threshold)
+        rows = np.concatenate([above, equal[: k - len(above)]])
+    else:
+        rows = np.arange(len(scores))
+    return rows[np.lexsort((rows, -scores[rows]))].astype(np.int64)

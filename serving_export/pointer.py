@@ -1,0 +1,150 @@
+"""Say which snapshots are served: the one truth is the file `published/pointer.json`.
+
+Standard library and `training.contracts` only, so that a lookup starts in milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from training.contracts.artefacts import Artefact
+from training.contracts.errors import MissingArtefact, SpaceMismatch
+
+POINTER = "pointer.json"
+HISTORY = "history"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedSnapshot(Artefact):
+    """One packed snapshot on disk.
+
+    Attributes:
+        space_id: The space of every vector in it.
+        partition: The day whose users it holds.
+        path: Its folder, relative to the published folder.
+        consumers: For each consumer served from it, the model's `version` and `space_id`.
+    """
+
+    space_id: str
+    partition: str
+    path: str
+    consumers: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The model version of each consumer."""
+        return {name: model["version"] for name, model in sorted(self.consumers.items())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointer(Artefact):
+    """What is served now.
+
+    Attributes:
+        sequence: Counts the moves of the pointer from 1.
+        kind: What moved it: "promote", "refresh", "rollback" or "pin".
+        previous: Sequence of the pointer that a rollback returns to, None before the second promotion.
+        live: The snapshot served by default.
+        legacy: The newest snapshot of the space before it, still refreshed.
+        pinned: Snapshots of older spaces that a consumer is pinned to.
+    """
+
+    sequence: int
+    kind: str
+    previous: int | None
+    live: PublishedSnapshot
+    legacy: PublishedSnapshot | None = None
+    pinned: tuple[PublishedSnapshot, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Return the pointer, its snapshots restored."""
+        legacy = values.get("legacy")
+        restored = {
+            "live": PublishedSnapshot.from_dict(values["live"]),
+            "legacy": PublishedSnapshot.from_dict(legacy) if legacy else None,
+            "pinned": tuple(PublishedSnapshot.from_dict(entry) for entry in values.get("pinned", ())),
+        }
+        return super().from_dict({**values, **restored})
+
+    @property
+    def snapshots(self) -> tuple[PublishedSnapshot, ...]:
+        """Every snapshot that is served, the live one first."""
+        return (self.live, *((self.legacy,) if self.legacy else ()), *self.pinned)
+
+    def of_space(self, space_id: str) -> PublishedSnapshot | None:
+        """Return the served snapshot of a space, None if the space is not served."""
+        return next((entry for entry in self.snapshots if entry.space_id == space_id), None)
+
+    def resolve(self, space_id: str | None = None, consumer: str | None = None) -> PublishedSnapshot:
+        """Return the snapshot to read: the live one, that of a space, or the first that carries a consumer.
+
+        Raises:
+            SpaceMismatch: `space_id` is not served any more, or not yet.
+            MissingArtefact: No served snapshot carries `consumer`.
+        """
+        if space_id is not None:
+            found = self.of_space(space_id)
+            if found is None:
+                remedy = "pin a space before its consumers depend on it, or move them to the live one"
+                raise SpaceMismatch(space_id, self.live.space_id, POINTER, remedy)
+            return found
+        if consumer is None:
+            return self.live
+        for entry in self.snapshots:
+            if consumer in entry.consumers:
+                return entry
+        served = sorted({name for entry in self.snapshots for name in entry.consumers})
+        raise MissingArtefact(
+            f"expected vectors of consumer {consumer} in a served snapshot, found {', '.join(served) or 'none'} in "
+            f"{POINTER}; train {consumer} on space {self.live.space_id} and promote again"
+        )
+
+
+def read_pointer(published_dir: Path) -> Pointer:
+    """Return the pointer that is in force.
+
+    Raises:
+        MissingArtefact: Nothing was ever promoted in this home.
+    """
+    pointer = find_pointer(published_dir)
+    if pointer is None:
+        raise MissingArtefact(
+            f"expected a live snapshot at {published_dir / POINTER}, found none; promote a space first "
+            "(python -m serving_export promote --partition D)"
+        )
+    return pointer
+
+
+def find_pointer(published_dir: Path) -> Pointer | None:
+    """Return the pointer that is in force, None before the first promotion."""
+    return _read(published_dir / POINTER)
+
+
+def history_path(published_dir: Path, sequence: int) -> Path:
+    """Return where the pointer with a sequence number is kept for ever."""
+    return published_dir / HISTORY / f"{sequence:08d}.json"
+
+
+def read_history(published_dir: Path, sequence: int) -> Pointer:
+    """Return a pointer that was in force once.
+
+    Raises:
+        MissingArtefact: There was no such pointer.
+    """
+    path = history_path(published_dir, sequence)
+    pointer = _read(path)
+    if pointer is None:
+        raise MissingArtefact(f"expected pointer {sequence} at {path}, found none; `status` lists what was served")
+    return pointer
+
+
+def _read(path: Path) -> Pointer | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    return Pointer.from_dict(json.loads(text))

@@ -1,0 +1,121 @@
+"""Flip what is served to a candidate space, once every required consumer has a model of that very space."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from serving_export.flip import follow, move, pointer_lock, still_pinned
+from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer
+from serving_export.retention import retain
+from serving_export.sources import Sources, write_snapshot
+from training.contracts.artefacts import ModelRef, SpaceRef
+from training.contracts.partitions import Partition
+from training.settings import Settings
+from training.spaces.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+
+def promote_space(settings: Settings, partition: Partition, sources: Sources | None = None) -> dict[str, Any]:
+    """Publish a partition's candidate space with its consumers and make it live in one step.
+
+    The space that was live becomes legacy, the legacy one is retired unless a consumer is pinned to it. Where the
+    encoder was not retrained, the live space stays and only its consumers' models are exchanged. Refusing is a value:
+    what is live stays so.
+
+    Returns:
+        `promoted`, the live `space_id` and `partition`, its consumers' `versions`, the pointer's `sequence`, and the
+        `reason` of a refusal.
+
+    Raises:
+        ContractViolation: The vectors must not be served.
+        SpaceMismatch: A model was trained on another space than the ledger says.
+    """
+    sources = sources or Sources()
+    ledger = Ledger(settings)
+    pointer = find_pointer(settings.published_dir)
+    space = space_to_promote(ledger, pointer, partition)
+    if space is None:
+        return _refused(pointer, f"no candidate space of {partition}, and none is live; train one")
+    if pointer and _older(ledger, space, pointer):
+        return _refused(pointer, f"space {space.space_id} is older than the live {pointer.live.space_id}")
+    models, missing = choose_models(ledger, sources.required, space.space_id)
+    if missing:
+        return _refused(pointer, f"no accepted model of {', '.join(missing)} on space {space.space_id}; train it")
+    day = _day_to_publish(partition, pointer)
+    live = write_snapshot(settings, sources, space.space_id, day, models)
+    moved = _flip(settings, ledger, live)
+    sources.materialise(settings, Partition.parse(moved.live.partition))
+    return _report(moved, promoted=moved.live == live, reason="" if moved.live == live else "a newer one came between")
+
+
+def space_to_promote(ledger: Ledger, pointer: Pointer | None, partition: Partition) -> SpaceRef | None:
+    """Return the partition's candidate; failing that the space already live, whose consumers may be newer."""
+    candidate = ledger.candidate(partition)
+    if candidate is not None:
+        return candidate
+    of_day = [ref for ref in ledger.spaces("live", "legacy") if ref.partition == str(partition)]
+    if of_day:
+        return of_day[-1]
+    return ledger.space(pointer.live.space_id) if pointer else None
+
+
+def choose_models(ledger: Ledger, required: tuple[str, ...], space_id: str) -> tuple[list[ModelRef], list[str]]:
+    """Return the newest accepted model of each required consumer on a space, and the consumers without one.
+
+    A consumer pinned to another space is neither taken nor missed.
+    """
+    pins = ledger.pins()
+    wanted = [name for name in required if pins.get(name, space_id) == space_id]
+    found = {name: ledger.newest_model(name, space_id) for name in wanted}
+    return [model for model in found.values() if model], [name for name, model in found.items() if model is None]
+
+
+def _older(ledger: Ledger, space: SpaceRef, pointer: Pointer) -> bool:
+    live = next((ref for ref in ledger.spaces() if ref.space_id == pointer.live.space_id), None)
+    return live is not None and space.partition < live.partition
+
+
+def _day_to_publish(partition: Partition, pointer: Pointer | None) -> Partition:
+    """A refresh may already serve a later day; the new space then starts on that day, so that no user goes back."""
+    return max(partition, Partition.parse(pointer.live.partition)) if pointer else partition
+
+
+def _flip(settings: Settings, ledger: Ledger, live: PublishedSnapshot) -> Pointer:
+    with pointer_lock(settings):
+        current = find_pointer(settings.published_dir)
+        if current is None or live.partition >= current.live.partition:
+            current = move(settings, _successor(ledger, current, live))
+        follow(ledger, current)
+        retain(settings, current, frozenset(ref.space_id for ref in ledger.spaces_in_use()))
+    return current
+
+
+def _successor(ledger: Ledger, current: Pointer | None, live: PublishedSnapshot) -> Pointer:
+    if current is None:
+        return Pointer(sequence=0, kind="promote", previous=None, live=live)
+    same_space = current.live.space_id == live.space_id
+    legacy = current.legacy if same_space else current.live
+    unchanged = same_space and current.live.consumers == live.consumers
+    pinned = still_pinned(ledger, current, live, legacy)
+    previous = current.previous if unchanged else current.sequence
+    return Pointer(sequence=0, kind="promote", previous=previous, live=live, legacy=legacy, pinned=pinned)
+
+
+def _refused(pointer: Pointer | None, reason: str) -> dict[str, Any]:
+    logger.warning("not promoted: %s", reason)
+    if pointer is None:
+        return {"promoted": False, "reason": reason, "space_id": None, "partition": None, "versions": {}}
+    return _report(pointer, promoted=False, reason=reason)
+
+
+def _report(pointer: Pointer, *, promoted: bool, reason: str) -> dict[str, Any]:
+    return {
+        "promoted": promoted,
+        "reason": reason,
+        "space_id": pointer.live.space_id,
+        "partition": pointer.live.partition,
+        "versions": pointer.live.versions,
+        "sequence": pointer.sequence,
+    }

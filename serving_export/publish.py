@@ -1,0 +1,137 @@
+"""Write a packed snapshot whole or not at all; what is served changes only when the pointer moves (`flip`).
+
+The folder's name carries a hash of its content, without times, so that publishing the same again writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving_export.index import build_index
+from serving_export.lookup import MANIFEST
+from serving_export.pointer import PublishedSnapshot
+from serving_export.vectors import ConsumerVectors, SpaceVectors, check_space
+from training.contracts.errors import AttuneError
+from training.settings import Settings
+from training.storage import new_dir, write_json
+
+logger = logging.getLogger(__name__)
+
+
+def publish(
+    settings: Settings,
+    space: SpaceVectors,
+    consumers: Sequence[ConsumerVectors] = (),
+    lineage: dict[str, Any] | None = None,
+) -> PublishedSnapshot:
+    """Write a snapshot below `published/<space_id>/` and return the reference to it; nothing is served yet.
+
+    Args:
+        settings: Where state lives.
+        space: Checked vectors of every user of the space.
+        consumers: Vectors of each consumer's model of that same space.
+        lineage: What the snapshot was made from, kept in its manifest.
+
+    Raises:
+        SpaceMismatch: A consumer's model was trained on another space.
+        AttuneError: A snapshot of that content is there, but its bytes have changed since.
+    """
+    check_space(space, consumers)
+    arrays = _arrays(space, consumers)
+    path = Path(space.space_id) / f"dt={space.partition}.{content_hash(space, consumers, arrays)}"
+    target = settings.published_dir / path
+    if target.exists():
+        verify(target)
+        logger.info("snapshot %s is already there", path)
+    else:
+        with new_dir(target) as folder:
+            _write(folder, arrays, consumers)
+            write_json(_manifest(folder, space, consumers, lineage or {}), folder / MANIFEST)
+    return PublishedSnapshot(
+        space_id=space.space_id, partition=str(space.partition), path=str(path), consumers=_models(consumers)
+    )
+
+
+def content_hash(space: SpaceVectors, consumers: Sequence[ConsumerVectors], arrays: dict[str, NDArray[Any]]) -> str:
+    """Return 8 hex digits over the space, the partition, the model versions and every array."""
+    digest = hashlib.sha256(f"{space.space_id} {space.partition} {sorted(_models(consumers).items())}".encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    return digest.hexdigest()[:8]
+
+
+def verify(folder: Path) -> None:
+    """Hold every file of a snapshot against its manifest's checksum.
+
+    Raises:
+        AttuneError: A file is missing or its bytes differ.
+    """
+    for name, entry in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"].items():
+        found = _sha256(folder / name) if (folder / name).exists() else "no file"
+        if found != entry["sha256"]:
+            raise AttuneError(
+                f"expected sha256 {entry['sha256'][:12]}, found {found[:12]} at {folder / name}; roll back, "
+                f"then delete {folder.name} and refresh that partition again"
+            )
+
+
+def _arrays(space: SpaceVectors, consumers: Sequence[ConsumerVectors]) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {"user_ids": space.user_ids, "vectors": space.vectors_UZ}
+    for consumer in consumers:
+        prefix = f"consumers/{consumer.model.consumer}"
+        arrays |= {f"{prefix}/{name}": array for name, array in consumer.arrays().items()}
+    return arrays
+
+
+def _write(folder: Path, arrays: dict[str, NDArray[Any]], consumers: Sequence[ConsumerVectors]) -> None:
+    for name, array in arrays.items():
+        path = folder / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, array, allow_pickle=False)
+    for consumer in consumers:
+        base = folder / "consumers" / consumer.model.consumer
+        build_index(consumer.user_vectors_UD, base / "users.usearch")
+        build_index(consumer.item_vectors_ID, base / "items.usearch")
+
+
+def _manifest(
+    folder: Path, space: SpaceVectors, consumers: Sequence[ConsumerVectors], lineage: dict[str, Any]
+) -> dict[str, Any]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        "space_id": space.space_id,
+        "partition": str(space.partition),
+        "as_of": space.partition.as_of.isoformat(),
+        "num_users": len(space.user_ids),
+        "dimension": int(space.vectors_UZ.shape[1]),
+        "consumers": {c.model.consumer: {**c.model.to_dict(), **_counts(c)} for c in consumers},
+        "files": {str(p.relative_to(folder)): {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in files},
+        "lineage": lineage,
+    }
+
+
+def _counts(consumer: ConsumerVectors) -> dict[str, int]:
+    return {
+        "num_users": len(consumer.user_ids),
+        "num_items": len(consumer.item_ids),
+        "num_seen": int(consumer.seen_UI.nnz),
+        "dimension": int(consumer.item_vectors_ID.shape[1]),
+    }
+
+
+def _models(consumers: Sequence[ConsumerVectors]) -> dict[str, dict[str, str]]:
+    return {c.model.consumer: {"version": c.model.version, "space_id": c.model.space_id} for c in consumers}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,114 @@
+"""Publish a partition's vectors of every space that is served: live, legacy and pinned. Nothing is trained."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from serving_export.flip import follow, move, pointer_lock
+from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer, read_pointer
+from serving_export.retention import list_snapshots, retain
+from serving_export.sources import Sources, write_snapshot
+from training.contracts.artefacts import ModelRef
+from training.contracts.errors import AttuneError
+from training.contracts.partitions import Partition
+from training.settings import Settings
+from training.spaces.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+
+def refresh_embeddings(settings: Settings, partition: Partition, sources: Sources | None = None) -> dict[str, Any]:
+    """Encode, validate and publish a partition for each served space, then move the pointer once.
+
+    A partition older than what a space already serves is not published over it. A space other than the live one that
+    cannot be encoded keeps its last snapshot; the live one is published all the same, and the error is raised then.
+
+    Returns:
+        `refreshed` and `kept` spaces with their partitions, the pointer's `sequence`, and the `reason` where nothing
+        was done.
+
+    Raises:
+        ContractViolation: Vectors must not be served; the last good snapshot goes on being served.
+    """
+    sources = sources or Sources()
+    ledger = Ledger(settings)
+    pointer = find_pointer(settings.published_dir)
+    if pointer is None:
+        return {"refreshed": {}, "kept": {}, "sequence": None, "reason": "no space is live yet; promote one first"}
+    fresh, failures = _publish_all(settings, sources, ledger, pointer, partition)
+    moved = _serve(settings, ledger, fresh)
+    sources.materialise(settings, Partition.parse(moved.live.partition))
+    if failures:
+        raise failures[0]
+    kept = {entry.space_id: entry.partition for entry in moved.snapshots if entry.space_id not in fresh}
+    refreshed = {space_id: entry.partition for space_id, entry in fresh.items()}
+    return {"refreshed": refreshed, "kept": kept, "sequence": moved.sequence, "reason": ""}
+
+
+def served_or_pinned(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[PublishedSnapshot]:
+    """Return the snapshot in force of every space to keep fresh; a space pinned after it retired comes back.
+
+    A pinned space of which no snapshot is left has an empty `path` and partition: it is to be encoded anew.
+    """
+    pins = set(ledger.pins().values())
+    entries = [e for e in pointer.snapshots if e in (pointer.live, pointer.legacy) or e.space_id in pins]
+    for space_id in sorted(pins - {entry.space_id for entry in entries}):
+        on_disk = list_snapshots(settings, space_id)
+        entries.append(on_disk[-1] if on_disk else PublishedSnapshot(space_id=space_id, partition="", path=""))
+    return entries
+
+
+def models_of(entry: PublishedSnapshot) -> list[ModelRef]:
+    """Return the models whose vectors a snapshot carries."""
+    return [
+        ModelRef(consumer=name, version=model["version"], space_id=model["space_id"], partition=entry.partition)
+        for name, model in sorted(entry.consumers.items())
+    ]
+
+
+def _publish_all(
+    settings: Settings, sources: Sources, ledger: Ledger, pointer: Pointer, partition: Partition
+) -> tuple[dict[str, PublishedSnapshot], list[AttuneError]]:
+    fresh: dict[str, PublishedSnapshot] = {}
+    failures: list[AttuneError] = []
+    for entry in served_or_pinned(settings, ledger, pointer):
+        if entry.partition > str(partition):
+            logger.info("space %s already serves %s; %s is not served", entry.space_id, entry.partition, partition)
+            continue
+        try:
+            fresh[entry.space_id] = write_snapshot(settings, sources, entry.space_id, partition, models_of(entry))
+        except AttuneError as error:
+            if entry == pointer.live:
+                raise
+            logger.error("space %s keeps serving %s: %s", entry.space_id, entry.partition or "nothing", error)
+            failures.append(error)
+    return fresh, failures
+
+
+def _serve(settings: Settings, ledger: Ledger, fresh: dict[str, PublishedSnapshot]) -> Pointer:
+    """Move the pointer to the fresh snapshots, unless a promotion or a newer refresh has come between."""
+    with pointer_lock(settings):
+        current = read_pointer(settings.published_dir)
+
+        def newest(entry: PublishedSnapshot) -> PublishedSnapshot:
+            new = fresh.get(entry.space_id, entry)
+            fits = new.partition >= entry.partition and new.consumers == entry.consumers
+            return new if fits else entry
+
+        kept = {current.live.space_id} | ({current.legacy.space_id} if current.legacy else set())
+        pinned = [e for e in served_or_pinned(settings, ledger, current) if e.space_id not in kept]
+        moved = move(
+            settings,
+            replace(
+                current,
+                kind="refresh",
+                live=newest(current.live),
+                legacy=newest(current.legacy) if current.legacy else None,
+                pinned=tuple(served for served in map(newest, pinned) if served.path),
+            ),
+        )
+        follow(ledger, moved)
+        retain(settings, moved, frozenset(ref.space_id for ref in ledger.spaces_in_use()))
+    return moved

@@ -1,0 +1,146 @@
+"""Answer lookups and rankings over HTTP from the mapped snapshot, following the pointer as it moves."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Annotated, Any, Literal
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from serving_export.answers import embeddings_json, ranking_json
+from serving_export.index import ApproximateConsumer
+from serving_export.lookup import EmbeddingStore, Ranking
+from serving_export.pointer import POINTER
+from serving_export.status import status
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
+from training.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+MAX_USERS = 10_000
+_STATUS_OF: tuple[tuple[type[AttuneError], int], ...] = ((UnknownId, 404), (SpaceMismatch, 409), (MissingArtefact, 503))
+Count = Annotated[int, Query(ge=1, le=1000)]
+
+
+class Batch(BaseModel):
+    """Users to look up; `space_id` refuses vectors of any other space; "float32" answers raw little-endian rows."""
+
+    user_ids: list[str] = Field(max_length=MAX_USERS)
+    space_id: str | None = None
+    on_unknown: Literal["raise", "ignore"] = "raise"
+    format: Literal["json", "float32"] = "json"
+
+
+class Served:
+    """The store that is in force, reopened when the pointer file changes; one `stat` per request."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Watch the pointer below `settings.published_dir`; nothing need be published yet."""
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int] | None = None
+        self._stores: dict[str | None, EmbeddingStore] = {}
+        self._consumers: dict[tuple[str, str], ApproximateConsumer] = {}
+
+    def store(self, space_id: str | None = None) -> EmbeddingStore:
+        """Return the store of a served space, or of the live one.
+
+        Raises:
+            MissingArtefact: Nothing was promoted yet.
+            SpaceMismatch: `space_id` is not served.
+        """
+        with self._lock:
+            self._follow()
+            if space_id not in self._stores:
+                days = self._settings.stale_after_days
+                self._stores[space_id] = EmbeddingStore(
+                    self._settings.published_dir, space_id=space_id, stale_after_days=days
+                )
+            return self._stores[space_id]
+
+    def consumer(self, store: EmbeddingStore, name: str) -> ApproximateConsumer:
+        """Return a consumer's indexes, mapped once per snapshot."""
+        consumer = store.consumer(name)
+        key = str(consumer.folder), name
+        with self._lock:
+            if key not in self._consumers:
+                self._consumers[key] = ApproximateConsumer(consumer)
+            return self._consumers[key]
+
+    def _follow(self) -> None:
+        try:
+            stat = (self._settings.published_dir / POINTER).stat()
+        except FileNotFoundError:
+            return
+        if (seen := (stat.st_ino, stat.st_mtime_ns)) != self._seen:
+            self._stores, self._consumers, self._seen = {}, {}, seen
+            logger.info("the pointer has moved, reopening")
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """Return the lookup service of one home."""
+    app = FastAPI(title="Attune lookups", description="User vectors and rankings of the space that is live.")
+    served = Served(settings)
+    app.add_exception_handler(AttuneError, _refuse)
+    _add_lookups(app, served)
+    _add_rankings(app, served)
+
+    @app.get("/status")
+    def read_status() -> dict[str, Any]:
+        """Return what `python -m serving_export status --json` prints."""
+        return status(settings)
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, Any]:
+        """Return 200 with the live space once something is served, 503 before."""
+        pointer = served.store().pointer
+        return {"space_id": pointer.live.space_id, "partition": pointer.live.partition, "sequence": pointer.sequence}
+
+    return app
+
+
+def _add_lookups(app: FastAPI, served: Served) -> None:
+    @app.get("/users/{user_id:path}/embedding")
+    def embedding(user_id: str, space_id: str | None = None) -> dict[str, Any]:
+        """Return one user's vector; 404 when unknown, 409 when `space_id` is not served."""
+        return dict(embeddings_json(served.store(space_id).lookup([user_id]))["users"][0])
+
+    @app.post("/embeddings")
+    def embeddings(batch: Batch) -> Response:
+        """Return many users' vectors, as JSON or as raw float32 rows with the rest in headers."""
+        found = served.store(batch.space_id).lookup(batch.user_ids, on_unknown=batch.on_unknown)
+        if batch.format == "json":
+            return JSONResponse(embeddings_json(found))
+        headers = {
+            "x-space-id": found.space_id,
+            "x-as-of": found.as_of.isoformat(),
+            "x-stale": str(found.stale).lower(),
+            "x-shape": ",".join(map(str, found.vectors.shape)),
+        }
+        return Response(found.vectors.astype("<f4").tobytes(), media_type="application/octet-stream", headers=headers)
+
+
+def _add_rankings(app: FastAPI, served: Served) -> None:
+    @app.get("/recommend/{user_id:path}")
+    def recommend(user_id: str, k: Count = 10, consumer: str = "matching", drop_seen: bool = True) -> dict[str, Any]:
+        """Return a user's best items, best first."""
+        store = served.store()
+        return _answer(store, consumer, served.consumer(store, consumer).recommend(user_id, k, drop_seen=drop_seen))
+
+    @app.get("/target/{item_id:path}")
+    def target(item_id: str, k: Count = 10, consumer: str = "matching", drop_seen: bool = True) -> dict[str, Any]:
+        """Return an item's best users, best first."""
+        store = served.store()
+        return _answer(store, consumer, served.consumer(store, consumer).target(item_id, k, drop_seen=drop_seen))
+
+
+def _answer(store: EmbeddingStore, consumer: str, ranking: Ranking) -> dict[str, Any]:
+    return ranking_json(ranking, store.model(consumer))
+
+
+def _refuse(_: Request, error: Exception) -> JSONResponse:
+    code = next((code for kind, code in _STATUS_OF if isinstance(error, kind)), 400)
+    return JSONResponse({"error": str(error)}, status_code=code)

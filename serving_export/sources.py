@@ -1,0 +1,72 @@
+"""Join publishing to the parts of the library that it draws on, imported when they are first called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from serving_export.consumers import REQUIRED_CONSUMERS, consumer_vectors
+from serving_export.lineage import describe_origin
+from serving_export.pointer import PublishedSnapshot
+from serving_export.publish import publish
+from serving_export.vectors import ConsumerVectors, SpaceVectors
+from training.contracts.artefacts import ModelRef
+from training.contracts.partitions import Partition
+from training.settings import Settings
+
+
+def _encode(settings: Settings, space_id: str, partition: Partition) -> tuple[Sequence[str], NDArray[Any]]:
+    from training.spaces.user_space import encode_partition
+
+    users, vectors = encode_partition(settings, space_id, partition)
+    return users, vectors
+
+
+def _validate(settings: Settings, space: SpaceVectors) -> None:
+    from serving_export.suite import validate_vectors
+
+    validate_vectors(settings, space)
+
+
+def _materialise(settings: Settings, partition: Partition) -> None:
+    from training.data.feature_store import materialise
+
+    materialise(settings, partition, views=["user_embedding"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The four steps around publishing.
+
+    Attributes:
+        required: Consumers that a promotion waits for.
+        encode: External ids [U] and float32 [U, Z] of a space as of a partition.
+        consume: A consumer model's vectors as of a partition.
+        validate: Raises ContractViolation for vectors that must not be served.
+        materialise: Brings the online store to a partition; never back in time.
+    """
+
+    required: tuple[str, ...] = REQUIRED_CONSUMERS
+    encode: Callable[[Settings, str, Partition], tuple[Sequence[str], NDArray[Any]]] = _encode
+    consume: Callable[[Settings, ModelRef, Partition], ConsumerVectors] = consumer_vectors
+    validate: Callable[[Settings, SpaceVectors], None] = _validate
+    materialise: Callable[[Settings, Partition], None] = _materialise
+
+
+def write_snapshot(
+    settings: Settings, sources: Sources, space_id: str, partition: Partition, models: Sequence[ModelRef]
+) -> PublishedSnapshot:
+    """Encode a partition with a space, validate, and write the snapshot with its consumers; nothing is served yet.
+
+    Raises:
+        ContractViolation: The vectors must not be served.
+        SpaceMismatch: A model was trained on another space.
+    """
+    user_ids, vectors_UZ = sources.encode(settings, space_id, partition)
+    space = SpaceVectors.of(space_id, partition, list(user_ids), vectors_UZ)
+    sources.validate(settings, space)
+    consumers = [sources.consume(settings, model, partition) for model in models]
+    return publish(settings, space, consumers, describe_origin(settings, space_id, partition, models))

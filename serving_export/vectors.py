@@ -1,0 +1,122 @@
+"""Hold what a snapshot is made of before it is written: a space's vectors and its consumers' vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from serving_export.packed import Floats, Ids, pack_ids
+from training.contracts.artefacts import ModelRef
+from training.contracts.errors import ContractViolation, SpaceMismatch
+from training.contracts.partitions import Partition
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpaceVectors:
+    """Every user's vector of one space as of one partition.
+
+    Attributes:
+        user_ids: Packed external ids [U], sorted.
+        vectors_UZ: float32, row i is that of `user_ids[i]`.
+    """
+
+    space_id: str
+    partition: Partition
+    user_ids: Ids
+    vectors_UZ: Floats
+
+    @classmethod
+    def of(cls, space_id: str, partition: Partition, user_ids: Sequence[str], vectors_UZ: NDArray[Any]) -> SpaceVectors:
+        """Return the vectors in the order of sorted ids.
+
+        Raises:
+            ContractViolation: An id occurs twice, a value is not finite, or the lengths differ.
+        """
+        order = sorted(range(len(user_ids)), key=user_ids.__getitem__)
+        vectors = check_vectors(vectors_UZ, len(user_ids), f"space {space_id} of {partition}")
+        packed = pack_ids([user_ids[row] for row in order])
+        return cls(space_id=space_id, partition=partition, user_ids=packed, vectors_UZ=vectors[order])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerVectors:
+    """A consumer's two sides, such that the score of (user, item) is the inner product of their rows.
+
+    Attributes:
+        model: The model that made them; its `space_id` is that of the snapshot that may hold them.
+        user_ids, item_ids: Packed external ids [U'] and [I], sorted.
+        user_vectors_UD, item_vectors_ID: float32.
+        seen_UI: bool CSR; which user has interacted with which item before the snapshot's `as_of`.
+    """
+
+    model: ModelRef
+    user_ids: Ids
+    item_ids: Ids
+    user_vectors_UD: Floats
+    item_vectors_ID: Floats
+    seen_UI: sparse.csr_array
+
+    def __post_init__(self) -> None:
+        """Raise ContractViolation when the sides do not fit together."""
+        where = f"{self.model.consumer} {self.model.version}"
+        check_vectors(self.user_vectors_UD, len(self.user_ids), f"users of {where}")
+        check_vectors(self.item_vectors_ID, len(self.item_ids), f"items of {where}")
+        widths = self.user_vectors_UD.shape[1], self.item_vectors_ID.shape[1]
+        if widths[0] != widths[1]:
+            raise ContractViolation(
+                f"expected one width for users and items of {where}, found {widths[0]}, {widths[1]}"
+            )
+        if self.seen_UI.shape != (len(self.user_ids), len(self.item_ids)):
+            raise ContractViolation(f"expected seen pairs over users and items of {where}, found {self.seen_UI.shape}")
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays to write, by file name without suffix."""
+        by_user, by_item = _rows_of(self.seen_UI), _rows_of(self.seen_UI.T)
+        return {
+            "user_ids": self.user_ids,
+            "user_vectors": self.user_vectors_UD,
+            "user_seen_indptr": by_user[0],
+            "user_seen_indices": by_user[1],
+            "item_ids": self.item_ids,
+            "item_vectors": self.item_vectors_ID,
+            "item_seen_indptr": by_item[0],
+            "item_seen_indices": by_item[1],
+        }
+
+
+def check_vectors(vectors: NDArray[Any], num_rows: int, where: str) -> Floats:
+    """Return a matrix as contiguous float32.
+
+    Raises:
+        ContractViolation: It is no matrix of `num_rows` rows, or holds NaN or infinity.
+    """
+    if vectors.ndim != 2 or len(vectors) != num_rows:
+        raise ContractViolation(f"expected a matrix of {num_rows} rows for {where}, found shape {vectors.shape}")
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(broken):
+        raise ContractViolation(
+            f"expected finite vectors of {where}, found {len(broken)} rows with NaN or infinity, first row "
+            f"{broken[0]}; nothing was published, the last good snapshot goes on being served"
+        )
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def check_space(space: SpaceVectors, consumers: Sequence[ConsumerVectors]) -> None:
+    """Raise SpaceMismatch when a consumer's model was trained on another space than that of the snapshot."""
+    for consumer in consumers:
+        if consumer.model.space_id != space.space_id:
+            where = f"the model {consumer.model.consumer} {consumer.model.version}"
+            remedy = f"train {consumer.model.consumer} on {space.space_id} before promoting it"
+            raise SpaceMismatch(space.space_id, consumer.model.space_id, where, remedy)
+
+
+def _rows_of(matrix: Any) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    rows = sparse.csr_array(matrix)
+    rows.sum_duplicates()
+    rows.sort_indices()
+    return rows.indptr.astype(np.int64), rows.indices.astype(np.int32)

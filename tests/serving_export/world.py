@@ -1,0 +1,88 @@
+"""A small home on disk: real ledger, real snapshots, an encoder and a consumer small enough to check by hand."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from serving_export.packed import pack_ids
+from serving_export.sources import Sources
+from serving_export.vectors import ConsumerVectors, SpaceVectors
+from training.contracts.artefacts import ModelRef, SpaceRef
+from training.contracts.partitions import Partition
+from training.settings import Settings
+from training.spaces.ledger import Ledger
+
+DAY1, DAY2, DAY3, DAY4 = (Partition.parse(f"2026-11-0{day}") for day in range(1, 5))
+NUM_ITEMS, DIMENSION = 20, 8
+
+
+def noise(name: str, *shape: int) -> NDArray[np.float32]:
+    """Return numbers that depend on a name alone."""
+    return np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape).astype(np.float32)
+
+
+@dataclass
+class World:
+    """A home with users that grow by one a day, from u00..u39 on the first day."""
+
+    settings: Settings
+    validated: list[tuple[str, str]] = field(default_factory=list)
+    materialised: list[str] = field(default_factory=list)
+    before_validating: Callable[[SpaceVectors], None] = lambda _: None
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings)
+
+    @property
+    def sources(self) -> Sources:
+        return Sources(encode=self.encode, consume=self.consume, validate=self.validate, materialise=self.materialise)
+
+    def users(self, partition: Partition) -> list[str]:
+        return [f"u{number:02d}" for number in range(39 + partition.day.day)]
+
+    def encode(self, settings: Settings, space_id: str, partition: Partition) -> tuple[list[str], NDArray[np.float32]]:
+        users = self.users(partition)
+        return users, np.stack([noise(f"{space_id} {partition} {user}", DIMENSION) for user in users])
+
+    def consume(self, settings: Settings, model: ModelRef, partition: Partition) -> ConsumerVectors:
+        """User n has seen items n and n + 1 (modulo the items); users with n divisible by 10 have no history."""
+        users, z_UZ = self.encode(settings, model.space_id, partition)
+        rows = [row for row in range(len(users)) if row % 10]
+        pairs = [(at, (row + step) % NUM_ITEMS) for at, row in enumerate(rows) for step in (0, 1)]
+        indices = tuple(np.array(pairs).T)
+        return ConsumerVectors(
+            model=model,
+            user_ids=pack_ids([users[row] for row in rows]),
+            item_ids=pack_ids([f"i{number:02d}" for number in range(NUM_ITEMS)], "item_id"),
+            user_vectors_UD=z_UZ[rows],
+            item_vectors_ID=noise(f"{model.consumer} {model.version}", NUM_ITEMS, DIMENSION),
+            seen_UI=sparse.csr_array((np.ones(len(pairs), bool), indices), shape=(len(rows), NUM_ITEMS)),
+        )
+
+    def validate(self, settings: Settings, space: SpaceVectors) -> None:
+        self.before_validating(space)
+        self.validated.append((space.space_id, str(space.partition)))
+
+    def materialise(self, settings: Settings, partition: Partition) -> None:
+        self.materialised.append(str(partition))
+
+    def train(self, partition: Partition, tag: str = "a") -> SpaceRef:
+        """Record a candidate space of a partition and an accepted `matching` model on it."""
+        space_id = f"{partition.day:%Y%m%d}-{zlib.crc32(f'{partition}{tag}'.encode()):08x}"
+        ref = SpaceRef(space_id=space_id, item_space_id="20261101-11111111", partition=str(partition))
+        self.ledger.record_space(ref)
+        self.train_matching(ref, partition)
+        return ref
+
+    def train_matching(self, space: SpaceRef, partition: Partition, tag: str = "") -> ModelRef:
+        version = f"{partition.day:%Y%m%d}-{zlib.crc32(f'{space.space_id}{tag}'.encode()):08x}"
+        ref = ModelRef(consumer="matching", version=version, space_id=space.space_id, partition=str(partition))
+        self.ledger.record_model(ref)
+        return ref
