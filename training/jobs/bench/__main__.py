@@ -26,13 +26,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from training.jobs.bench.logs import read_public_log
     from training.jobs.bench.quality import report_dir, run_quality
 
     settings = Settings.from_env()
-    folders = [Path(name) for given in options.data for name in given.split(",") if name]
-    logs = [read_public_log(folder.expanduser()) for folder in folders]
-    for table in run_quality(settings, logs, options.protocol or ["temporal"], options.seeds).values():
+    folders = [Path(name).expanduser() for given in options.data for name in given.split(",") if name]
+    protocols = options.protocol or ["temporal"]
+    simulator = options.simulator or not folders
+    for table in run_quality(settings, folders, protocols, options.seeds, simulator=simulator).values():
         print(table)
     print(f"Tables and pictures: {report_dir(settings)}")
     return 0
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", choices=["quality"], help="which benchmark")
     parser.add_argument("--data", action="append", default=[], help="folder of public logs; may be repeated")
     parser.add_argument("--protocol", action="append", choices=["temporal", "loo"], help="default: temporal")
+    parser.add_argument("--simulator", action="store_true", help="simulated logs too; the default without --data")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each random fit (default 3)")
     return parser
 

@@ -56,12 +56,13 @@ def read_public_log(folder: Path) -> PublicLog:
         found = sorted(folder.glob(pattern))
         if found:
             frame = first_interactions(read(found[0]))
-            return PublicLog(folder.name, frame, CUTS.get(folder.name), _hash(frame))
+            return PublicLog(folder.name, frame, CUTS.get(folder.name), content_hash(frame))
     patterns = ", ".join(pattern for pattern, _ in _READERS)
     raise MissingArtefact(f"expected one of {patterns} in {folder}, found none; name a folder of logs")
 
 
-def _hash(frame: pd.DataFrame) -> str:
+def content_hash(frame: pd.DataFrame) -> str:
+    """Return 12 hex digits of the pairs and their times."""
     digest = hashlib.sha256()
     for column in ("user_id", "item_id", "occurred_at"):
         digest.update(pd.util.hash_pandas_object(frame[column], index=False).to_numpy().tobytes())

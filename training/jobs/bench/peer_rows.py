@@ -15,7 +15,13 @@ from training.jobs.bench.rows import Row, average
 from training.jobs.bench.tasks import Problem, Task
 
 logger = logging.getLogger(__name__)
-CODE = ("training.evaluation.peers", "training.evaluation.ranking", "training.data.splits", "training.jobs.bench.tasks")
+CODE = (
+    "training.evaluation.peers",
+    "training.evaluation.ranking",
+    "training.data.splits",
+    "training.jobs.bench.tasks",
+    "training.jobs.bench.rows",
+)
 
 
 def peer_rows(problem: Problem, cache: Cache, seeds: Sequence[int], peers: Sequence[Peer] = PEERS) -> list[Row]:

@@ -13,7 +13,7 @@ from training.jobs.bench.rows import Row
 from training.jobs.bench.tables import columns_of
 from training.storage import replace_file
 
-_OURS, _PEER = "#c2410c", "#94a3b8"
+_COLOURS = {"ours": "#c2410c", "peer": "#94a3b8", "limit": "#e2e8f0"}
 
 
 def bars(rows: Sequence[Row], k: int, path: Path) -> None:
@@ -21,9 +21,10 @@ def bars(rows: Sequence[Row], k: int, path: Path) -> None:
     columns = columns_of(rows[0].protocol, k)
     figure, axes = _panels(len(columns), height=0.34 * len(rows) + 1.2)
     for axis, (heading, metric) in zip(axes, columns.items(), strict=True):
-        ordered = sorted(rows, key=lambda row, name=metric: row.metrics[name])  # type: ignore[misc]
+        known = [row for row in rows if metric in row.metrics]
+        ordered = sorted(known, key=lambda row, name=metric: row.metrics[name])  # type: ignore[misc]
         values = [row.metrics[metric] for row in ordered]
-        colours = [_OURS if row.family == "ours" else _PEER for row in ordered]
+        colours = [_COLOURS[row.family] for row in ordered]
         axis.barh([row.model for row in ordered], values, xerr=_errors(ordered, metric), color=colours, capsize=2)
         axis.set_title(heading, fontsize=10)
         axis.tick_params(labelsize=8)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from training.data.splits import Protocol
 from training.jobs.bench import pictures
 from training.jobs.bench.cache import Cache, library_versions
-from training.jobs.bench.logs import PublicLog
+from training.jobs.bench.logs import read_public_log
 from training.jobs.bench.peer_rows import peer_rows
 from training.jobs.bench.rows import Row
+from training.jobs.bench.simulated import attainable_row, simulated_log
 from training.jobs.bench.tables import quality_table
 from training.jobs.bench.tasks import Problem, make_problem
 from training.settings import Settings
@@ -22,27 +23,43 @@ logger = logging.getLogger(__name__)
 
 
 def run_quality(
-    settings: Settings, logs: Sequence[PublicLog], protocols: Sequence[Protocol], num_seeds: int
+    settings: Settings,
+    folders: Sequence[Path],
+    protocols: Sequence[Protocol],
+    num_seeds: int,
+    *,
+    simulator: bool = True,
 ) -> dict[str, str]:
     """Return the Markdown of each protocol's tables by protocol, written to the reports folder as well.
 
     Args:
         settings: Results are kept under `home/bench` and written to `home/reports/bench`.
-        logs: Data sets.
+        folders: Data sets.
         protocols: Protocols to run on each of them.
         num_seeds: Seeds for each model whose fit is random, counted up from the settings' seed.
+        simulator: Whether to run on simulated logs (temporal) as well.
     """
     cache = Cache(settings.home / "bench" / "results")
     seeds = tuple(settings.seed + n for n in range(num_seeds))
     parts: dict[str, list[str]] = {}
-    for log in logs:
-        for protocol in protocols:
-            started = time.perf_counter()
-            problem = make_problem(log, protocol)
-            rows = peer_rows(problem, cache, seeds)
-            parts.setdefault(protocol, []).append(_report(settings, problem, rows))
-            logger.info("%s: done in %.0f s", problem.label, time.perf_counter() - started)
+    for problem, limits in _problems(settings, folders, protocols, simulator):
+        started = time.perf_counter()
+        rows = [*limits, *peer_rows(problem, cache, seeds)]
+        parts.setdefault(problem.protocol, []).append(_report(settings, problem, rows))
+        logger.info("%s: done in %.0f s", problem.label, time.perf_counter() - started)
     return {protocol: "\n".join(tables) for protocol, tables in parts.items()}
+
+
+def _problems(
+    settings: Settings, folders: Sequence[Path], protocols: Sequence[Protocol], simulator: bool
+) -> Iterator[tuple[Problem, list[Row]]]:
+    for folder in folders:
+        log = read_public_log(folder)
+        yield from ((make_problem(log, protocol), []) for protocol in protocols)
+    if simulator:
+        log, home = simulated_log(settings)
+        problem = make_problem(log, "temporal")
+        yield problem, [attainable_row(problem, home)]
 
 
 def _report(settings: Settings, problem: Problem, rows: Sequence[Row]) -> str:

@@ -16,26 +16,38 @@ def columns_of(protocol: str, k: int) -> dict[str, str]:
 
 
 def quality_table(rows: Sequence[Row], k: int, versions: dict[str, str]) -> str:
-    """Return the Markdown of one problem's rows, ours first, then the peers by recommendation NDCG."""
-    ordered = sorted(rows, key=lambda row: (row.family != "ours", -row.metrics[f"ndcg@{k}"]))
+    """Return the Markdown of one problem's rows: the attainable if known, ours, then the peers by recommendation NDCG.
+
+    A row of family "limit" adds a column with each model's share of the limit's NDCG.
+    """
+    rank = {"limit": 0, "ours": 1, "peer": 2}
+    ordered = sorted(rows, key=lambda row: (rank[row.family], -row.metrics[f"ndcg@{k}"]))
+    limit = next((row.metrics[f"ndcg@{k}"] for row in rows if row.family == "limit"), None)
     columns = columns_of(rows[0].protocol, k)
-    lines = [_line(["model", *columns, "± N", "seeds", "fit s", "chosen in s"]), _line(["---"] * (len(columns) + 5))]
-    best = {metric: max(row.metrics[metric] for row in rows) for metric in columns.values()}
-    lines += [_line(_cells(row, best)) for row in ordered]
+    headings = ["model", *columns, "± N", *(["of attainable"] if limit else []), "seeds", "fit s", "chosen in s"]
+    models = [row for row in rows if row.family != "limit"]
+    best = {metric: max(row.metrics[metric] for row in models) for metric in columns.values()}
+    lines = [_line(headings), _line(["---"] * len(headings)), *(_line(_cells(row, best, limit, k)) for row in ordered)]
+    return "\n".join([_heading(rows[0], versions), "", *lines, ""])
+
+
+def _heading(row: Row, versions: dict[str, str]) -> str:
     stated = ", ".join(f"{name} {number}" for name, number in versions.items())
-    head = f"**{rows[0].data}**, protocol {rows[0].protocol}, {int(rows[0].metrics['n'])} test users; {stated}"
-    return "\n".join([head, "", *lines, ""])
+    return f"**{row.data}**, protocol {row.protocol}, {int(row.metrics['n'])} test users; {stated}"
 
 
-def _cells(row: Row, best: dict[str, float]) -> list[str]:
+def _cells(row: Row, best: dict[str, float], limit: float | None, k: int) -> list[str]:
     name = f"**{row.model}**" if row.family == "ours" else row.model
-    values = [_number(row.metrics[metric], row.metrics[metric] >= best[metric]) for metric in best]
+    values = [_number(row.metrics.get(metric), best[metric]) for metric in best]
+    share = [f"{row.metrics[f'ndcg@{k}'] / limit:.1%}"] if limit else []
     error = f"{row.metrics['se_ndcg']:.4f}"
-    return [name, *values, error, str(len(row.seeds)), f"{row.fit_seconds:.1f}", f"{row.tune_seconds:.0f}"]
+    return [name, *values, error, *share, str(len(row.seeds)), f"{row.fit_seconds:.1f}", f"{row.tune_seconds:.0f}"]
 
 
-def _number(value: float, bold: bool) -> str:
-    return f"**{value:.4f}**" if bold else f"{value:.4f}"
+def _number(value: float | None, best: float) -> str:
+    if value is None:
+        return "–"
+    return f"**{value:.4f}**" if value == best else f"{value:.4f}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -37,13 +37,23 @@ class Task:
 
 @dataclass(frozen=True)
 class Problem:
-    """A data set under a protocol: choose on `validation`, score `test` once."""
+    """A data set under a protocol: choose on `validation`, score `test` once.
+
+    Attributes:
+        data: Data set.
+        protocol: How it is split.
+        content_hash: Of the data; results are cached by it.
+        validation: Cut from the training period.
+        test: The whole training period and what was held out after it.
+        test_days: UTC days of the held-out pairs, ISO, ascending.
+    """
 
     data: str
     protocol: Protocol
     content_hash: str
     validation: Task
     test: Task
+    test_days: tuple[str, ...]
 
     @property
     def label(self) -> str:
@@ -56,7 +66,10 @@ def make_problem(public: PublicLog, protocol: Protocol) -> Problem:
     outer = split(public.frame, protocol, public.cut)
     inner = inner_split(outer.train, protocol)
     k = CUT_AT[protocol]
-    return Problem(public.name, protocol, public.content_hash, _task(inner, k), _task(outer, k))
+    days = np.unique(outer.test["occurred_at"].to_numpy(np.int64).astype("datetime64[s]").astype("datetime64[D]"))
+    return Problem(
+        public.name, protocol, public.content_hash, _task(inner, k), _task(outer, k), tuple(days.astype(str).tolist())
+    )
 
 
 def _task(pairs: Split, k: int) -> Task:
