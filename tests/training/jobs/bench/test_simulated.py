@@ -1,0 +1,45 @@
+"""Simulated logs: cleaned, kept, and bounded by the truth."""
+
+from dataclasses import replace
+
+import pytest
+
+from training.evaluation.peers.counts import popularity
+from training.evaluation.ranking import evaluate
+from training.ingest.simulator import SimulatorConfig
+from training.ingest.world import WorldConfig
+from training.jobs.bench.simulated import attainable_row, simulated_log
+from training.jobs.bench.tasks import make_problem
+from training.settings import Settings
+
+CONFIG = SimulatorConfig(world=WorldConfig(num_users=150, num_items=80, num_days=20))
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return Settings.from_env({"ATTUNE_HOME": str(tmp_path_factory.mktemp("home"))})
+
+
+def test_log_is_clean_kept_and_separate_from_the_home(settings):
+    log, own = simulated_log(settings, CONFIG)
+    assert own.home.is_relative_to(settings.home / "bench")
+    assert not log.frame.duplicated(["user_id", "item_id"]).any()
+    assert log.frame["user_id"].nunique() <= 150, "bots are no users"
+    assert log.frame["occurred_at"].is_monotonic_increasing
+    again, same = simulated_log(settings, CONFIG)
+    assert (again.content_hash, same.home) == (log.content_hash, own.home)
+    other, elsewhere = simulated_log(replace(settings, seed=settings.seed + 1), CONFIG)
+    assert other.content_hash != log.content_hash
+    assert elsewhere.home != own.home
+
+
+def test_truth_ranks_better_than_popularity(settings):
+    log, own = simulated_log(settings, CONFIG)
+    problem = make_problem(log, "temporal")
+    row = attainable_row(problem, own)
+    assert row.family == "limit"
+    task = problem.test
+    popular = evaluate(popularity(task.log), task.log.matrix, task.held_out, task.k, targeting=False)
+    assert row.metrics["ndcg@20"] > popular.recommendation.summary(20)["ndcg@20"]
+    assert row.metrics["n"] == len(popular.recommendation.keys)
+    assert list(problem.test_days) == sorted(problem.test_days)
