@@ -1,0 +1,207 @@
+"""Train the denoising autoencoder: direct index batches, early stopping on held-out users, the same twice.
+
+Shape legend: U users, B users of a batch, F input columns, K blocks.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.engine.corruption import Corruption, CorruptionConfig
+from training.losses.reconstruction import block_losses, reconstruction_loss
+from training.models.autoencoder import Autoencoder, AutoencoderConfig
+from training.models.input_layout import InputLayout
+
+_log = logging.getLogger(__name__)
+NUM_THREADS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderTrainingConfig:
+    """How long and how fast the autoencoder learns.
+
+    Attributes:
+        model: Layer sizes.
+        corruption: The damage that it learns to undo.
+        block_weights: Weight of a block in the loss, by name; 1 where unnamed.
+        learning_rate: Adam's, decayed to a tenth by a cosine over the epochs.
+        batch_size: Users per step.
+        max_epochs: Passes over the training users at most.
+        patience: Epochs without a better validation loss before stopping.
+        validation_share: Share of users held out for early stopping.
+    """
+
+    model: AutoencoderConfig = field(default_factory=AutoencoderConfig)
+    corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
+    block_weights: Mapping[str, float] = field(default_factory=dict)
+    learning_rate: float = 1e-3
+    batch_size: int = 256
+    max_epochs: int = 60
+    patience: int = 8
+    validation_share: float = 0.1
+
+
+@dataclass(frozen=True)
+class TrainedAutoencoder:
+    """The best weights, in eval mode, and the curves that led there (one value per epoch)."""
+
+    model: Autoencoder
+    curves: dict[str, list[float]]
+    best_epoch: int
+    warm_started: bool
+
+
+@dataclass(frozen=True)
+class UserInputs:
+    """Model inputs as tensors.
+
+    Attributes:
+        x_UF: float32 [U, F], scaled.
+        observed_UK: bool [U, K], False where a user's block is absent and not to be learned from.
+    """
+
+    x_UF: torch.Tensor
+    observed_UK: torch.Tensor
+
+    def take(self, rows: torch.Tensor) -> UserInputs:
+        """Return the rows of one batch."""
+        return UserInputs(self.x_UF[rows], self.observed_UK[rows])
+
+
+def train_autoencoder(
+    x_UF: npt.NDArray[np.float32],
+    observed_UK: npt.NDArray[np.bool_],
+    layout: InputLayout,
+    config: AutoencoderTrainingConfig,
+    seed: int,
+    validation_U: npt.NDArray[np.bool_] | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> TrainedAutoencoder:
+    """Return the autoencoder with the least validation loss; same inputs and seed give the same weights.
+
+    Args:
+        x_UF: Scaled inputs, one row per user (or per user and snapshot).
+        observed_UK: Which blocks of which row are there.
+        layout: Columns of the blocks.
+        config: Sizes and pace.
+        seed: Seed of weights, batches and damage.
+        validation_U: Rows held out for early stopping; drawn by `validation_share` when None. Rows of one user
+            should be on one side.
+        start: Weights to start from; ignored, with a warning, where shapes differ.
+    """
+    with deterministic(seed):
+        model = Autoencoder(layout.num_columns, config.model)
+        warm = start is not None and _load_matching(model, start)
+        inputs = UserInputs(torch.from_numpy(x_UF), torch.from_numpy(observed_UK))
+        held_out = _draw_validation(len(x_UF), config.validation_share, seed) if validation_U is None else validation_U
+        trainer = _Trainer(model, layout, config, seed)
+        curves, best_epoch = trainer.fit(inputs, torch.from_numpy(held_out))
+    return TrainedAutoencoder(model.eval(), curves, best_epoch, warm)
+
+
+class _Trainer:
+    def __init__(self, model: Autoencoder, layout: InputLayout, config: AutoencoderTrainingConfig, seed: int) -> None:
+        self.model, self.layout, self.config = model, layout, config
+        self.generator = torch.Generator().manual_seed(seed)
+        self.corrupt = Corruption(layout, config.corruption, self.generator)
+        self.seed = seed
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimiser, config.max_epochs, eta_min=config.learning_rate / 10
+        )
+
+    def fit(self, inputs: UserInputs, held_out_U: torch.Tensor) -> tuple[dict[str, list[float]], int]:
+        train, validation = inputs.take(~held_out_U), inputs.take(held_out_U)
+        curves: dict[str, list[float]] = {"train_loss": [], "validation_loss": []}
+        best_loss, best_epoch, best = float("inf"), 0, copy.deepcopy(self.model.state_dict())
+        for epoch in range(self.config.max_epochs):
+            curves["train_loss"].append(self._epoch(train))
+            loss = self._validate(validation if len(validation.x_UF) else train)
+            curves["validation_loss"].append(loss)
+            if loss < best_loss:
+                best_loss, best_epoch, best = loss, epoch, copy.deepcopy(self.model.state_dict())
+            if epoch % 10 == 0:
+                _log.info("autoencoder epoch %d: train %.4f validation %.4f", epoch, curves["train_loss"][-1], loss)
+            if epoch - best_epoch >= self.config.patience:
+                break
+        self.model.load_state_dict(best)
+        return curves, best_epoch
+
+    def _epoch(self, train: UserInputs) -> float:
+        self.model.train()
+        order = torch.randperm(len(train.x_UF), generator=self.generator)
+        losses = [self._step(train.take(rows)) for rows in order.split(self.config.batch_size)]
+        self.schedule.step()
+        return float(np.mean(losses))
+
+    def _step(self, batch: UserInputs) -> float:
+        x_hat_BF = self.model(self.corrupt(batch.x_UF))
+        loss = self._loss(x_hat_BF, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _validate(self, validation: UserInputs) -> float:
+        """Return the loss on held-out users under the same damage at every epoch."""
+        self.model.eval()
+        damage = Corruption(self.layout, self.config.corruption, torch.Generator().manual_seed(self.seed + 1))
+        return float(self._loss(self.model(damage(validation.x_UF)), validation))
+
+    def _loss(self, x_hat_BF: torch.Tensor, batch: UserInputs) -> torch.Tensor:
+        return reconstruction_loss(x_hat_BF, batch.x_UF, batch.observed_UK, self.layout, self.config.block_weights)
+
+
+@torch.no_grad()
+def measure_blocks(
+    model: Autoencoder, x_UF: npt.NDArray[np.float32], observed_UK: npt.NDArray[np.bool_], layout: InputLayout
+) -> dict[str, float]:
+    """Return the clean reconstruction loss of each block that somebody has."""
+    x, observed = torch.from_numpy(x_UF), torch.from_numpy(observed_UK)
+    losses = block_losses(model.eval()(x), x, observed, layout)
+    return {
+        block.name: float(loss)
+        for block, loss, seen in zip(layout.blocks, losses, observed.any(dim=0), strict=True)
+        if seen
+    }
+
+
+@contextmanager
+def deterministic(seed: int) -> Iterator[None]:
+    """Run torch with a fixed seed, a fixed number of threads and deterministic kernels; restore it after."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(NUM_THREADS)
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(strict)
+            torch.set_num_threads(threads)
+
+
+def _draw_validation(num_users: int, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    held_out = np.zeros(num_users, bool)
+    chosen = np.random.default_rng(seed).permutation(num_users)[: int(num_users * share)]
+    held_out[chosen] = True
+    return held_out
+
+
+def _load_matching(model: Autoencoder, start: Mapping[str, torch.Tensor]) -> bool:
+    """Load `start` if every shape matches; the next space then begins where the live one is."""
+    own = model.state_dict()
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in start.items()}:
+        _log.warning("the previous encoder has other shapes; training starts from random weights")
+        return False
+    model.load_state_dict(dict(start))
+    return True

@@ -1,0 +1,119 @@
+"""Fit the light consumer of the probes: a logistic model on the outer product of a user and an item vector.
+
+Shape legend: U users, I items, P pairs, R representation columns, V item vector columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
+MAX_ITERATIONS = 60
+
+
+@dataclass(frozen=True)
+class LightModel:
+    """Logit = r̃ᵀ W v + aᵀ v + c, with r̃ the centred representation at unit mean square.
+
+    Attributes:
+        weight_RV: W.
+        item_V: a, what items are worth to everyone.
+        offset: c.
+        centre_R: Mean of the training users.
+        scale: Root mean square of the centred training users.
+        penalty: L2 penalty that was chosen.
+    """
+
+    weight_RV: torch.Tensor
+    item_V: torch.Tensor
+    offset: torch.Tensor
+    centre_R: torch.Tensor
+    scale: float
+    penalty: float
+
+    def score(
+        self, user_idx: IntArray, item_idx: IntArray, users_UR: FloatArray, items_IV: FloatArray
+    ) -> npt.NDArray[np.float64]:
+        """Return the logits of pairs, float64 [P]."""
+        users = (torch.from_numpy(users_UR) - self.centre_R) / self.scale
+        with torch.no_grad():
+            logits = _logits(
+                (self.weight_RV, self.item_V, self.offset), users, torch.from_numpy(items_IV), user_idx, item_idx
+            )
+        return logits.numpy().astype(np.float64)
+
+
+def fit_light_model(
+    user_idx: IntArray, item_idx: IntArray, label: FloatArray, users_UR: FloatArray, items_IV: FloatArray, seed: int
+) -> LightModel:
+    """Return the model whose penalty does best on a fifth of the training users, refitted on all of them."""
+    present = np.unique(user_idx)
+    held_out = np.random.default_rng(seed).choice(present, max(len(present) // 5, 1), replace=False)
+    inner = ~np.isin(user_idx, held_out)
+    losses = {}
+    for penalty in PENALTIES:
+        model = _fit(user_idx[inner], item_idx[inner], label[inner], users_UR, items_IV, penalty)
+        logits = torch.from_numpy(model.score(user_idx[~inner], item_idx[~inner], users_UR, items_IV))
+        losses[penalty] = float(
+            functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(label[~inner]).double())
+        )
+    best = min(PENALTIES, key=lambda penalty: losses[penalty])
+    return _fit(user_idx, item_idx, label, users_UR, items_IV, best)
+
+
+def _fit(
+    user_idx: IntArray,
+    item_idx: IntArray,
+    label: FloatArray,
+    users_UR: FloatArray,
+    items_IV: FloatArray,
+    penalty: float,
+) -> LightModel:
+    users, centre, scale = _standardise(users_UR, np.unique(user_idx))
+    items, labels = torch.from_numpy(items_IV), torch.from_numpy(label)
+    weights = (
+        torch.zeros(users.shape[1], items.shape[1], requires_grad=True),
+        torch.zeros(items.shape[1], requires_grad=True),
+        torch.zeros((), requires_grad=True),
+    )
+    optimiser = torch.optim.LBFGS(weights, max_iter=MAX_ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimiser.zero_grad()
+        logits = _logits(weights, users, items, user_idx, item_idx)
+        value = functional.binary_cross_entropy_with_logits(logits, labels)
+        value = value + penalty * (weights[0].square().sum() + weights[1].square().sum())
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    weight, item, offset = (value.detach() for value in weights)
+    return LightModel(weight, item, offset, centre, scale, penalty)
+
+
+def _standardise(users_UR: FloatArray, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Return all users centred and scaled by the figures of `rows`: one scale, so directions keep their weight."""
+    users = torch.from_numpy(users_UR)
+    centre = users[rows].mean(dim=0)
+    scale = float((users[rows] - centre).square().sum(dim=1).mean().sqrt().clamp(min=1e-6))
+    return (users - centre) / scale, centre, scale
+
+
+def _logits(
+    weights: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    users_UR: torch.Tensor,
+    items_IV: torch.Tensor,
+    user_idx: IntArray,
+    item_idx: IntArray,
+) -> torch.Tensor:
+    weight_RV, item_V, offset = weights
+    queries_UV = users_UR @ weight_RV + item_V
+    pairs = queries_UV[torch.from_numpy(user_idx)] * items_IV[torch.from_numpy(item_idx)]
+    return pairs.sum(dim=1) + offset

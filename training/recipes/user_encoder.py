@@ -1,0 +1,168 @@
+"""Retrain the shared user representation: item vectors if due, inputs, autoencoder, evaluation, one new space."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from training.contracts.artefacts import GateDecision, SpaceRef
+from training.contracts.errors import MissingArtefact
+from training.contracts.partitions import Partition
+from training.evaluation.gate import decide
+from training.recipes.user_encoder_evaluation import (
+    FloatArray,
+    compare_with_live,
+    describe_vectors,
+    evaluate_twin,
+    probe_beside_live,
+)
+from training.recipes.user_encoder_fit import FittedEncoder, UserEncoderConfig, fit_encoder, version_name
+from training.recipes.user_encoder_gate import checks_of
+from training.recipes.user_encoder_rows import anchor_of, read_rows, read_snapshot
+from training.recipes.user_encoder_store import SpaceContent, save_space
+from training.settings import Settings
+from training.spaces.alignment import SpaceMap
+from training.spaces.in_use import published_spaces
+from training.spaces.item_space import ItemSpace, current_item_space, learn_item_space, load_item_space
+from training.spaces.user_space import UserSpace
+from training.tracking.mlflow import set_alias
+
+_log = logging.getLogger(__name__)
+MODEL_NAME = "user_encoder"
+
+
+@dataclass(frozen=True)
+class _Live:
+    """The space in service and what the map to it is learned from."""
+
+    space: UserSpace
+    vectors: FloatArray
+
+
+def train_space(
+    settings: Settings,
+    partition: Partition,
+    previous: SpaceRef | None = None,
+    config: UserEncoderConfig | None = None,
+) -> SpaceRef:
+    """Train, evaluate and store a candidate space as of `partition`; same inputs and seed give the same space id.
+
+    Args:
+        settings: Home and seed.
+        partition: The newest snapshot to learn from; an earlier one, `horizon_days` before, is learned from too.
+        previous: The space to start from and to map to; the live one when None.
+        config: Choices; defaults when None.
+    """
+    config = config or UserEncoderConfig()
+    items = _item_space(settings, partition, config)
+    anchor = anchor_of(settings, partition, config.horizon_days)
+    snapshots = [partition] if anchor is None else [partition, anchor]
+    rows = read_rows(settings, snapshots, items.item_space_id)
+    live = _load_live(settings, partition, previous)
+    fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(live, config))
+    today = rows.frame.iloc[: _num_newest(rows.frame)]
+    z_UZ = fitted.encode(today)
+    ref = SpaceRef(
+        space_id=version_name(partition, fitted.content_hash(items.item_space_id, config)),
+        item_space_id=items.item_space_id,
+        partition=str(partition),
+    )
+    evaluation = _evaluate(settings, partition, anchor, config, fitted, z_UZ)
+    space_map = None
+    if live is not None:
+        space_map = _map_to(live, z_UZ)
+        evaluation["live"] = _evaluate_beside(settings, partition, anchor, config, fitted, items, live, z_UZ)
+    content = SpaceContent(
+        ref=ref,
+        fitted=fitted,
+        config=config,
+        space_map=space_map,
+        evaluation=evaluation,
+        snapshots=rows.partitions,
+        live_space_id=live.space.ref.space_id if live else None,
+        sample=today.head(256),
+    )
+    save_space(settings, content, MODEL_NAME)
+    _log.info("trained space %s in item space %s", ref.space_id, ref.item_space_id)
+    return ref
+
+
+def gate_space(settings: Settings, partition: Partition, space_id: str) -> GateDecision:
+    """Return whether a candidate may be offered to the consumers; a refusal leaves the live space in service."""
+    folder = settings.space_dir(space_id)
+    if not (folder / "evaluation.json").exists():
+        raise MissingArtefact(f"expected space {space_id} at {folder}, found none; run train_space for {partition}")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    decision = decide(settings, f"{MODEL_NAME} {space_id}", partition, checks_of(evaluation))
+    if decision.accepted:
+        set_alias(settings, MODEL_NAME, "challenger", space_id)
+    return decision
+
+
+def _item_space(settings: Settings, partition: Partition, config: UserEncoderConfig) -> ItemSpace:
+    current = current_item_space(settings, partition)
+    return load_item_space(settings, current) if current else learn_item_space(settings, partition, config.item_space)
+
+
+def _load_live(settings: Settings, partition: Partition, previous: SpaceRef | None) -> _Live | None:
+    named = [previous.space_id] if previous else published_spaces(settings)[:1]
+    if not named:
+        return None
+    space = UserSpace.load(settings, named[0])
+    return _Live(space, space.encode(read_snapshot(settings, partition, space.ref.item_space_id)))
+
+
+def _warm_start(live: _Live | None, config: UserEncoderConfig) -> dict[str, torch.Tensor] | None:
+    if live is None or not config.warm_start:
+        return None
+    state: dict[str, torch.Tensor] = torch.load(live.space.folder / "encoder.pt", weights_only=True)
+    return state
+
+
+def _num_newest(frame: Any) -> int:
+    return int((frame["event_timestamp"] == frame["event_timestamp"].max()).sum())
+
+
+def _map_to(live: _Live, z_UZ: FloatArray) -> SpaceMap | None:
+    return SpaceMap.learn(z_UZ, live.vectors) if live.vectors.shape == z_UZ.shape else None
+
+
+def _evaluate(
+    settings: Settings,
+    partition: Partition,
+    anchor: Partition | None,
+    config: UserEncoderConfig,
+    fitted: FittedEncoder,
+    z_UZ: FloatArray,
+) -> dict[str, Any]:
+    return {
+        "vectors": describe_vectors(z_UZ),
+        "reconstruction": fitted.reconstruction,
+        "mean_prediction": fitted.mean_prediction,
+        "seven_day": evaluate_twin(settings, anchor, partition, config),
+    }
+
+
+def _evaluate_beside(
+    settings: Settings,
+    partition: Partition,
+    anchor: Partition | None,
+    config: UserEncoderConfig,
+    fitted: FittedEncoder,
+    items: ItemSpace,
+    live: _Live,
+    z_UZ: FloatArray,
+) -> dict[str, Any]:
+    beside: dict[str, Any] = compare_with_live(z_UZ, live.vectors, settings.seed)
+    beside |= {"space_id": live.space.ref.space_id}
+    if anchor is None:
+        return beside | {"seven_day": {"evidence": "not enough evidence: no interactions before the label window"}}
+    own = read_snapshot(settings, anchor, items.item_space_id)
+    old = read_snapshot(settings, anchor, live.space.ref.item_space_id)
+    vectors = {"challenger": fitted.encode(own), "live": live.space.encode(old)}
+    args = (settings, anchor, partition, vectors, own, items, config.max_positives)
+    return beside | {"seven_day": probe_beside_live(*args)}

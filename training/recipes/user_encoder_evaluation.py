@@ -1,0 +1,113 @@
+"""Judge a user encoder: by its twin on an honest week, by its own vectors beside the live ones.
+
+Shape legend: U users, I items, Z latent columns.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.contracts.columns import MODALITIES
+from training.contracts.partitions import Partition
+from training.evaluation.drift import effective_rank, neighbour_overlap, norm_statistics
+from training.evaluation.probe_report import compare_representations
+from training.recipes.user_encoder_fit import FittedEncoder, UserEncoderConfig, fit_encoder
+from training.recipes.user_encoder_rows import read_pair_task, read_snapshot
+from training.settings import Settings
+from training.spaces.item_space import ItemSpace, learn_item_space
+
+_log = logging.getLogger(__name__)
+FloatArray = npt.NDArray[np.float32]
+NUM_NEIGHBOURS = 20
+MAX_NEIGHBOUR_USERS = 1000
+
+
+def evaluate_twin(
+    settings: Settings, anchor: Partition | None, partition: Partition, config: UserEncoderConfig
+) -> dict[str, Any]:
+    """Return the seven-day comparison of the recipe, trained on nothing later than the anchor.
+
+    The space that goes into service has seen the label week through its item vectors, so its own figures would
+    flatter it. The twin is the same recipe with item vectors, scalers and encoder as of the anchor.
+    """
+    if anchor is None:
+        return {"evidence": "not enough evidence: no interactions before the label window"}
+    items = learn_item_space(settings, anchor, config.item_space)
+    frame = read_snapshot(settings, anchor, items.item_space_id)
+    task = read_pair_task(settings, anchor, partition, frame, items, config.max_positives)
+    if task.too_small:
+        return {"evidence": task.too_small}
+    twin = fit_encoder(frame, config, settings.seed)
+    table = representations(frame, twin)
+    return compare_representations(task, table, items.vectors(), "mean_of_items", settings.seed)
+
+
+def representations(frame: pd.DataFrame, encoder: FittedEncoder) -> dict[str, FloatArray]:
+    """Return z and what it must beat: the mean of the user's items, PCA of the input, the input itself."""
+    z_UZ = encoder.encode(frame)
+    x_UF, _ = encoder.assembler.transform(frame)
+    return {
+        "z": z_UZ,
+        "mean_of_items": mean_of_items(frame),
+        "pca": principal_components(x_UF, z_UZ.shape[1]),
+        "raw_input": x_UF,
+    }
+
+
+def mean_of_items(frame: pd.DataFrame) -> FloatArray:
+    """Return the plain mean of each user's item vectors, both modalities, over all time: float32 [U, 2 D]."""
+    return np.hstack([np.stack(frame[f"taste_{modality}_all"].to_list()) for modality in MODALITIES]).astype(np.float32)
+
+
+def principal_components(x_UF: FloatArray, width: int) -> FloatArray:
+    """Return the first `width` principal components of the inputs, float32 [U, width], zero-padded above the rank."""
+    centred = x_UF.astype(np.float64) - x_UF.mean(axis=0, dtype=np.float64)
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    kept = vectors[:, ::-1][:, :width]
+    padded = np.zeros((len(x_UF), width), np.float32)
+    padded[:, : kept.shape[1]] = centred @ kept
+    return padded
+
+
+def describe_vectors(z_UZ: FloatArray) -> dict[str, Any]:
+    """Return the health figures of a set of user vectors."""
+    return {
+        "num_users": len(z_UZ),
+        "width": int(z_UZ.shape[1]),
+        "finite": bool(np.isfinite(z_UZ).all()),
+        "effective_rank": round(effective_rank(z_UZ), 4),
+        "norm": norm_statistics(z_UZ),
+    }
+
+
+def compare_with_live(z_UZ: FloatArray, live_UZ: FloatArray, seed: int) -> dict[str, Any]:
+    """Return how far the vectors of the same users moved: neighbours kept, and the ratio of mean lengths."""
+    overlap = neighbour_overlap(z_UZ, live_UZ, NUM_NEIGHBOURS, MAX_NEIGHBOUR_USERS, seed)
+    norms = [norm_statistics(vectors).get("mean", 0.0) for vectors in (z_UZ, live_UZ)]
+    return {
+        "neighbour_overlap": round(overlap, 4),
+        "chance_overlap": round(min(NUM_NEIGHBOURS / max(len(z_UZ) - 1, 1), 1.0), 4),
+        "norm_ratio": round(norms[0] / max(norms[1], 1e-12), 4),
+    }
+
+
+def probe_beside_live(
+    settings: Settings,
+    anchor: Partition,
+    partition: Partition,
+    vectors: dict[str, FloatArray],
+    frame: pd.DataFrame,
+    items: ItemSpace,
+    max_positives: int,
+) -> dict[str, Any]:
+    """Return the paired seven-day comparison of the challenger's vectors with the live space's.
+
+    Both spaces have seen the label week, so only their difference means something.
+    """
+    task = read_pair_task(settings, anchor, partition, frame, items, max_positives)
+    return compare_representations(task, vectors, items.vectors(), "live", settings.seed)

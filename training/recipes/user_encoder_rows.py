@@ -1,0 +1,90 @@
+"""Read the rows that a user encoder learns from, and the pairs that it is judged on.
+
+Shape legend: U users, I items, P pairs.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from training.contracts.partitions import Partition
+from training.data import warehouse
+from training.data.feature_store import read_user_features
+from training.data.interactions import read_interactions
+from training.evaluation.probes import PairTask, build_pair_task
+from training.settings import Settings
+from training.spaces.inputs import FEATURE_SERVICE
+from training.spaces.item_space import ItemSpace
+from training.spaces.taste import pool
+from training.storage import PART, list_partitions
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Feature rows of one item space, newest snapshot first.
+
+    Attributes:
+        frame: One row per (user, snapshot); users of older snapshots may repeat.
+        partitions: The snapshots, newest first.
+    """
+
+    frame: pd.DataFrame
+    partitions: tuple[str, ...]
+
+
+def read_rows(settings: Settings, partitions: list[Partition], item_space_id: str) -> TrainingRows:
+    """Return the rows of several snapshots, point-in-time through the feature service, pooled where they were not."""
+    frames = [read_snapshot(settings, partition, item_space_id) for partition in partitions]
+    return TrainingRows(pd.concat(frames, ignore_index=True), tuple(str(partition) for partition in partitions))
+
+
+def read_snapshot(settings: Settings, partition: Partition, item_space_id: str) -> pd.DataFrame:
+    """Return one row per known user as of a partition, sorted by user_id; builds what is missing."""
+    if not (settings.features_dir("user_profile", partition) / PART).exists():
+        _log.info("features of %s are missing; building them", partition)
+        warehouse.build(settings, partition)
+        warehouse.export_features(settings, partition)
+    pool(settings, partition, item_space_id)
+    frame = read_user_features(settings, partition, FEATURE_SERVICE, item_space_id)
+    return frame.sort_values("user_id", ignore_index=True)
+
+
+def anchor_of(settings: Settings, partition: Partition, horizon_days: int) -> Partition | None:
+    """Return the partition `horizon_days` earlier, or None when no interaction had arrived by then."""
+    anchor = partition.shift(-horizon_days)
+    arrived = list_partitions(settings.home / "features" / "interactions")
+    return anchor if arrived and arrived[0] <= anchor else None
+
+
+def read_pair_task(
+    settings: Settings,
+    anchor: Partition,
+    until: Partition,
+    frame: pd.DataFrame,
+    items: ItemSpace,
+    max_positives: int,
+) -> PairTask:
+    """Return the task "will u interact with i" over (anchor, until], for users and items known at the anchor.
+
+    User indices are rows of `frame`, item indices rows of `items`.
+    """
+    log = read_interactions(settings, until=until)
+    user_idx = pd.Index(frame["user_id"]).get_indexer(log["user_id"]).astype(np.int64)
+    item_idx = pd.Index(items.item_ids).get_indexer(log["item_id"]).astype(np.int64)
+    known = (user_idx >= 0) & (item_idx >= 0)
+    later = (log["arrived_at"] >= anchor.as_of).to_numpy()
+    future = later & (log["occurred_at"] >= anchor.as_of).to_numpy()
+    past_rows, future_rows = known & ~later, known & future
+    return build_pair_task(
+        (user_idx[past_rows], item_idx[past_rows]),
+        (user_idx[future_rows], item_idx[future_rows]),
+        len(items.item_ids),
+        settings.seed,
+        max_positives,
+    )

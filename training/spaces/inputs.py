@@ -1,0 +1,219 @@
+"""Assemble x_u, one scaled input row per user, from the columns of the feature service.
+
+Scalers and vocabularies are learned on training rows and saved with the space; encoding never refits them.
+
+Shape legend: U users, F input columns, K blocks, D item vector width.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.contracts.columns import ACTIVITY_WINDOWS_DAYS, EVENT_TYPES, MODALITIES, TASTE_WINDOWS_DAYS
+from training.contracts.errors import ContractViolation
+from training.models.input_layout import Block, InputLayout
+
+FloatArray = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+STATIC_COLUMNS = ("country", "language", "age_band", "gender", "occupation")
+UNKNOWN = "unknown"
+FEATURE_SERVICE = "user_encoder_v1"
+_PLAIN_COLUMNS = (
+    "category_entropy_180d",
+    "share_night_180d",
+    "share_morning_180d",
+    "share_afternoon_180d",
+    "share_evening_180d",
+    "share_weekend_180d",
+)
+_LOG_COLUMNS = (
+    *(f"count_{event}_{days}d" for days in ACTIVITY_WINDOWS_DAYS for event in EVENT_TYPES),
+    *(f"count_active_days_{days}d" for days in ACTIVITY_WINDOWS_DAYS),
+    "count_events_all",
+    "recency_days",
+    "count_items_180d",
+    "count_categories_180d",
+    "count_sessions_30d",
+    "session_length_mean_30d",
+    "tenure_days",
+)
+_COUNTS = (*(f"count_taste_{window}" for window in TASTE_WINDOWS_DAYS), "count_onboarding")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputConfig:
+    """How columns are scaled.
+
+    Attributes:
+        vector_scaling: "block" divides a pooled vector by one figure, which keeps the weight of its leading
+            directions; "column" gives every direction unit variance.
+        max_values: Most frequent values of a static attribute that get a column; others count as unknown.
+        min_count: Training rows that a static value needs.
+    """
+
+    vector_scaling: str = "block"
+    max_values: int = 50
+    min_count: int = 5
+
+
+@dataclass(frozen=True)
+class InputAssembler:
+    """Fitted scaling.
+
+    Attributes:
+        layout: Columns of the blocks.
+        vocabularies: Values of each static attribute in column order, `unknown` first.
+        centre: float32 [F], subtracted.
+        scale: float32 [F], divided by.
+    """
+
+    layout: InputLayout
+    vocabularies: Mapping[str, tuple[str, ...]]
+    centre: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def fit(cls, frame: pd.DataFrame, config: InputConfig) -> InputAssembler:
+        """Return the assembler whose statistics are those of the training rows `frame`."""
+        vocabularies = {name: _vocabulary(frame[name], config) for name in STATIC_COLUMNS}
+        kept = {name: values for name, values in vocabularies.items() if len(values) > 1}
+        raw_UF, blocks = _raw_inputs(frame, kept)
+        observed_UK = _observed(frame, blocks)
+        centre, scale = np.zeros(raw_UF.shape[1]), np.ones(raw_UF.shape[1])
+        for index, block in enumerate(blocks):
+            rows = raw_UF[observed_UK[:, index], block.columns].astype(np.float64)
+            centre[block.columns], scale[block.columns] = _statistics(rows, block, config)
+        layout = InputLayout(blocks, tuple(_absent_values(blocks, centre, scale)))
+        return cls(layout, kept, centre.astype(np.float32), scale.astype(np.float32))
+
+    def transform(self, frame: pd.DataFrame) -> tuple[FloatArray, BoolArray]:
+        """Return x, float32 [U, F], and which blocks each user has, bool [U, K].
+
+        Raises:
+            ContractViolation: Pooled vectors are of another width than those that the space was trained on.
+        """
+        raw_UF, blocks = _raw_inputs(frame, self.vocabularies)
+        if blocks != self.layout.blocks:
+            raise ContractViolation(
+                f"expected {self.layout.num_columns} input columns, found {raw_UF.shape[1]}; "
+                "pool taste in the item space that this space was trained on"
+            )
+        observed_UK = _observed(frame, blocks)
+        x_UF = (raw_UF - self.centre) / self.scale
+        for index, block in enumerate(blocks):
+            if block.kind == "vector":
+                x_UF[~observed_UK[:, index], block.columns] = 0.0
+        return np.ascontiguousarray(x_UF, np.float32), observed_UK
+
+    def save(self, folder: Path) -> None:
+        """Write the assembler as `inputs.json` and `inputs.npz`."""
+        values = {"layout": self.layout.to_dict(), "vocabularies": {k: list(v) for k, v in self.vocabularies.items()}}
+        (folder / "inputs.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        np.savez(folder / "inputs.npz", centre=self.centre, scale=self.scale)
+
+    @classmethod
+    def load(cls, folder: Path) -> InputAssembler:
+        """Return the assembler that `save` wrote."""
+        values = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
+        with np.load(folder / "inputs.npz") as arrays:
+            centre, scale = arrays["centre"], arrays["scale"]
+        vocabularies = {name: tuple(known) for name, known in values["vocabularies"].items()}
+        return cls(InputLayout.from_dict(values["layout"]), vocabularies, centre, scale)
+
+
+def _raw_inputs(
+    frame: pd.DataFrame, vocabularies: Mapping[str, tuple[str, ...]]
+) -> tuple[FloatArray, tuple[Block, ...]]:
+    """Return unscaled columns [U, F] and the blocks that tile them."""
+    parts: list[tuple[str, str, tuple[str, ...], FloatArray]] = []
+    for window in TASTE_WINDOWS_DAYS:
+        for modality in MODALITIES:
+            name, groups = f"taste_{modality}_{window}", (f"window_{window}", f"modality_{modality}", "behaviour")
+            parts.append((name, "vector", groups, _stack(frame[name])))
+    for modality in MODALITIES:
+        parts.append((f"onboarding_{modality}", "vector", ("onboarding",), _stack(frame[f"onboarding_{modality}"])))
+    parts += [_presence(frame, name) for name in _COUNTS]
+    for name, values in sorted(vocabularies.items()):
+        parts.append((name, "one_hot", ("demographics",), _one_hot(frame[name], values)))
+    parts.append(("activity", "dense", ("activity", "behaviour"), _activity(frame)))
+    stops = np.cumsum([columns.shape[1] for *_, columns in parts])
+    blocks = tuple(
+        Block(name, kind, int(stop) - columns.shape[1], int(stop), groups)
+        for (name, kind, groups, columns), stop in zip(parts, stops, strict=True)
+    )
+    return np.hstack([columns for *_, columns in parts]), blocks
+
+
+def _stack(column: pd.Series) -> FloatArray:
+    return np.stack(column.to_list()).astype(np.float32)
+
+
+def _presence(frame: pd.DataFrame, name: str) -> tuple[str, str, tuple[str, ...], FloatArray]:
+    """Return a presence bit and log1p(count); they vanish together with the vectors that they describe."""
+    counts = frame[name].to_numpy(np.float64)
+    window = name.removeprefix("count_taste_")
+    groups = ("onboarding",) if name == "count_onboarding" else (f"window_{window}", "behaviour")
+    return name, "dense", groups, np.stack([counts > 0, np.log1p(counts)], axis=1).astype(np.float32)
+
+
+def _one_hot(column: pd.Series, values: tuple[str, ...]) -> FloatArray:
+    index = pd.Index(values).get_indexer(column.fillna(UNKNOWN))
+    return np.eye(len(values), dtype=np.float32)[np.maximum(index, 0)]
+
+
+def _activity(frame: pd.DataFrame) -> FloatArray:
+    logs = np.log1p(frame[list(_LOG_COLUMNS)].fillna(0).to_numpy(np.float64).clip(min=0))
+    plain = frame[list(_PLAIN_COLUMNS)].fillna(0).to_numpy(np.float64)
+    return np.hstack([logs, plain]).astype(np.float32)
+
+
+def _vocabulary(column: pd.Series, config: InputConfig) -> tuple[str, ...]:
+    counts = column[column != UNKNOWN].dropna().value_counts()
+    frequent = sorted(counts[counts >= config.min_count].items(), key=lambda pair: (-pair[1], str(pair[0])))
+    return (UNKNOWN, *sorted(str(value) for value, _ in frequent[: config.max_values]))
+
+
+def _observed(frame: pd.DataFrame, blocks: tuple[Block, ...]) -> BoolArray:
+    """Return which blocks each user has; only pooled vectors can be absent."""
+    observed = np.ones((len(frame), len(blocks)), bool)
+    for index, block in enumerate(blocks):
+        if block.name.startswith("taste_"):
+            observed[:, index] = frame[f"count_taste_{block.name.rsplit('_', 1)[1]}"].to_numpy() > 0
+        elif block.name.startswith("onboarding_"):
+            observed[:, index] = frame["count_onboarding"].to_numpy() > 0
+    return observed
+
+
+def _statistics(
+    rows: npt.NDArray[np.float64], block: Block, config: InputConfig
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return what is subtracted and what is divided by, one value per column of the block."""
+    width = block.stop - block.start
+    if len(rows) == 0 or block.kind == "one_hot":
+        return np.zeros(width), np.ones(width)
+    if block.name in _COUNTS:
+        return np.zeros(width), np.array([1.0, max(float(rows[:, 1].std()), 1e-3)])
+    deviation = rows.std(axis=0)
+    if block.kind == "vector" and config.vector_scaling == "block":
+        deviation = np.full(width, np.sqrt(np.square(deviation).mean()))
+    return rows.mean(axis=0), np.where(deviation > 1e-6, deviation, 1.0)
+
+
+def _absent_values(
+    blocks: tuple[Block, ...], centre: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return each column's value for a user of whom nothing is known: no counts, average vectors, unknown values."""
+    absent = np.zeros(len(centre))
+    for block in blocks:
+        if block.kind == "one_hot":
+            absent[block.start] = 1.0
+        elif block.name == "activity":
+            absent[block.columns] = -centre[block.columns] / scale[block.columns]
+    return absent
