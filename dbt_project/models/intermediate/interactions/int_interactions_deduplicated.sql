@@ -16,42 +16,33 @@ with arrivals as (
 
 ),
 
-deliveries as (
+earlier_deliveries as (
 
-    select
-        event_id,
-        arrived_at
-    from {{ ref('stg_logs__interactions').render() }}
+    select distinct event_id from {{ ref('stg_logs__interactions').render() }}
+    where arrived_at < {{ batch_start() }}
 
 ),
 
-first_deliveries as (
+new_arrivals as (
 
-    select
-        deliveries.event_id,
-        min(deliveries.arrived_at) as first_arrived_at
-    from deliveries
-    inner join (select distinct event_id from arrivals) as arriving
-        on deliveries.event_id = arriving.event_id
-    group by deliveries.event_id
+    select arrivals.*
+    from arrivals
+    left join earlier_deliveries
+        on arrivals.event_id = earlier_deliveries.event_id
+    where earlier_deliveries.event_id is null
 
 ),
 
 numbered as (
 
     select
-        arrivals.*,
+        *,
         row_number() over (
-            partition by arrivals.event_id
+            partition by event_id
             order by
-                arrivals.occurred_at, arrivals.user_id, arrivals.item_id, arrivals.event_type,
-                arrivals.event_value, arrivals.session_id, arrivals.surface
+                arrived_at, occurred_at, user_id, item_id, event_type, event_value, session_id, surface
         ) as delivery_number
-    from arrivals
-    inner join first_deliveries
-        on
-            arrivals.event_id = first_deliveries.event_id
-            and arrivals.arrived_at = first_deliveries.first_arrived_at
+    from new_arrivals
 
 ),
 
