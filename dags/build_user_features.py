@@ -25,7 +25,7 @@ from datetime import timedelta
 
 from airflow.sdk import CronPartitionTimetable, chain, task
 
-from orchestration.assets import REGISTRY_POOL, USER_FEATURES, WAREHOUSE_POOL
+from orchestration.assets import SERVING_POOL, USER_FEATURES, WAREHOUSE_POOL
 from orchestration.defaults import PARTITION, partitioned_dag, step
 from orchestration.schedule import schedule_ends
 
@@ -67,7 +67,7 @@ with partitioned_dag(
 
         return run("validate_features", partition)
 
-    @step(pool=REGISTRY_POOL, outlet=USER_FEATURES)
+    @step(pool=SERVING_POOL, outlet=USER_FEATURES)
     def materialise(partition: str) -> dict:
         from training.jobs import run
 

@@ -17,19 +17,19 @@ from functools import reduce
 from operator import and_
 
 from airflow.sdk import PartitionedAssetTimetable
+from training.contracts.consumers import REQUIRED_CONSUMERS
 
-from orchestration.assets import CANDIDATE_SPACE, PUBLISH_POOL, PUBLISHED_EMBEDDINGS, model_asset
-from orchestration.consumers import REQUIRED
+from orchestration.assets import CANDIDATE_SPACE, PUBLISHED_EMBEDDINGS, SERVING_POOL, model_asset
 from orchestration.defaults import PARTITION, partitioned_dag, step
 
 with partitioned_dag(
     "promote_space",
-    schedule=PartitionedAssetTimetable(assets=reduce(and_, map(model_asset, REQUIRED), CANDIDATE_SPACE)),
+    schedule=PartitionedAssetTimetable(assets=reduce(and_, map(model_asset, REQUIRED_CONSUMERS), CANDIDATE_SPACE)),
     runbook=__doc__,
     tags=["serving", "space"],
 ):
 
-    @step(pool=PUBLISH_POOL, go_on_if="promoted", outlet=PUBLISHED_EMBEDDINGS)
+    @step(pool=SERVING_POOL, go_on_if="promoted", outlet=PUBLISHED_EMBEDDINGS)
     def promote(partition: str) -> dict:
         from serving_export.jobs import run
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from airflow.sdk import PartitionedAssetTimetable
 
-from orchestration.assets import PUBLISH_POOL, PUBLISHED_EMBEDDINGS, USER_FEATURES
+from orchestration.assets import PUBLISHED_EMBEDDINGS, SERVING_POOL, USER_FEATURES
 from orchestration.defaults import PARTITION, partitioned_dag, step
 
 with partitioned_dag(
@@ -24,7 +24,7 @@ with partitioned_dag(
     tags=["serving", "daily"],
 ):
 
-    @step(pool=PUBLISH_POOL, go_on_if="published", outlet=PUBLISHED_EMBEDDINGS)
+    @step(pool=SERVING_POOL, go_on_if="refreshed", outlet=PUBLISHED_EMBEDDINGS)
     def refresh(partition: str) -> dict:
         from serving_export.jobs import run
 

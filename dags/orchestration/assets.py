@@ -13,10 +13,8 @@ PUBLISHED_EMBEDDINGS = Asset("published_embeddings")
 
 WAREHOUSE_POOL = "warehouse"
 """DuckDB takes one writing process."""
-REGISTRY_POOL = "feature_registry"
-"""The Feast registry and online store take one apply or materialise at a time."""
-PUBLISH_POOL = "publish"
-"""One process at a time moves the live pointer."""
+SERVING_POOL = "serving"
+"""The Feast registry, its online store and the live pointer take one writer at a time."""
 TRAINING_POOL = "training"
 """One training at a time has all the cores; two would only slow each other down."""
 

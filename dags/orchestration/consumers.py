@@ -1,7 +1,6 @@
 """Build the DAG of a consumer model: train on the candidate space, judge, register.
 
-`REQUIRED` is the one list of consumers that a promotion waits for. Adding one takes its recipe, its name here, and a
-DAG file of three lines.
+Adding a consumer takes its recipe, its name in `training.contracts.consumers`, and a DAG file that calls this factory.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from airflow.sdk import DAG, PartitionedAssetTimetable
 
 from orchestration.assets import CANDIDATE_SPACE, TRAINING_POOL, model_asset
 from orchestration.defaults import PARTITION, SPACE, partitioned_dag, step
-
-REQUIRED = ("matching",)
 
 RUNBOOK = """# train_{consumer}
 

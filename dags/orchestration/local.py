@@ -90,15 +90,16 @@ def run(settings: Settings, source: LogSource, num_days: int, say: Any) -> str:
             raise AttuneError(f"expected logs of at least {num_days} days, found {len(days)}; name a lower DAYS")
         say(f"logs of {len(days)} days, {days[0]} to {days[-1]}; the last {num_days} go one by one")
         watch = Watch(airflow, say)
-        runs = [*backfill(airflow, watch, days[-num_days:-1], say), *backfill(airflow, watch, days[-1:], say)]
+        for part in (days[-num_days:-1], days[-1:]):
+            deliver(settings, source, part[-1])
+            runs = backfill(airflow, watch, part, say)
         outcomes = {run["dag_run_id"]: outcome(airflow, run) for run in runs}
     say("Airflow is stopped")
-    return summary(settings, list({run["dag_run_id"]: run for run in runs}.values()), outcomes)
+    return summary(settings, runs, outcomes)
 
 
 def backfill(airflow: LocalAirflow, watch: Watch, days: list[Partition], say: Any) -> list[dict[str, Any]]:
-    """Deliver the logs up to the last of `days`, backfill them, wait for the cascade, and return the runs so far."""
-    deliver(airflow.settings, days[-1])
+    """Backfill `days`, wait for all that follows, and return the runs since the watch began."""
     say(f"backfill of {ENTRY_DAG}, {days[0]} to {days[-1]}")
     return watch.until_quiet(airflow.api.backfill(ENTRY_DAG, days[0], days[-1]))
 

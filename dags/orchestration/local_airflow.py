@@ -25,7 +25,8 @@ from orchestration.local_rest import Api, Unreachable
 
 DAGS = REPO_ROOT / "dags"
 START_TIMEOUT_S = 180.0
-POOLS = {"warehouse": 1, "feature_registry": 1, "publish": 1, "training": 1}
+POOLS = {"warehouse": 1, "serving": 1, "training": 1}
+"""One slot each, as `orchestration.assets` explains; named here too, because importing Airflow takes seconds."""
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
 """No triggerer: nothing here defers."""
 

@@ -1,6 +1,7 @@
 """Bring logs in as they would arrive: everything up to a day at once, later days one by one.
 
 A data set is read once into `incoming/`, which has the layout of `raw/`; delivering a day links its files into `raw/`.
+The simulator writes any prefix of its log by itself.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from training.settings import Settings
 from training.storage import list_partitions
 
 INCOMING = "incoming"
+LAST_SIMULATED_DAY = "2025-11-08"
+"""A day that lies behind every clock: Airflow backfills no day that is still to come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,71 +32,81 @@ class LogSource:
         folder: A data set's folder; None simulates.
         format: recbole, movielens, amazon or csv.
         columns: Column map of a csv source.
+        simulated: Sizes of the simulated world, where they are not the default.
     """
 
     folder: Path | None = None
     format: str | None = None
     columns: Path | None = None
+    simulated: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def stage(settings: Settings, source: LogSource) -> list[Partition]:
-    """Read a source into `incoming/` and return the days on which its interactions arrive, oldest first.
+    """Make a source ready for delivery and return the days on which its interactions arrive, oldest first.
 
     Raises:
-        AttuneError: The source cannot be read, has no rows, or other logs were staged in this home before.
+        AttuneError: The source cannot be read, has no rows, or this home holds the logs of another one.
     """
-    incoming = dataclasses.replace(settings, home=settings.home / INCOMING)
-    _claim(settings, source)
+    claim(settings, source)
     if source.folder is None:
-        from training.ingest.simulator import SimulatorConfig, simulate
+        world = _simulation(source).world
+        return [world.first.shift(number) for number in range(world.num_days)]
+    from training.ingest.importers import import_logs
 
-        simulate(incoming, SimulatorConfig(seed=settings.seed))
-    else:
-        from training.ingest.importers import import_logs
-
-        import_logs(incoming, source.folder, source.format or "csv", columns=source.columns)
-    days = list_partitions(incoming.raw_dir("interactions"))
-    if not days:
-        raise AttuneError(f"expected interactions in {source.folder}, found none; name a folder that holds some")
-    return days
+    incoming = dataclasses.replace(settings, home=settings.home / INCOMING)
+    report = import_logs(incoming, source.folder, source.format or "csv", columns=source.columns)
+    return [Partition.parse(day) for day in report.days]
 
 
-def deliver(settings: Settings, until: Partition) -> int:
-    """Link every staged file of days up to and including `until` into `raw/`; return how many are new."""
-    num_new = 0
+def deliver(settings: Settings, source: LogSource, until: Partition) -> None:
+    """Bring everything that arrives up to and including `until` into `raw/`; doing it again changes nothing."""
+    if source.folder is None:
+        from training.ingest.simulator import simulate
+
+        simulate(settings, _simulation(source), until=until)
+        return
     for table in RAW_TABLES:
         staged = settings.home / INCOMING / "raw" / table
         for partition in list_partitions(staged):
             if partition > until:
                 break
-            for source in sorted((staged / f"dt={partition}").glob("[!.]*")):
-                num_new += _link(source, settings.raw_dir(table) / f"dt={partition}" / source.name)
-    return num_new
+            for file in sorted((staged / f"dt={partition}").glob("[!.]*")):
+                _link(file, settings.raw_dir(table) / f"dt={partition}" / file.name)
 
 
-def _link(source: Path, target: Path) -> bool:
+def claim(settings: Settings, source: LogSource) -> None:
+    """Note whose logs this home holds.
+
+    Raises:
+        AttuneError: It holds another source's: their users and items would meet.
+    """
+    record = settings.home / INCOMING / "source.json"
+    folder = str(source.folder.resolve()) if source.folder else None
+    wanted: dict[str, Any] = {"folder": folder, "format": source.format, "simulated": source.simulated}
+    if not record.is_file():
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(wanted), encoding="utf-8")
+        return
+    found = json.loads(record.read_text(encoding="utf-8"))
+    if found != wanted:
+        raise AttuneError(
+            f"expected the logs of {found['folder'] or 'the simulator'}, which {settings.home} holds, found "
+            f"{folder or 'the simulator'}; set ATTUNE_HOME to a new folder for other logs"
+        )
+
+
+def _link(source: Path, target: Path) -> None:
     if target.exists() and (target.samefile(source) or target.read_bytes() == source.read_bytes()):
-        return False
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.new")
     temporary.unlink(missing_ok=True)
     os.link(source, temporary)
     temporary.replace(target)
-    return True
 
 
-def _claim(settings: Settings, source: LogSource) -> None:
-    """Refuse to mix two data sets in one home: their users and items would meet."""
-    record = settings.home / INCOMING / "source.json"
-    folder = str(source.folder.resolve()) if source.folder else None
-    wanted: dict[str, Any] = {"folder": folder, "format": source.format if folder else "simulated"}
-    if record.is_file():
-        found = json.loads(record.read_text(encoding="utf-8"))
-        if found != wanted:
-            raise AttuneError(
-                f"expected the logs of {found['folder'] or 'the simulator'} in {settings.home}, found "
-                f"{wanted['folder'] or 'the simulator'}; set ATTUNE_HOME to a new folder for another data set"
-            )
-        return
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(wanted), encoding="utf-8")
+def _simulation(source: LogSource) -> Any:
+    from training.ingest.simulator import SimulatorConfig
+    from training.ingest.world import WorldConfig
+
+    return SimulatorConfig(world=WorldConfig(last_day=LAST_SIMULATED_DAY, **source.simulated))

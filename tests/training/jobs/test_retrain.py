@@ -1,0 +1,89 @@
+"""Which partitions train, which keep the live space, which are superseded."""
+
+import dataclasses
+
+import pytest
+
+from training.contracts.artefacts import SpaceRef
+from training.contracts.errors import AttuneError, MissingArtefact
+from training.contracts.partitions import Partition
+from training.jobs.retrain import gate_candidate, retrain_decision, train_candidate
+from training.settings import Settings
+from training.spaces.ledger import Ledger
+
+DAYS = [Partition.parse(f"2026-11-0{day}") for day in range(1, 8)]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+    for day in DAYS:
+        folder = settings.raw_dir("interactions") / f"dt={day}"
+        folder.mkdir(parents=True)
+        (folder / "part-0.parquet").write_bytes(b"x")
+    return settings
+
+
+def live_space(settings: Settings, day: Partition) -> SpaceRef:
+    ref = SpaceRef(space_id=f"{str(day).replace('-', '')}-00000000", item_space_id="items", partition=str(day))
+    Ledger(settings).record_space(ref)
+    Ledger(settings).set_space_state(ref.space_id, "live")
+    return ref
+
+
+def test_only_the_newest_arrived_day_trains(settings):
+    modes = [retrain_decision(settings, day)["mode"] for day in DAYS]
+    assert modes == ["superseded"] * 6 + ["train"]
+
+
+def test_a_superseded_day_does_not_go_on_and_names_the_day_that_trains(settings):
+    decision = retrain_decision(settings, DAYS[2])
+    assert decision["go_on"] is False
+    assert "2026-11-07" in decision["reason"]
+
+
+@pytest.mark.parametrize("how", ["setting", "conf"])
+def test_every_partition_trains_when_asked_to(settings, how):
+    if how == "setting":
+        settings, conf = dataclasses.replace(settings, retrain="every_partition"), None
+    else:
+        conf = "every_partition"
+    assert all(retrain_decision(settings, day, conf)["mode"] == "train" for day in DAYS)
+
+
+def test_an_unknown_policy_is_refused(settings):
+    with pytest.raises(AttuneError, match="expected retrain as one of latest, every_partition, found 'always'"):
+        retrain_decision(settings, DAYS[0], "always")
+
+
+def test_no_logs_at_all_is_an_error_with_a_remedy(tmp_path):
+    empty = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "empty")})
+    with pytest.raises(MissingArtefact, match="run import_logs or simulate_logs"):
+        retrain_decision(empty, DAYS[0])
+
+
+@pytest.mark.parametrize(("trained", "mode"), [(7, "train"), (6, "keep"), (5, "keep"), (4, "train")])
+def test_between_retrains_the_live_space_is_kept(settings, trained, mode):
+    live_space(settings, DAYS[trained - 1])
+    every_third = dataclasses.replace(settings, retrain_every_days=3)
+    assert retrain_decision(every_third, DAYS[6])["mode"] == mode
+
+
+def test_a_kept_space_is_offered_as_it_is_and_passes(settings):
+    live = live_space(settings, DAYS[5])
+    every_third = dataclasses.replace(settings, retrain_every_days=3)
+    offered = train_candidate(every_third, DAYS[6])
+    assert offered == live.to_dict()
+    decision = gate_candidate(every_third, DAYS[6], offered["space_id"])
+    assert decision.accepted
+    assert decision.checks[0].name == "kept"
+
+
+def test_a_superseded_day_offers_nothing(settings):
+    with pytest.raises(AttuneError, match="expected a partition that trains, found 2026-11-03"):
+        train_candidate(settings, DAYS[2])
+
+
+def test_a_space_that_was_never_recorded_is_not_judged(settings):
+    with pytest.raises(MissingArtefact, match="20261107-ffffffff"):
+        gate_candidate(settings, DAYS[6], "20261107-ffffffff")
