@@ -81,9 +81,11 @@ def lineage(options: argparse.Namespace) -> Answer:
 
 def rollback(options: argparse.Namespace) -> Answer:
     """Move the pointer back."""
+    from serving_export.champion import name_champions
     from serving_export.flip import rollback
 
     pointer = rollback(Settings.from_env(), options.to)
+    name_champions(Settings.from_env(), pointer)
     text = f"live is now space {pointer.live.space_id} of {pointer.live.partition} (pointer {pointer.sequence})"
     return Answer(values=pointer.to_dict(), text=text)
 

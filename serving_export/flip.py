@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,11 +28,18 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
+def publishing_lock(settings: Settings) -> Iterator[None]:
+    """Hold the right to write snapshots, and clear what a killed writer left half-written."""
+    with _lock(settings, ".publishing.lock"):
+        for leftover in settings.published_dir.glob("*/.dt=*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        yield
+
+
+@contextmanager
 def pointer_lock(settings: Settings) -> Iterator[None]:
-    """Hold the right to move the pointer; the system takes it back from a process that dies."""
-    settings.published_dir.mkdir(parents=True, exist_ok=True)
-    with (settings.published_dir / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """Hold the right to move the pointer, for an instant; a rollback never waits for a snapshot being written."""
+    with _lock(settings, ".pointer.lock"):
         yield
 
 
@@ -45,6 +53,8 @@ def move(settings: Settings, pointer: Pointer) -> Pointer:
     if current and _served(current) == _served(pointer) and current.previous == pointer.previous:
         return current
     moved = replace(pointer, sequence=current.sequence + 1 if current else 1)
+    for leftover in settings.published_dir.glob(f".{POINTER}.*"):
+        leftover.unlink()
     write_json(moved.to_dict(), history_path(settings.published_dir, moved.sequence))
     write_json(moved.to_dict(), settings.published_dir / POINTER)
     logger.info("%s: live is now %s of %s", moved.kind, moved.live.space_id, moved.live.partition)
@@ -121,6 +131,15 @@ def _returned(ledger: Ledger, current: Pointer, target: Pointer, live: Published
     legacy = left if left and left.space_id != live.space_id else None
     pinned = still_pinned(ledger, current, live, legacy)
     return Pointer(sequence=0, kind="rollback", previous=target.previous, live=live, legacy=legacy, pinned=pinned)
+
+
+@contextmanager
+def _lock(settings: Settings, name: str) -> Iterator[None]:
+    """Hold an exclusive lock; the system takes it back from a process that dies."""
+    settings.published_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.published_dir / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _require(settings: Settings, entry: PublishedSnapshot) -> None:

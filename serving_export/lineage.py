@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from serving_export.champion import find_run
 from serving_export.lookup import EmbeddingStore
 from training.contracts.artefacts import ModelRef
 from training.contracts.columns import DBT_FEATURES, POOLED_FEATURES
@@ -56,6 +57,7 @@ def trace(settings: Settings, user_id: str, space_id: str | None = None) -> dict
         "snapshot": snapshot.entry.to_dict(),
         "pointer": {"sequence": store.pointer.sequence, "kind": store.pointer.kind},
         **snapshot.manifest["lineage"],
+        "encoder_run": find_run(settings, found.space_id),
         "raw_files": raw_files(settings, partition),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from serving_export.flip import follow, move, pointer_lock, still_pinned
+from serving_export.flip import follow, move, pointer_lock, publishing_lock, still_pinned
 from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer
 from serving_export.retention import retain
 from serving_export.sources import Sources, write_snapshot
@@ -32,8 +32,11 @@ def promote_space(settings: Settings, partition: Partition, sources: Sources | N
         ContractViolation: The vectors must not be served.
         SpaceMismatch: A model was trained on another space than the ledger says.
     """
-    sources = sources or Sources()
-    ledger = Ledger(settings)
+    with publishing_lock(settings):
+        return _promote(settings, partition, sources or Sources(), Ledger(settings))
+
+
+def _promote(settings: Settings, partition: Partition, sources: Sources, ledger: Ledger) -> dict[str, Any]:
     pointer = find_pointer(settings.published_dir)
     space = space_to_promote(ledger, pointer, partition)
     if space is None:
@@ -47,7 +50,8 @@ def promote_space(settings: Settings, partition: Partition, sources: Sources | N
     live = write_snapshot(settings, sources, space.space_id, day, models)
     moved = _flip(settings, ledger, live)
     sources.materialise(settings, Partition.parse(moved.live.partition))
-    return _report(moved, promoted=moved.live == live, reason="" if moved.live == live else "a newer one came between")
+    sources.announce(settings, moved)
+    return _report(moved, promoted=True, reason="")
 
 
 def space_to_promote(ledger: Ledger, pointer: Pointer | None, partition: Partition) -> SpaceRef | None:
@@ -85,11 +89,10 @@ def _day_to_publish(partition: Partition, pointer: Pointer | None) -> Partition:
 def _flip(settings: Settings, ledger: Ledger, live: PublishedSnapshot) -> Pointer:
     with pointer_lock(settings):
         current = find_pointer(settings.published_dir)
-        if current is None or live.partition >= current.live.partition:
-            current = move(settings, _successor(ledger, current, live))
-        follow(ledger, current)
-        retain(settings, current, frozenset(ref.space_id for ref in ledger.spaces_in_use()))
-    return current
+        moved = move(settings, _successor(ledger, current, live))
+        follow(ledger, moved)
+        retain(settings, moved, frozenset(ref.space_id for ref in ledger.spaces_in_use()))
+    return moved
 
 
 def _successor(ledger: Ledger, current: Pointer | None, live: PublishedSnapshot) -> Pointer:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from serving_export.flip import follow, move, pointer_lock
+from serving_export.flip import follow, move, pointer_lock, publishing_lock
 from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer, read_pointer
 from serving_export.retention import list_snapshots, retain
 from serving_export.sources import Sources, write_snapshot
@@ -34,11 +34,11 @@ def refresh_embeddings(settings: Settings, partition: Partition, sources: Source
     """
     sources = sources or Sources()
     ledger = Ledger(settings)
-    pointer = find_pointer(settings.published_dir)
-    if pointer is None:
+    if find_pointer(settings.published_dir) is None:
         return {"refreshed": {}, "kept": {}, "sequence": None, "reason": "no space is live yet; promote one first"}
-    fresh, failures = _publish_all(settings, sources, ledger, pointer, partition)
-    moved = _serve(settings, ledger, fresh)
+    with publishing_lock(settings):
+        fresh, failures = _publish_all(settings, sources, ledger, partition)
+        moved = _serve(settings, ledger, fresh)
     sources.materialise(settings, Partition.parse(moved.live.partition))
     if failures:
         raise failures[0]
@@ -69,10 +69,11 @@ def models_of(entry: PublishedSnapshot) -> list[ModelRef]:
 
 
 def _publish_all(
-    settings: Settings, sources: Sources, ledger: Ledger, pointer: Pointer, partition: Partition
+    settings: Settings, sources: Sources, ledger: Ledger, partition: Partition
 ) -> tuple[dict[str, PublishedSnapshot], list[AttuneError]]:
     fresh: dict[str, PublishedSnapshot] = {}
     failures: list[AttuneError] = []
+    pointer = read_pointer(settings.published_dir)
     for entry in served_or_pinned(settings, ledger, pointer):
         if entry.partition > str(partition):
             logger.info("space %s already serves %s; %s is not served", entry.space_id, entry.partition, partition)

@@ -6,13 +6,15 @@ import logging
 import threading
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from serving_export.answers import embeddings_json, ranking_json
 from serving_export.index import ApproximateConsumer
-from serving_export.lookup import EmbeddingStore, Ranking
+from serving_export.lookup import Embeddings, EmbeddingStore, Ranking
+from serving_export.packed import Floats
 from serving_export.pointer import POINTER
 from serving_export.status import status
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
@@ -110,17 +112,18 @@ def _add_lookups(app: FastAPI, served: Served) -> None:
 
     @app.post("/embeddings")
     def embeddings(batch: Batch) -> Response:
-        """Return many users' vectors, as JSON or as raw float32 rows with the rest in headers."""
+        """Return many users' vectors, as JSON, or as raw float32 rows in the order asked (NaN: unknown)."""
         found = served.store(batch.space_id).lookup(batch.user_ids, on_unknown=batch.on_unknown)
         if batch.format == "json":
             return JSONResponse(embeddings_json(found))
+        rows = _aligned(found, batch.user_ids)
         headers = {
             "x-space-id": found.space_id,
             "x-as-of": found.as_of.isoformat(),
             "x-stale": str(found.stale).lower(),
-            "x-shape": ",".join(map(str, found.vectors.shape)),
+            "x-shape": ",".join(map(str, rows.shape)),
         }
-        return Response(found.vectors.astype("<f4").tobytes(), media_type="application/octet-stream", headers=headers)
+        return Response(rows.tobytes(), media_type="application/octet-stream", headers=headers)
 
 
 def _add_rankings(app: FastAPI, served: Served) -> None:
@@ -135,6 +138,13 @@ def _add_rankings(app: FastAPI, served: Served) -> None:
         """Return an item's best users, best first."""
         store = served.store()
         return _answer(store, consumer, served.consumer(store, consumer).target(item_id, k, drop_seen=drop_seen))
+
+
+def _aligned(found: Embeddings, user_ids: list[str]) -> Floats:
+    unknown = set(found.unknown)
+    rows = np.full((len(user_ids), found.vectors.shape[1]), np.nan, dtype="<f4")
+    rows[[user_id not in unknown for user_id in user_ids]] = found.vectors
+    return rows
 
 
 def _answer(store: EmbeddingStore, consumer: str, ranking: Ranking) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serving_export.consumers import REQUIRED_CONSUMERS, consumer_vectors
 from serving_export.lineage import describe_origin
-from serving_export.pointer import PublishedSnapshot
+from serving_export.pointer import Pointer, PublishedSnapshot
 from serving_export.publish import publish
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from training.contracts.artefacts import ModelRef
@@ -37,9 +37,15 @@ def _materialise(settings: Settings, partition: Partition) -> None:
     materialise(settings, partition, views=["user_embedding"])
 
 
+def _announce(settings: Settings, pointer: Pointer) -> None:
+    from serving_export.champion import name_champions
+
+    name_champions(settings, pointer)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """The four steps around publishing.
+    """The steps around publishing.
 
     Attributes:
         required: Consumers that a promotion waits for.
@@ -47,6 +53,7 @@ class Sources:
         consume: A consumer model's vectors as of a partition.
         validate: Raises ContractViolation for vectors that must not be served.
         materialise: Brings the online store to a partition; never back in time.
+        announce: Tells the model registry what is live.
     """
 
     required: tuple[str, ...] = REQUIRED_CONSUMERS
@@ -54,6 +61,7 @@ class Sources:
     consume: Callable[[Settings, ModelRef, Partition], ConsumerVectors] = consumer_vectors
     validate: Callable[[Settings, SpaceVectors], None] = _validate
     materialise: Callable[[Settings, Partition], None] = _materialise
+    announce: Callable[[Settings, Pointer], None] = _announce
 
 
 def write_snapshot(

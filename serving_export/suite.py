@@ -14,7 +14,8 @@ def validate_vectors(settings: Settings, space: SpaceVectors) -> None:
         ContractViolation: An expectation failed; the message points to the data docs.
     """
     import pandas as pd
-    from training.validation.runner import validate
+
+    from training.validation.runner import require
 
     frame = pd.DataFrame(
         {
@@ -24,4 +25,5 @@ def validate_vectors(settings: Settings, space: SpaceVectors) -> None:
             "vector": list(space.vectors_UZ),
         }
     )
-    validate(settings, "vectors", frame, space.partition)
+    facts = {"space_id": space.space_id, "width": space.vectors_UZ.shape[1], "num_users": len(space.user_ids)}
+    require(settings, "vectors", frame, space.partition, **facts)

@@ -8,18 +8,9 @@ import pytest
 
 from serving_export.lookup import EmbeddingStore
 from serving_export.pointer import read_pointer
-from serving_export.promote import promote_space
 from serving_export.refresh import models_of, refresh_embeddings, served_or_pinned
 from tests.serving_export.world import DAY1, DAY2, DAY3, DAY4, World
 from training.contracts.errors import ContractViolation
-
-
-def _promoted(world: World, *days: Any) -> list[str]:
-    spaces = []
-    for day in days:
-        spaces.append(world.train(day).space_id)
-        promote_space(world.settings, day, world.sources)
-    return spaces
 
 
 def test_before_the_first_promotion_it_says_so(world: World) -> None:
@@ -29,7 +20,7 @@ def test_before_the_first_promotion_it_says_so(world: World) -> None:
 
 
 def test_live_and_legacy_are_published_in_one_move(world: World) -> None:
-    first, second = _promoted(world, DAY1, DAY2)
+    first, second = world.promote(DAY1, DAY2)
     result = refresh_embeddings(world.settings, DAY3, world.sources)
     assert result["refreshed"] == {second: "2026-11-03", first: "2026-11-03"}
     pointer = read_pointer(world.settings.published_dir)
@@ -40,7 +31,7 @@ def test_live_and_legacy_are_published_in_one_move(world: World) -> None:
 
 
 def test_the_same_partition_again_changes_nothing(world: World) -> None:
-    _promoted(world, DAY1)
+    world.promote(DAY1)
     refresh_embeddings(world.settings, DAY2, world.sources)
     before = {p: p.read_bytes() for p in sorted(world.settings.published_dir.rglob("*")) if p.is_file()}
     refresh_embeddings(world.settings, DAY2, world.sources)
@@ -48,7 +39,7 @@ def test_the_same_partition_again_changes_nothing(world: World) -> None:
 
 
 def test_an_older_partition_is_not_served_over_a_newer_one(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    [space_id] = _promoted(world, DAY2)
+    [space_id] = world.promote(DAY2)
     caplog.set_level("INFO")
     result = refresh_embeddings(world.settings, DAY1, world.sources)
     assert result["refreshed"] == {}
@@ -58,14 +49,14 @@ def test_an_older_partition_is_not_served_over_a_newer_one(world: World, caplog:
 
 
 def test_the_order_of_partitions_does_not_matter(world: World) -> None:
-    _promoted(world, DAY1)
+    world.promote(DAY1)
     for day in (DAY4, DAY2, DAY3):
         refresh_embeddings(world.settings, day, world.sources)
     assert read_pointer(world.settings.published_dir).live.partition == "2026-11-04"
 
 
 def test_vectors_that_fail_their_suite_leave_yesterday_served(world: World) -> None:
-    _promoted(world, DAY1)
+    world.promote(DAY1)
     before = read_pointer(world.settings.published_dir)
 
     def refuse(_: Any) -> None:
@@ -78,7 +69,7 @@ def test_vectors_that_fail_their_suite_leave_yesterday_served(world: World) -> N
 
 
 def test_a_broken_legacy_space_does_not_keep_the_live_one_back(world: World) -> None:
-    first, second = _promoted(world, DAY1, DAY2)
+    first, second = world.promote(DAY1, DAY2)
 
     def refuse_legacy(space: Any) -> None:
         if space.space_id == first:
@@ -94,7 +85,7 @@ def test_a_broken_legacy_space_does_not_keep_the_live_one_back(world: World) -> 
 
 
 def test_a_space_pinned_after_it_retired_is_served_again(world: World) -> None:
-    first, *_ = _promoted(world, DAY1, DAY2, DAY3)
+    first, *_ = world.promote(DAY1, DAY2, DAY3)
     assert world.ledger.space_state(first) == "retired"
     world.ledger.pin("team", first)
     refresh_embeddings(world.settings, DAY4, world.sources)
@@ -107,7 +98,7 @@ def test_a_space_pinned_after_it_retired_is_served_again(world: World) -> None:
 
 
 def test_served_or_pinned_marks_a_space_without_a_snapshot(world: World) -> None:
-    _promoted(world, DAY1)
+    world.promote(DAY1)
     other = world.train(DAY2).space_id
     world.ledger.pin("team", other)
     entries = served_or_pinned(world.settings, world.ledger, read_pointer(world.settings.published_dir))
@@ -115,7 +106,7 @@ def test_served_or_pinned_marks_a_space_without_a_snapshot(world: World) -> None
 
 
 def test_a_refresh_keeps_the_models_that_are_served(world: World) -> None:
-    [space_id] = _promoted(world, DAY1)
+    [space_id] = world.promote(DAY1)
     served = models_of(read_pointer(world.settings.published_dir).live)
     world.train_matching(world.ledger.space(space_id), DAY2)
     refresh_embeddings(world.settings, DAY2, world.sources)

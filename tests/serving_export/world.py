@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from serving_export.packed import pack_ids
+from serving_export.pointer import Pointer
+from serving_export.promote import promote_space
 from serving_export.sources import Sources
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from training.contracts.artefacts import ModelRef, SpaceRef
@@ -34,6 +36,7 @@ class World:
     settings: Settings
     validated: list[tuple[str, str]] = field(default_factory=list)
     materialised: list[str] = field(default_factory=list)
+    announced: list[str] = field(default_factory=list)
     before_validating: Callable[[SpaceVectors], None] = lambda _: None
 
     @property
@@ -42,7 +45,13 @@ class World:
 
     @property
     def sources(self) -> Sources:
-        return Sources(encode=self.encode, consume=self.consume, validate=self.validate, materialise=self.materialise)
+        return Sources(
+            encode=self.encode,
+            consume=self.consume,
+            validate=self.validate,
+            materialise=self.materialise,
+            announce=self.announce,
+        )
 
     def users(self, partition: Partition) -> list[str]:
         return [f"u{number:02d}" for number in range(39 + partition.day.day)]
@@ -72,6 +81,17 @@ class World:
 
     def materialise(self, settings: Settings, partition: Partition) -> None:
         self.materialised.append(str(partition))
+
+    def announce(self, settings: Settings, pointer: Pointer) -> None:
+        self.announced.append(pointer.live.space_id)
+
+    def promote(self, *days: Partition) -> list[str]:
+        """Train and promote a space on each day and return the space ids."""
+        spaces = []
+        for day in days:
+            spaces.append(self.train(day).space_id)
+            assert promote_space(self.settings, day, self.sources)["promoted"]
+        return spaces
 
     def train(self, partition: Partition, tag: str = "a") -> SpaceRef:
         """Record a candidate space of a partition and an accepted `matching` model on it."""

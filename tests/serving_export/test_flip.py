@@ -1,0 +1,135 @@
+"""The pointer moves in one step, forwards and back, and the ledger follows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from serving_export.flip import follow, move, pointer_lock, publishing_lock, rollback, still_pinned
+from serving_export.lookup import EmbeddingStore
+from serving_export.pointer import find_pointer, read_history, read_pointer
+from serving_export.promote import promote_space
+from serving_export.refresh import refresh_embeddings
+from tests.serving_export.world import DAY1, DAY2, DAY3, DAY4, World
+from training.contracts.errors import MissingArtefact
+
+
+def test_every_move_counts_on_and_is_kept(world: World) -> None:
+    world.promote(DAY1, DAY2)
+    published = world.settings.published_dir
+    assert read_pointer(published).sequence == 2
+    assert read_history(published, 2) == read_pointer(published)
+    assert read_history(published, 1).live.partition == "2026-11-01"
+
+
+def test_moving_to_what_is_served_changes_nothing(world: World) -> None:
+    world.promote(DAY1)
+    pointer = read_pointer(world.settings.published_dir)
+    with pointer_lock(world.settings):
+        assert move(world.settings, replace(pointer, kind="refresh")) == pointer
+
+
+def test_rollback_serves_the_space_before_with_todays_users(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    refresh_embeddings(world.settings, DAY3, world.sources)
+    pointer = rollback(world.settings)
+    assert (pointer.kind, pointer.live.space_id, pointer.live.partition) == ("rollback", first, "2026-11-03")
+    assert pointer.legacy is not None
+    assert pointer.legacy.space_id == second
+    assert world.ledger.space_states() == {first: "live", second: "legacy"}
+    assert EmbeddingStore(world.settings.published_dir).lookup(["u41"]).space_id == first
+    assert world.ledger.promotions()[-1]["kind"] == "rollback"
+
+
+def test_rolling_back_trains_and_encodes_nothing(world: World) -> None:
+    world.promote(DAY1, DAY2)
+    before = list(world.validated)
+    rollback(world.settings)
+    assert world.validated == before
+
+
+def test_rollback_goes_on_to_the_promotion_before_that(world: World) -> None:
+    first, second, _ = world.promote(DAY1, DAY2, DAY3)
+    assert rollback(world.settings).live.space_id == second
+    assert rollback(world.settings).live.space_id == first
+    with pytest.raises(MissingArtefact, match="only one space was ever promoted"):
+        rollback(world.settings)
+
+
+def test_promoting_again_rolls_forward(world: World) -> None:
+    _, second = world.promote(DAY1, DAY2)
+    rollback(world.settings)
+    assert promote_space(world.settings, DAY2, world.sources)["space_id"] == second
+    assert world.ledger.space_state(second) == "live"
+
+
+def test_rolling_a_consumer_back_keeps_the_space_and_the_day(world: World) -> None:
+    [space_id] = world.promote(DAY1)
+    [old] = world.ledger.models("matching")
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    new = world.train_matching(world.ledger.space(space_id), DAY2)
+    promote_space(world.settings, DAY2, world.sources)
+    assert read_pointer(world.settings.published_dir).live.versions == {"matching": new.version}
+    pointer = rollback(world.settings)
+    assert (pointer.live.versions, pointer.live.partition) == ({"matching": old.version}, "2026-11-02")
+    assert pointer.legacy is None
+    assert world.ledger.model_states()["matching", old.version] == "live"
+    assert world.ledger.model_states()["matching", new.version] == "retired"
+
+
+def test_to_returns_to_one_past_pointer_exactly(world: World) -> None:
+    world.promote(DAY1)
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    pointer = rollback(world.settings, to=1)
+    assert (pointer.sequence, pointer.live.partition) == (3, "2026-11-01")
+    with pytest.raises(MissingArtefact, match="up to 3, found 9"):
+        rollback(world.settings, to=9)
+
+
+def test_a_target_that_retention_removed_is_named(world: World) -> None:
+    world.promote(DAY1)
+    for day in (DAY2, DAY3, DAY4, DAY4.shift(1)):
+        refresh_embeddings(world.settings, day, world.sources)
+    with pytest.raises(MissingArtefact, match="retention removed it"):
+        rollback(world.settings, to=1)
+
+
+def test_nothing_to_roll_back_before_the_first_promotion(world: World) -> None:
+    with pytest.raises(MissingArtefact, match="promote a space first"):
+        rollback(world.settings)
+
+
+def test_follow_repairs_a_ledger_that_a_crash_left_behind(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    world.ledger.set_space_state(first, "live")
+    world.ledger.set_space_state(second, "candidate")
+    follow(world.ledger, read_pointer(world.settings.published_dir))
+    assert world.ledger.space_states() == {first: "legacy", second: "live"}
+
+
+def test_follow_retires_candidates_that_were_passed_over(world: World) -> None:
+    older = world.train(DAY1).space_id
+    world.promote(DAY2)
+    newer = world.train(DAY3).space_id
+    follow(world.ledger, read_pointer(world.settings.published_dir))
+    assert world.ledger.space_state(older) == "retired"
+    assert world.ledger.space_state(newer) == "candidate"
+
+
+def test_a_pinned_space_survives_a_rollback(world: World) -> None:
+    [first] = world.promote(DAY1)
+    world.ledger.pin("team", first)
+    _, second, third = first, *world.promote(DAY2, DAY3)
+    pointer = rollback(world.settings)
+    assert [entry.space_id for entry in pointer.snapshots] == [second, third, first]
+    assert still_pinned(world.ledger, pointer, pointer.live, pointer.legacy) == pointer.pinned
+
+
+def test_the_lock_of_writers_clears_what_a_killed_one_left(world: World) -> None:
+    left = world.settings.published_dir / "20261101-aaaaaaaa" / ".dt=2026-11-01.0011.cafe"
+    left.mkdir(parents=True)
+    (left / "vectors.npy").write_bytes(b"half")
+    with publishing_lock(world.settings):
+        assert not left.exists()
+    assert find_pointer(world.settings.published_dir) is None
