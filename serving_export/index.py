@@ -58,12 +58,16 @@ def _rank(index: Any, queries: Side, answers: Side, external_id: str, k: int, *,
     row = queries.row(external_id)
     seen = queries.seen(row) if drop_seen else np.empty(0, dtype=np.int32)
     wanted = k + len(seen)
-    if len(answers.ids) <= EXACT_ROWS or wanted > len(answers.ids) // 10:
+    if not _is_worth_a_search(wanted, len(answers.ids)):
         return rank_exactly(queries, answers, external_id, k, drop_seen=drop_seen)
     found = search(index, queries.vectors[row], wanted)
     best = found[~np.isin(found, seen)][:k]
     scores = answers.vectors[best] @ queries.vectors[row]
     return Ranking(query=external_id, ids=tuple(unpack_ids(answers.ids[best])), scores=scores)
+
+
+def _is_worth_a_search(num_wanted: int, num_rows: int) -> bool:
+    return num_rows > EXACT_ROWS and num_wanted <= num_rows // 10
 
 
 def _open(path: Path) -> Any:

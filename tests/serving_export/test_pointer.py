@@ -51,7 +51,7 @@ def test_a_space_that_is_not_served_is_a_mismatch_that_names_both() -> None:
 
 
 def test_a_consumer_that_is_not_served_is_named_beside_those_that_are() -> None:
-    with pytest.raises(MissingArtefact, match="consumer cold_start .* found matching, team"):
+    with pytest.raises(MissingArtefact, match=r"consumer cold_start .* found matching, team"):
         WHOLE.resolve(consumer="cold_start")
 
 

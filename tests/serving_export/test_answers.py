@@ -1,0 +1,45 @@
+"""Answers are plain JSON values with all that a reader must know."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from serving_export.answers import embeddings_json, ranking_json
+from serving_export.lookup import Embeddings, Ranking
+
+
+def test_a_lookup_repeats_its_space_and_age_for_each_user() -> None:
+    found = Embeddings(
+        user_ids=("a",),
+        vectors=np.array([[0.5, -1.0]], dtype=np.float32),
+        unknown=("b",),
+        space_id="20261101-aaaaaaaa",
+        partition="2026-11-01",
+        as_of=datetime(2026, 11, 2, tzinfo=UTC),
+        age=timedelta(days=1, seconds=1),
+        stale=True,
+    )
+    about = {
+        "space_id": "20261101-aaaaaaaa",
+        "partition": "2026-11-01",
+        "as_of": "2026-11-02T00:00:00+00:00",
+        "age": 86401.0,
+        "stale": True,
+    }
+    values = json.loads(json.dumps(embeddings_json(found)))
+    assert values == {**about, "users": [{"user_id": "a", "vector": [0.5, -1.0], **about}], "unknown": ["b"]}
+
+
+def test_a_ranking_names_its_model_and_space() -> None:
+    ranking = Ranking(query="u", ids=("x", "y"), scores=np.array([2.0, 1.25], dtype=np.float32))
+    values = ranking_json(ranking, {"version": "v1", "space_id": "20261101-aaaaaaaa"})
+    assert json.loads(json.dumps(values)) == {
+        "query": "u",
+        "ids": ["x", "y"],
+        "scores": [2.0, 1.25],
+        "version": "v1",
+        "space_id": "20261101-aaaaaaaa",
+    }

@@ -1,0 +1,88 @@
+"""The server answers as the store does, with a status code for each refusal, and follows the pointer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from serving_export.flip import rollback
+from serving_export.lookup import EmbeddingStore
+from serving_export.refresh import refresh_embeddings
+from serving_export.server import Served, build_app
+from tests.serving_export.world import DAY1, DAY2, DAY3, World
+
+
+@pytest.fixture
+def client(world: World) -> TestClient:
+    return TestClient(build_app(world.settings))
+
+
+def test_before_the_first_promotion_it_is_not_healthy(client: TestClient) -> None:
+    answer = client.get("/healthz")
+    assert answer.status_code == 503
+    assert "promote a space first" in answer.json()["error"]
+    assert client.get("/status").json()["live"] is None
+
+
+def test_one_user(world: World, client: TestClient) -> None:
+    [space_id] = world.promote(DAY1)
+    answer = client.get("/users/u05/embedding").json()
+    expected = EmbeddingStore(world.settings.published_dir).lookup(["u05"])
+    np.testing.assert_array_equal(np.float32(answer["vector"]), expected.vectors[0])
+    assert (answer["space_id"], answer["as_of"]) == (space_id, "2026-11-02T00:00:00+00:00")
+    assert client.get("/users/nobody/embedding").status_code == 404
+
+
+def test_many_users_as_json_or_raw_rows(world: World, client: TestClient) -> None:
+    [space_id] = world.promote(DAY1)
+    asked = ["u05", "nobody", "u01"]
+    assert client.post("/embeddings", json={"user_ids": asked}).status_code == 404
+    answer = client.post("/embeddings", json={"user_ids": asked, "on_unknown": "ignore"}).json()
+    assert ([user["user_id"] for user in answer["users"]], answer["unknown"]) == (["u05", "u01"], ["nobody"])
+    raw = client.post("/embeddings", json={"user_ids": asked, "on_unknown": "ignore", "format": "float32"})
+    assert (raw.headers["x-space-id"], raw.headers["x-shape"]) == (space_id, "3,8")
+    rows = np.frombuffer(raw.content, dtype="<f4").reshape(3, 8)
+    np.testing.assert_array_equal(rows[[0, 2]], np.float32([user["vector"] for user in answer["users"]]))
+    assert np.isnan(rows[1]).all()
+
+
+def test_a_space_that_is_not_served_is_a_conflict(world: World, client: TestClient) -> None:
+    first, _ = world.promote(DAY1, DAY2)
+    assert client.get("/users/u05/embedding", params={"space_id": first}).json()["space_id"] == first
+    answer = client.post("/embeddings", json={"user_ids": ["u05"], "space_id": "20260101-00000000"})
+    assert answer.status_code == 409
+    assert "expected space 20260101-00000000" in answer.json()["error"]
+
+
+def test_rankings(world: World, client: TestClient) -> None:
+    world.promote(DAY1)
+    store = EmbeddingStore(world.settings.published_dir)
+    answer = client.get("/recommend/u03", params={"k": 4}).json()
+    assert tuple(answer["ids"]) == store.recommend("u03", 4).ids
+    assert answer["version"] == store.model("matching")["version"]
+    seen = client.get("/recommend/u03", params={"k": 20, "drop_seen": False}).json()
+    assert {"i03", "i04"} <= set(seen["ids"])
+    assert tuple(client.get("/target/i04", params={"k": 3}).json()["ids"]) == store.target("i04", 3).ids
+    assert client.get("/target/i99").status_code == 404
+    assert client.get("/recommend/u03", params={"consumer": "cold_start"}).status_code == 503
+    assert client.get("/recommend/u03", params={"k": 0}).status_code == 422
+
+
+def test_it_follows_the_pointer_forwards_and_back(world: World, client: TestClient) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    assert client.get("/healthz").json() == {"space_id": second, "partition": "2026-11-02", "sequence": 2}
+    refresh_embeddings(world.settings, DAY3, world.sources)
+    assert client.get("/users/u41/embedding").json()["partition"] == "2026-11-03"
+    rollback(world.settings)
+    assert client.get("/users/u41/embedding").json()["space_id"] == first
+
+
+def test_the_store_stays_open_while_the_pointer_stays(world: World) -> None:
+    world.promote(DAY1)
+    served = Served(world.settings)
+    store = served.store()
+    assert served.store() is store
+    assert served.consumer(store, "matching") is served.consumer(store, "matching")
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    assert served.store() is not store

@@ -1,0 +1,52 @@
+"""The status names what is served, what is on disk, and what the gates said."""
+
+from __future__ import annotations
+
+import json
+
+from serving_export.refresh import refresh_embeddings
+from serving_export.status import status, summarise
+from tests.serving_export.world import DAY1, DAY2, DAY3, World
+from training.contracts.artefacts import Check, GateDecision
+from training.storage import write_json
+
+
+def test_an_empty_home_has_a_status_too(world: World) -> None:
+    values = status(world.settings)
+    assert (values["live"], values["legacy"], values["candidate"], values["sequence"]) == (None, None, None, None)
+    assert values["partitions"] == {"landed": [], "featured": [], "published": []}
+    assert "live       none" in summarise(values)
+
+
+def test_it_names_spaces_consumers_snapshots_partitions_and_gates(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    candidate = world.train(DAY3).space_id
+    refresh_embeddings(world.settings, DAY3, world.sources)
+    world.ledger.pin("team", first)
+    check = Check(name="auc", passed=False, observed="0.5", allowed=">= 0.6")
+    world.ledger.record_gate(
+        GateDecision(subject="matching v9", partition="2026-11-03", accepted=False, checks=(check,), report="r.html")
+    )
+    for day in ("2026-11-01", "2026-11-02"):
+        write_json({}, world.settings.landed_dir("manifests") / f"dt={day}" / "manifest.json")
+    write_json({}, world.settings.home / "features" / "user_profile" / "dt=2026-11-01" / "part-0.parquet")
+    values = status(world.settings)
+    assert json.loads(json.dumps(values))["gates"][0]["checks"][0]["name"] == "auc"
+    assert (values["live"]["space_id"], values["live"]["partition"]) == (second, "2026-11-03")
+    assert values["legacy"]["space_id"] == first
+    assert values["candidate"]["space_id"] == candidate
+    assert values["rollback_to"] == 1
+    assert [space["state"] for space in values["spaces"]] == ["legacy", "live", "candidate"]
+    matching = values["consumers"]["matching"]
+    assert (matching["served"]["space_id"], matching["served"]["partition"]) == (second, "2026-11-03")
+    assert [model["state"] for model in matching["models"]] == ["legacy", "live", "candidate"]
+    assert len(values["snapshots"]) == 4
+    assert values["partitions"] == {
+        "landed": ["2026-11-01", "2026-11-02"],
+        "featured": ["2026-11-01"],
+        "published": ["2026-11-01", "2026-11-02", "2026-11-03"],
+    }
+    text = summarise(values)
+    assert f"live       {second} of 2026-11-03" in text
+    assert f"pinned     team to {first}" in text
+    assert "gate       2026-11-03 matching v9: refused (auc)" in text
