@@ -70,7 +70,7 @@ def _double(column: pa.Array) -> Converted:
         numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=np.float64)
         present = _present(column)
     elif pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
-        numbers = column.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        numbers = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
         present = _present(column) & ~np.isnan(numbers)
     else:
         raise TypeError(f"expected a number, found {column.type}")
@@ -84,7 +84,7 @@ def _timestamp(column: pa.Array) -> Converted:
         stamps = column.cast(pa.timestamp("us")) if pa.types.is_date(kind) else column
         return Converted(stamps.cast(TIMESTAMP, safe=False), np.zeros(len(column), dtype=bool))
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _unix(column.cast(pa.float64()).to_numpy(zero_copy_only=False), _present(column))
+        return _unix(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), _present(column))
     if not _is_text(kind):
         raise TypeError(f"expected a time, found {kind}")
     numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=np.float64)

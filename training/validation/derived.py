@@ -65,7 +65,7 @@ def with_history_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 def with_null_column(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with the name of the first column that is null, per row; "" where none is."""
-    return frame.assign(**{NULL_COLUMN: _first(frame.isna().to_numpy(), list(frame))})
+    return frame.assign(**{NULL_COLUMN: _first(frame.isna().to_numpy(), list(frame.columns))})
 
 
 def with_activity_columns(frame: pd.DataFrame) -> pd.DataFrame:
@@ -160,6 +160,8 @@ def _as_list(cell: object) -> list[float]:
 def _naive(cell: object) -> list[np.datetime64]:
     if cell is None:
         return []
+    if isinstance(cell, np.ndarray) and cell.dtype.kind == "M":  # how Parquet lists arrive: UTC without saying so
+        return list(cell)
     return [pd.Timestamp(stamp).tz_convert("UTC").to_datetime64() for stamp in cell]  # type: ignore[attr-defined]
 
 
