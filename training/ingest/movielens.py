@@ -58,7 +58,7 @@ def _read_100k(folder: Path) -> History:
     if (folder / "u.item").exists():
         names = ("item_id", "title", "released", "video", "url", *_GENRES_100K)
         items = _items_100k(read_separated(folder / "u.item", "|", names, "latin-1").to_pandas())
-    atomic = recbole.read_sides(folder)
+    atomic = recbole.read_sides(folder) if users is None and items is None else {}
     return History(
         source=str(folder),
         interactions=typed(ratings, folder / "u.data", constants={"event_type": "rating"}),

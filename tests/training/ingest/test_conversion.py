@@ -66,7 +66,12 @@ def test_dictionary_and_all_null_columns_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("column", "kind"),
-    [(pa.array([["a"]]), "string"), (pa.array([["a"]]), "double"), (pa.array([True]), "timestamp"), (pa.array([1]), "strings")],
+    [
+        (pa.array([["a"]]), "string"),
+        (pa.array([["a"]]), "double"),
+        (pa.array([True]), "timestamp"),
+        (pa.array([1]), "strings"),
+    ],
 )
 def test_a_hopeless_type_is_an_error(column: pa.Array, kind: str) -> None:
     with pytest.raises(TypeError, match="expected"):

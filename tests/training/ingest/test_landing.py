@@ -129,7 +129,9 @@ def test_exact_duplicates_land_and_conflicting_ones_are_quarantined(settings: Se
 
 def test_too_many_bad_rows_stop_the_day_and_nothing_lands(settings: Settings) -> None:
     arrive(settings, [event(1), event(2, event_type="warp"), event(3, event_type="beam"), event(4, user_id=None)])
-    with pytest.raises(ContractViolation, match=r"found 3 of 4 .* event_type.* \(2 rows\), such as 'warp' in row 2") as e:
+    with pytest.raises(
+        ContractViolation, match=r"found 3 of 4 .* event_type.* \(2 rows\), such as 'warp' in row 2"
+    ) as e:
         land(settings, DAY)
     assert str(settings.quarantine_dir(DAY)) in str(e.value)
     assert "\n" not in str(e.value)
