@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from training.contracts.partitions import Partition
 from training.settings import Settings
 from training.validation.runner import validate
 from training.validation.suites import SUITES, rules
+
+pytestmark = pytest.mark.integration
 
 PARTITION = Partition.parse("2026-11-05")
 AS_OF = pd.Timestamp(PARTITION.as_of)

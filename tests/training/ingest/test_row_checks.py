@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from training.contracts.columns import RAW_INTERACTIONS, RAW_USERS
+from training.contracts.partitions import Partition
+from training.ingest.conversion import convert
+from training.ingest.row_checks import REMEDIES, conflicting_duplicates, faults
+
+DAY = Partition.parse("2026-11-05")
+
+
+def test_every_fault_has_a_remedy_and_marks_its_rows_alone() -> None:
+    rows = {
+        "event_id": ["a", "b", "c"],
+        "user_id": ["u", None, "u"],
+        "item_id": ["i", "i", "i"],
+        "event_type": ["view", "view", "warp"],
+        "event_value": ["1", "x", None],
+        "occurred_at": ["2026-11-05T10:00:00Z", "2026-11-05T10:00:00Z", "2026-11-06T00:00:00Z"],
+        "session_id": [None] * 3,
+        "surface": [None] * 3,
+    }
+    converted = {c.name: convert(pa.array(rows[c.name]), c.kind) for c in RAW_INTERACTIONS.columns}
+    found = {(f.column, f.reason): f.rows.tolist() for f in faults(RAW_INTERACTIONS, converted, DAY) if f.rows.any()}
+    assert found == {
+        ("event_value", "wrong type"): [False, True, False],
+        ("user_id", "missing required value"): [False, True, False],
+        ("occurred_at", "time after the arrival day"): [False, False, True],
+        ("event_type", "unknown event type"): [False, False, True],
+    }
+    assert {reason for _, reason in found} <= set(REMEDIES)
+
+
+def test_only_repetitions_with_other_content_conflict() -> None:
+    rows = pa.table({"event_id": ["a", "b", "a", "a"], "item_id": ["1", "1", "2", "1"]})
+    assert conflicting_duplicates(RAW_INTERACTIONS, rows).tolist() == [False, False, True, False]
+
+
+def test_users_may_change_over_time_but_not_at_one_moment() -> None:
+    early, late = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    rows = pa.table({"user_id": ["u"] * 3, "valid_from": [early, late, late], "country": ["DE", "FR", "US"]})
+    assert conflicting_duplicates(RAW_USERS, rows).tolist() == [False, False, True]
