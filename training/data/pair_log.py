@@ -1,0 +1,122 @@
+"""Hold who met what and when as index arrays in time order: what matching learns from.
+
+Shape legend: N pairs, U users, I items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+Indices = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+SECONDS_PER_DAY = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairLog:
+    """Interactions in time order, over index spaces that a cut leaves as they are.
+
+    Attributes:
+        user_idx: int64[N] in [0, num_users).
+        item_idx: int64[N] in [0, num_items).
+        occurred_at: int64[N], epoch seconds, non-decreasing.
+        num_users: U; a user may be without any pair.
+        num_items: I; an item may be without any pair.
+        as_of: Epoch seconds, exclusive upper bound of what is known.
+    """
+
+    user_idx: Indices
+    item_idx: Indices
+    occurred_at: Indices
+    num_users: int
+    num_items: int
+    as_of: int
+
+    def __len__(self) -> int:
+        return len(self.user_idx)
+
+    def distinct(self) -> PairLog:
+        """Return one row per (user, item), its last, still in time order."""
+        key = self.user_idx * np.int64(self.num_items) + self.item_idx
+        _, last_from_end = np.unique(key[::-1], return_index=True)
+        return self._take(np.sort(len(key) - 1 - last_from_end))
+
+    def before(self, second: int) -> PairLog:
+        """Return what was known at `second` (exclusive), with that as its `as_of`."""
+        return replace(self._take(np.arange(np.searchsorted(self.occurred_at, second))), as_of=second)
+
+    def since(self, second: int) -> PairLog:
+        """Return what occurred at `second` or later."""
+        return self._take(np.arange(np.searchsorted(self.occurred_at, second), len(self)))
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> PairLog:
+        """Return the rows where `keep`, bool[N], is true."""
+        return self._take(np.flatnonzero(keep))
+
+    def instant_at(self, share: float) -> int:
+        """Return the exclusive end of the first `share` of rows: one second after the row there; ties stay together."""
+        return int(self.occurred_at[max(int(len(self) * share) - 1, 0)]) + 1
+
+    def matrix(self) -> sp.csr_matrix:
+        """Return float32[U, I] with 1 where a pair occurred."""
+        shape = (self.num_users, self.num_items)
+        counts = sp.csr_matrix((np.ones(len(self), np.float32), (self.user_idx, self.item_idx)), shape)
+        counts.data[:] = 1
+        return counts
+
+    def user_counts(self) -> Doubles:
+        """Return float64[U]: rows per user."""
+        return np.bincount(self.user_idx, minlength=self.num_users).astype(np.float64)
+
+    def item_counts(self, newest_share: float = 1.0) -> Doubles:
+        """Return float64[I]: rows per item among the newest share, in (0, 1], of rows."""
+        newest = self.item_idx[len(self) - round(len(self) * newest_share) :]
+        return np.bincount(newest, minlength=self.num_items).astype(np.float64)
+
+    def user_age_days(self) -> Doubles:
+        """Return float64[U]: days from the user's last row to `as_of`; a user without rows is as old as the log."""
+        last = np.full(self.num_users, self.occurred_at[0] if len(self) else self.as_of, np.int64)
+        np.maximum.at(last, self.user_idx, self.occurred_at)
+        return (self.as_of - last) / SECONDS_PER_DAY
+
+    def histories(self) -> Histories:
+        """Return every user's items, oldest first."""
+        order = np.lexsort((np.arange(len(self)), self.user_idx))
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(self.user_idx, minlength=self.num_users))])
+        return Histories(self.item_idx[order], self.occurred_at[order], offsets.astype(np.int64))
+
+    def _take(self, rows: Indices) -> PairLog:
+        return replace(
+            self, user_idx=self.user_idx[rows], item_idx=self.item_idx[rows], occurred_at=self.occurred_at[rows]
+        )
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Items by user, oldest first, end to end.
+
+    Attributes:
+        item_idx: int64[N].
+        occurred_at: int64[N], epoch seconds.
+        offsets: int64[U + 1]; user u owns rows offsets[u]:offsets[u + 1].
+    """
+
+    item_idx: Indices
+    occurred_at: Indices
+    offsets: Indices
+
+    @property
+    def lengths(self) -> Indices:
+        """int64[U]: rows per user."""
+        return np.diff(self.offsets)
+
+    def rows_of(self, user_idx: Indices) -> tuple[Indices, Indices]:
+        """Return the rows of some users, end to end, and for each the place of its user in `user_idx`."""
+        lengths = self.lengths[user_idx]
+        place = np.repeat(np.arange(len(user_idx)), lengths)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return self.offsets[user_idx][place] + within, place

@@ -1,0 +1,218 @@
+"""Train the two towers on blocks of users: hide some of their items, pool the rest, find the hidden ones.
+
+Each block is scored against the whole catalogue where that is small, so nothing is sampled and nothing needs a
+correction; a larger catalogue is scored on the block's targets and drawn candidates, corrected by their probability.
+
+Shape legend: U users, I items, B users of a block, C candidates, T targets, D width.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from training.data.pair_log import SECONDS_PER_DAY, Histories, PairLog
+from training.losses.block import BlockTargets, block_cross_entropy
+from training.models.history_rows import encode_rows
+from training.models.two_tower import TwoTower, TwoTowerConfig
+
+_log = logging.getLogger(__name__)
+Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingTrainingConfig:
+    """How the towers learn.
+
+    Attributes:
+        tower: Sizes and history encoder.
+        learning_rate: Adam's.
+        block_users: Users scored together.
+        hidden_share: Share of a user's items hidden as targets, in (0, 1).
+        half_life_share: Age, as a share of the log's rows, at which a target counts half.
+        max_candidates: Catalogue size above which candidates are drawn.
+        alpha: Weight of the row (recommendation) side.
+        beta: Weight of the column (targeting) side.
+    """
+
+    tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
+    learning_rate: float = 1e-3
+    block_users: int = 1024
+    hidden_share: float = 0.3
+    half_life_share: float = 0.3
+    max_candidates: int = 16_384
+    alpha: float = 1.0
+    beta: float = 1.0
+
+
+EpochHook = Callable[[int, TwoTower], bool]
+"""Called after each epoch with its number (from 1) and the model; returns whether to go on."""
+
+
+def fit(
+    model: TwoTower, pairs: PairLog, config: MatchingTrainingConfig, num_epochs: int, seed: int, after_epoch: EpochHook
+) -> None:
+    """Train `model` in place on distinct pairs; equal arguments give equal weights.
+
+    Args:
+        model: Started towers.
+        pairs: Distinct pairs in time order (`PairLog.distinct`).
+        config: How to learn.
+        num_epochs: Passes over the users at most.
+        seed: Seed of order, hidden shares and dropout.
+        after_epoch: Stops the training by returning False.
+    """
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+    blocks = Blocks(pairs, config)
+    for epoch in range(1, num_epochs + 1):
+        model.train()
+        losses = [_step(model, optimizer, block, config) for block in blocks.epoch(rng)]
+        model.eval()
+        _log.info("matching epoch %d of %d: loss %.4f", epoch, num_epochs, float(np.mean(losses)) if losses else 0.0)
+        if not after_epoch(epoch, model):
+            break
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some users with what is shown of them and what is hidden.
+
+    Attributes:
+        shown_item_idx: int64[M], oldest first within a user.
+        shown_place: int64[M], ascending place of the user in the block.
+        target_item_idx: int64[T].
+        target_place: int64[T].
+        target_weights: float32[T].
+        candidates: int64[C] ascending, or None for the whole catalogue.
+        log_inclusion: float32[C], log probability that each candidate is in; None with the whole catalogue.
+        size: B.
+    """
+
+    shown_item_idx: Indices
+    shown_place: Indices
+    target_item_idx: Indices
+    target_place: Indices
+    target_weights: Floats
+    candidates: Indices | None
+    log_inclusion: Floats | None
+    size: int
+
+
+class Blocks:
+    """Deal users into blocks, and their items into shown and hidden, anew each epoch."""
+
+    def __init__(self, pairs: PairLog, config: MatchingTrainingConfig) -> None:
+        self.config = config
+        self.num_items = pairs.num_items
+        self.histories: Histories = pairs.histories()
+        self.users = np.flatnonzero(self.histories.lengths >= 2)
+        self.weights = target_weights(self.histories.occurred_at, pairs, config.half_life_share)
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[Block]:
+        """Yield every user with at least two items once."""
+        order = rng.permutation(self.users)
+        for start in range(0, len(order), self.config.block_users):
+            yield self._deal(np.sort(order[start : start + self.config.block_users]), rng)
+
+    def _deal(self, user_idx: Indices, rng: np.random.Generator) -> Block:
+        rows, place = self.histories.rows_of(user_idx)
+        hidden = hide(place, len(user_idx), self.config.hidden_share, rng)
+        items = self.histories.item_idx[rows]
+        targets = items[hidden]
+        candidates, log_inclusion = self._candidates(targets, rng)
+        return Block(
+            shown_item_idx=items[~hidden],
+            shown_place=place[~hidden],
+            target_item_idx=targets,
+            target_place=place[hidden],
+            target_weights=self.weights[rows][hidden],
+            candidates=candidates,
+            log_inclusion=log_inclusion,
+            size=len(user_idx),
+        )
+
+    def _candidates(self, targets: Indices, rng: np.random.Generator) -> tuple[Indices | None, Floats | None]:
+        num_drawn = self.config.max_candidates
+        if self.num_items <= num_drawn:
+            return None, None
+        drawn = rng.choice(self.num_items, num_drawn, replace=False)
+        candidates = np.union1d(drawn, targets)
+        # an item is in when drawn, or when it is some user's target; the latter at its observed rate in the block
+        rate = np.bincount(np.searchsorted(candidates, targets), minlength=len(candidates))
+        missed = (1 - num_drawn / self.num_items) * np.exp(-rate.astype(np.float64))
+        return candidates, np.log1p(-missed).astype(np.float32)
+
+
+def hide(place: Indices, num_users: int, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Return which rows to hide: each with probability `share`, but at least one row of a user stays shown.
+
+    Args:
+        place: int64[M], ascending user place of each row.
+        num_users: B.
+        share: Probability in (0, 1).
+        rng: Source of the draws.
+    """
+    draws = rng.random(len(place))
+    hidden = draws < share
+    keep = np.full(num_users, -1, np.int64)
+    np.put(keep, place, np.arange(len(place)))
+    without = np.bincount(place[~hidden], minlength=num_users) == 0
+    hidden[keep[without & (keep >= 0)]] = False
+    return hidden
+
+
+def target_weights(occurred_at: Indices, pairs: PairLog, half_life_share: float) -> Floats:
+    """Return float32 weights that halve with each step back in time of the log's newest `half_life_share` of rows."""
+    newest = pairs.occurred_at[-1] if len(pairs) else 0
+    start = pairs.instant_at(1 - half_life_share) if len(pairs) else 0
+    half_life = max(float(newest - start), SECONDS_PER_DAY)
+    return np.asarray(0.5 ** ((newest - occurred_at) / half_life), np.float32)
+
+
+def _step(model: TwoTower, optimizer: torch.optim.Optimizer, block: Block, config: MatchingTrainingConfig) -> float:
+    if not len(block.target_item_idx):
+        return 0.0
+    loss = block_loss(model, block, config)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return float(loss.detach())
+
+
+def block_loss(model: TwoTower, block: Block, config: MatchingTrainingConfig) -> Tensor:
+    """Return the two-sided cross-entropy of one block."""
+    users = encode_rows(model, block.shown_item_idx, block.shown_place, block.size)
+    num_shown = torch.from_numpy(np.bincount(block.shown_place, minlength=block.size)).float()
+    candidates = None if block.candidates is None else torch.from_numpy(block.candidates)
+    bias = model.item_bias if candidates is None else model.item_bias[candidates]
+    if block.log_inclusion is not None:
+        bias = bias - torch.from_numpy(block.log_inclusion)
+    return block_cross_entropy(
+        model.scale * users, model.items(candidates), bias, model.user_bias(num_shown), _targets(block), config.alpha,
+        config.beta,
+    )  # fmt: skip
+
+
+def _targets(block: Block) -> BlockTargets:
+    columns, masked_columns, masked_rows = block.target_item_idx, block.shown_item_idx, block.shown_place
+    if block.candidates is not None:
+        columns = np.searchsorted(block.candidates, columns)
+        at = np.minimum(np.searchsorted(block.candidates, masked_columns), len(block.candidates) - 1)
+        among = block.candidates[at] == masked_columns
+        masked_columns, masked_rows = at[among], masked_rows[among]
+    return BlockTargets(
+        rows_T=torch.from_numpy(block.target_place),
+        columns_T=torch.from_numpy(columns),
+        weights_T=torch.from_numpy(block.target_weights),
+        masked_rows_M=torch.from_numpy(masked_rows),
+        masked_columns_M=torch.from_numpy(masked_columns),
+    )

@@ -1,0 +1,112 @@
+"""Compute row and column cross-entropy of a block of users against the catalogue in three matrix products.
+
+The row side is a softmax over every candidate item, the column side over the users of the block. Both share one score
+matrix; its gradient is formed in place, since on a CPU copies of that matrix cost more than the products.
+
+Shape legend: B users of the block, C candidate items, T targets, M masked pairs, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockTargets:
+    """Which pairs of the block are positives, how much each counts, and which pairs are out of play.
+
+    Attributes:
+        rows_T: int64[T], place of the user in the block.
+        columns_T: int64[T], place of the item among the candidates.
+        weights_T: float[T], not negative; their sum is the mean's denominator.
+        masked_rows_M: int64[M], users of pairs already shown to the model (serving removes them too).
+        masked_columns_M: int64[M], their items.
+    """
+
+    rows_T: Tensor
+    columns_T: Tensor
+    weights_T: Tensor
+    masked_rows_M: Tensor
+    masked_columns_M: Tensor
+
+
+def block_cross_entropy(
+    users_BD: Tensor,
+    items_CD: Tensor,
+    item_bias_C: Tensor,
+    user_bias_B: Tensor,
+    targets: BlockTargets,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+) -> Tensor:
+    """Return alpha * row + beta * column cross-entropy, the weighted mean over targets.
+
+    Args:
+        users_BD: float[B, D], scale included.
+        items_CD: float[C, D].
+        item_bias_C: float[C], added to the scores (a correction for sampled candidates goes in here).
+        user_bias_B: float[B], counts on the column side alone, since a row's softmax cancels it.
+        targets: The positives and the masked pairs; no target gives zero.
+        alpha: Weight of the softmax over candidates.
+        beta: Weight of the softmax over the block's users.
+    """
+    arguments = (users_BD, items_CD, item_bias_C, user_bias_B, targets, alpha, beta)
+    loss: Tensor = _BlockCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _BlockCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        users: Tensor,
+        items: Tensor,
+        item_bias: Tensor,
+        user_bias: Tensor,
+        targets: BlockTargets,
+        alpha: float,
+        beta: float,
+    ) -> Tensor:
+        scores = torch.addmm(item_bias, users, items.T)
+        scores[targets.masked_rows_M, targets.masked_columns_M] = -1e9
+        positive = scores[targets.rows_T, targets.columns_T]
+        total = targets.weights_T.sum().clamp(min=1e-12)
+        weights = targets.weights_T / total
+        column_loss, column_grad, columns = _column_side(scores, user_bias, targets, weights)
+        row_loss = _row_side_in_place(scores, targets, weights, positive)
+        grad = scores.mul_(alpha)
+        grad[targets.rows_T, targets.columns_T] -= alpha * weights
+        grad.index_add_(1, columns, column_grad, alpha=beta)
+        ctx.save_for_backward(grad @ items, grad.T @ users, grad.sum(0), beta * column_grad.sum(1))
+        return alpha * row_loss + beta * column_loss
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(outer[0] * grad for grad in ctx.saved_tensors), None, None, None)
+
+
+def _column_side(
+    scores: Tensor, user_bias: Tensor, targets: BlockTargets, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    columns, place = torch.unique(targets.columns_T, return_inverse=True)
+    part = scores[:, columns] + user_bias[:, None]
+    log_sum = torch.logsumexp(part, dim=0)
+    loss = (weights * (log_sum[place] - part[targets.rows_T, place])).sum()
+    per_column = torch.zeros(len(columns)).index_add_(0, place, weights)
+    grad = part.sub_(log_sum).exp_().mul_(per_column)
+    grad.index_put_((targets.rows_T, place), -weights, accumulate=True)
+    return loss, grad, columns
+
+
+def _row_side_in_place(scores: Tensor, targets: BlockTargets, weights: Tensor, positive: Tensor) -> Tensor:
+    """Return the row loss and leave the softmax times each row's weight in `scores`."""
+    top = scores.amax(dim=1, keepdim=True)
+    norm = scores.sub_(top).exp_().sum(dim=1)
+    log_sum = norm.log() + top[:, 0]
+    per_row = torch.zeros(len(scores)).index_add_(0, targets.rows_T, weights)
+    scores.mul_((per_row / norm)[:, None])
+    return (weights * (log_sum[targets.rows_T] - positive)).sum()

@@ -1,0 +1,217 @@
+"""Serve trained towers as plain vectors: the inner product ranks items for a user and users for an item.
+
+Shape legend: U users, I items, D tower width, Z width of a user vector of the space.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.data.matching_set import MatchingData
+from training.data.pair_log import PairLog
+from training.data.vocabulary import Vocabulary
+from training.models.history_encoders import HistoryConfig
+from training.models.history_rows import encode_rows
+from training.models.two_tower import TwoTower, TwoTowerConfig
+from training.storage import write_json
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+COUNT_OFFSET = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How the parts of phi = gamma <u, v> / tau + b_u + b_i are weighed when serving; chosen on validation.
+
+    b_u is the same for every item of a user, so it orders users alone, as b_i orders items alone: each is chosen by
+    its own task, and gamma by recommendation.
+
+    Attributes:
+        gamma: Weight of the inner product.
+        recent_share: Newest share of rows, in (0, 1], whose counts make recent popularity.
+        recent_weight: Share of recent popularity in b_i, the rest being lifetime popularity; both as logarithms.
+        learned_weight: Weight of what training added to the item terms.
+        activity: Weight of the log of a user's number of rows in b_u.
+        recency: Weight of minus the log of days since a user's last row in b_u.
+        z_share: Weight of the direction that the space's vector predicts, beside the history's direction.
+    """
+
+    gamma: float = 0.7
+    recent_share: float = 1.0
+    recent_weight: float = 0.0
+    learned_weight: float = 1.0
+    activity: float = 0.0
+    recency: float = 0.0
+    z_share: float = 0.0
+
+    def item_terms(self, pairs: PairLog, learned_I: Doubles) -> Doubles:
+        """Return b_i, float64[I], from the counts of a log and what training added."""
+        lifetime = np.log(pairs.item_counts() + COUNT_OFFSET)
+        recent = np.log(pairs.item_counts(self.recent_share) + COUNT_OFFSET)
+        popularity = (1 - self.recent_weight) * lifetime + self.recent_weight * recent
+        return np.asarray(popularity + self.learned_weight * learned_I, np.float64)
+
+    def user_terms(self, pairs: PairLog) -> Doubles:
+        """Return b_u, float64[U], from a log."""
+        activity = np.log(pairs.user_counts() + COUNT_OFFSET)
+        return np.asarray(self.activity * activity - self.recency * np.log1p(pairs.user_age_days()), np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingModel:
+    """Trained towers, the calibration, and the ids that their rows belong to.
+
+    Attributes:
+        space_id: The space whose vectors it reads; it reads no other.
+        items: Ids of the item rows.
+        tower: The towers, in eval mode.
+        calibration: How parts are weighed.
+        item_terms_I: float64[I], b_i as of training.
+        z_map_ZD: float32[Z, D], ridge map from the space's vectors to user directions.
+        facts: JSON-able account of how it was chosen and trained.
+    """
+
+    space_id: str
+    items: Vocabulary
+    tower: TwoTower
+    calibration: Calibration
+    item_terms_I: Doubles
+    z_map_ZD: Floats
+    facts: dict[str, Any]
+
+    def user_vectors(self, data: MatchingData) -> Floats:
+        """Return float32[U, D + 2], row by row of `data.users`; items that the model does not know are passed over.
+
+        Raises:
+            SpaceMismatch: The data's vectors are of another space.
+        """
+        if data.space_id != self.space_id:
+            raise SpaceMismatch(
+                self.space_id or "none", data.space_id or "none", "matching", "train the model on this space"
+            )
+        pairs = self._known_pairs(data)
+        towards = blend(user_directions(self.tower, pairs), z_directions(data.z_UZ, self.z_map_ZD), self.calibration)
+        return fold_users(towards, self.tower, self.calibration, self.calibration.user_terms(pairs))
+
+    def item_vectors(self, data: MatchingData | None = None) -> Floats:
+        """Return float32[I, D + 2]: the model's own items, or those of `data`, new ones below every known one."""
+        own = fold_items(self.tower, self.item_terms_I)
+        if data is None:
+            return own
+        unknown = np.zeros((1, own.shape[1]), np.float32)
+        unknown[0, -1] = own[:, -1].min(initial=0.0) - 1.0
+        return np.vstack([own, unknown])[self.items.encode(data.items.ids, unknown="ignore")]
+
+    def save(self, folder: Path) -> None:
+        """Write the model into an existing folder; equal models give equal bytes."""
+        arrays = {f"tower.{name}": value.numpy() for name, value in self.tower.state_dict().items()}
+        np.savez(folder / "arrays.npz", item_terms=self.item_terms_I, z_map=self.z_map_ZD, **arrays)
+        self.items.save(folder / "items.json")
+        described = {
+            "space_id": self.space_id,
+            "tower": asdict(self.tower.config),
+            "calibration": asdict(self.calibration),
+            "facts": self.facts,
+        }
+        write_json(described, folder / "model.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> MatchingModel:
+        """Return the model that `save` wrote.
+
+        Raises:
+            MissingArtefact: No model lies there.
+        """
+        if not (folder / "model.json").exists():
+            raise MissingArtefact(f"expected a matching model at {folder}, found none; run train_consumer first")
+        described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        items = Vocabulary.load(folder / "items.json")
+        history = HistoryConfig(**described["tower"].pop("history"))
+        tower = TwoTower(TwoTowerConfig(**described["tower"], history=history), len(items))
+        with np.load(folder / "arrays.npz") as arrays:
+            weights = {name[6:]: torch.from_numpy(arrays[name]) for name in arrays.files if name.startswith("tower.")}
+            item_terms, z_map = arrays["item_terms"], arrays["z_map"]
+        tower.load_state_dict(weights)
+        return cls(
+            space_id=described["space_id"],
+            items=items,
+            tower=tower.eval(),
+            calibration=Calibration(**described["calibration"]),
+            item_terms_I=item_terms,
+            z_map_ZD=z_map,
+            facts=described["facts"],
+        )
+
+    def _known_pairs(self, data: MatchingData) -> PairLog:
+        pairs = data.pairs()
+        if self.items == data.items:
+            return pairs
+        own = self.items.encode(data.items.ids, unknown="ignore").astype(np.int64)[pairs.item_idx]
+        known = own >= 0
+        return replace(
+            pairs,
+            user_idx=pairs.user_idx[known],
+            item_idx=own[known],
+            occurred_at=pairs.occurred_at[known],
+            num_items=len(self.items),
+        )
+
+
+@torch.no_grad()
+def user_directions(tower: TwoTower, pairs: PairLog, chunk: int = 4096) -> Floats:
+    """Return float32[U, D], L2-normalised, of every user's history; zeros without one."""
+    histories = pairs.histories()
+    parts = []
+    for start in range(0, pairs.num_users, chunk):
+        users = np.arange(start, min(start + chunk, pairs.num_users))
+        rows, place = histories.rows_of(users)
+        parts.append(encode_rows(tower, histories.item_idx[rows], place, len(users)).numpy())
+    return np.vstack(parts) if parts else np.zeros((0, tower.config.width), np.float32)
+
+
+def z_directions(z_UZ: Floats, z_map_ZD: Floats) -> Floats:
+    """Return float32[U, D], L2-normalised: where the space's vectors say that the users stand."""
+    mapped = z_UZ @ z_map_ZD
+    return np.asarray(mapped / np.maximum(np.linalg.norm(mapped, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def fit_z_map(z_UZ: Floats, directions_UD: Floats, strength: float = 1.0) -> Floats:
+    """Return float32[Z, D]: the ridge regression from the space's vectors to the directions of users with history.
+
+    It is fitted to directions, not to targets, so nothing that a vector knows of a target can be read off.
+    """
+    known = (np.abs(directions_UD).sum(axis=1) > 0) & (np.abs(z_UZ).sum(axis=1) > 0)
+    if not known.any():
+        return np.zeros((z_UZ.shape[1], directions_UD.shape[1]), np.float32)
+    z, target = z_UZ[known].astype(np.float64), directions_UD[known].astype(np.float64)
+    gram = z.T @ z
+    ridge = strength * max(float(np.trace(gram)) / max(len(gram), 1) / 100, 1e-6)
+    return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), z.T @ target), np.float32)
+
+
+def blend(history_UD: Floats, from_z_UD: Floats, calibration: Calibration) -> Floats:
+    """Return float32[U, D], L2-normalised; a user without history takes the direction that z predicts."""
+    bare = np.abs(history_UD).sum(axis=1, keepdims=True) == 0
+    mixed = history_UD + np.where(bare, 1.0, calibration.z_share) * from_z_UD
+    return np.asarray(mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def fold_users(directions_UD: Floats, tower: TwoTower, calibration: Calibration, terms_U: Doubles) -> Floats:
+    """Return float32[U, D + 2]: scaled directions, b_u, 1."""
+    scale = calibration.gamma * float(tower.scale.detach())
+    return np.column_stack([scale * directions_UD, terms_U, np.ones(len(terms_U))]).astype(np.float32)
+
+
+@torch.no_grad()
+def fold_items(tower: TwoTower, terms_I: Doubles) -> Floats:
+    """Return float32[I, D + 2]: directions, 1, b_i."""
+    return np.column_stack([tower.items().numpy(), np.ones(len(terms_I)), terms_I]).astype(np.float32)
