@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from training.engine.corruption import Corruption, CorruptionConfig
 from training.losses.reconstruction import block_losses, reconstruction_loss
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
 from training.models.input_layout import InputLayout
+from training.models.reproducible import deterministic
 
 _log = logging.getLogger(__name__)
-NUM_THREADS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class AutoencoderTrainingConfig:
         learning_rate: Adam's, decayed to a tenth by a cosine over the epochs.
         batch_size: Users per step.
         max_epochs: Passes over the training users at most.
+        max_steps: Steps at most; large data makes fewer passes, at least three.
         patience: Epochs without a better validation loss before stopping.
         validation_share: Share of users held out for early stopping.
     """
@@ -45,6 +46,7 @@ class AutoencoderTrainingConfig:
     learning_rate: float = 1e-3
     batch_size: int = 256
     max_epochs: int = 60
+    max_steps: int = 1500
     patience: int = 8
     validation_share: float = 0.1
 
@@ -114,16 +116,16 @@ class _Trainer:
         self.corrupt = Corruption(layout, config.corruption, self.generator)
         self.seed = seed
         self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimiser, config.max_epochs, eta_min=config.learning_rate / 10
-        )
 
     def fit(self, inputs: UserInputs, held_out_U: torch.Tensor) -> tuple[dict[str, list[float]], int]:
         train, validation = inputs.take(~held_out_U), inputs.take(held_out_U)
+        epochs = self.num_epochs(len(train.x_UF))
+        schedule = CosineAnnealingLR(self.optimiser, epochs, eta_min=self.config.learning_rate / 10)
         curves: dict[str, list[float]] = {"train_loss": [], "validation_loss": []}
         best_loss, best_epoch, best = float("inf"), 0, copy.deepcopy(self.model.state_dict())
-        for epoch in range(self.config.max_epochs):
+        for epoch in range(epochs):
             curves["train_loss"].append(self._epoch(train))
+            schedule.step()
             loss = self._validate(validation if len(validation.x_UF) else train)
             curves["validation_loss"].append(loss)
             if loss < best_loss:
@@ -135,11 +137,15 @@ class _Trainer:
         self.model.load_state_dict(best)
         return curves, best_epoch
 
+    def num_epochs(self, num_rows: int) -> int:
+        """Return the passes that the limits on epochs and steps allow."""
+        steps = -(-num_rows // self.config.batch_size)
+        return max(min(self.config.max_epochs, self.config.max_steps // max(steps, 1)), 3)
+
     def _epoch(self, train: UserInputs) -> float:
         self.model.train()
         order = torch.randperm(len(train.x_UF), generator=self.generator)
         losses = [self._step(train.take(rows)) for rows in order.split(self.config.batch_size)]
-        self.schedule.step()
         return float(np.mean(losses))
 
     def _step(self, batch: UserInputs) -> float:
@@ -173,21 +179,6 @@ def measure_blocks(
         for block, loss, seen in zip(layout.blocks, losses, observed.any(dim=0), strict=True)
         if seen
     }
-
-
-@contextmanager
-def deterministic(seed: int) -> Iterator[None]:
-    """Run torch with a fixed seed, a fixed number of threads and deterministic kernels; restore it after."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(NUM_THREADS)
-        torch.use_deterministic_algorithms(True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(strict)
-            torch.set_num_threads(threads)
 
 
 def _draw_validation(num_users: int, share: float, seed: int) -> npt.NDArray[np.bool_]:

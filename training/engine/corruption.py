@@ -51,7 +51,9 @@ class Corruption:
         return torch.where(keep_BF, x_BF + self._noise(x_BF), self._absent_F)
 
     def _noise(self, x_BF: torch.Tensor) -> torch.Tensor:
-        size, pool = x_BF.numel(), self._pool
-        repeats = -(-2 * size // len(pool))
-        offset = int(torch.randint(0, len(pool), (), generator=self._generator))
-        return pool.roll(offset).repeat(repeats)[:size].view_as(x_BF)
+        size = x_BF.numel()
+        spare = len(self._pool) - size
+        if spare < 0:
+            return torch.randn(x_BF.shape, generator=self._generator) * self._config.noise
+        offset = int(torch.randint(0, spare + 1, (), generator=self._generator))
+        return self._pool[offset : offset + size].view_as(x_BF)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.evaluation.light_model import fit_light_model
+from training.models.reproducible import deterministic
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -118,7 +119,8 @@ def probe(task: PairTask, users_UR: FloatArray, items_IV: FloatArray, seed: int)
     for fold in range(NUM_FOLDS):
         test = fold_U[task.user_idx] == fold
         train = PairTask(task.user_idx[~test], task.item_idx[~test], task.label[~test])
-        model = fit_light_model(train.user_idx, train.item_idx, train.label, users_UR, items_IV, seed)
-        score[test] = model.score(task.user_idx[test], task.item_idx[test], users_UR, items_IV)
+        with deterministic(seed):
+            model = fit_light_model(train.user_idx, train.item_idx, train.label, users_UR, items_IV, seed)
+            score[test] = model.score(task.user_idx[test], task.item_idx[test], users_UR, items_IV)
     probability = 1 / (1 + np.exp(-np.clip(score, -30, 30)))
     return ProbeScores(score, probability)

@@ -19,10 +19,10 @@ from training.contracts.partitions import Partition
 from training.engine.autoencoder import (
     AutoencoderTrainingConfig,
     TrainedAutoencoder,
-    deterministic,
     measure_blocks,
     train_autoencoder,
 )
+from training.models.reproducible import deterministic
 from training.spaces.inputs import InputAssembler, InputConfig
 from training.spaces.item_space import ItemSpaceConfig
 

@@ -64,6 +64,7 @@ def open_encoder(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = NUM_THREADS
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 

@@ -1,0 +1,64 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from training.spaces.content import ContentEncoder
+from training.spaces.item_space import ItemSpace
+from training.spaces.item_table import UNIT, build_item_table, quantise
+
+ITEMS = ("a", "b", "c")
+
+
+@pytest.fixture
+def space() -> ItemSpace:
+    rows = [["category=x"], ["category=x"], ["category=y"], ["category=y"]]
+    return ItemSpace(
+        item_space_id="20260101-00000000",
+        partition="2026-01-01",
+        item_ids=ITEMS,
+        collaborative=np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32),
+        content=np.array([[0, 1], [0, 1], [1, 0]], np.float32),
+        encoder=ContentEncoder.learn(rows, width=2, seed=1),
+    )
+
+
+def profile(**categories: str) -> pd.DataFrame:
+    rows = [
+        {"item_id": item, "category": category, "subcategory": "unknown", "title": "unknown", "attributes": []}
+        for item, category in categories.items()
+    ]
+    return pd.DataFrame(rows, columns=["item_id", "category", "subcategory", "title", "attributes"])
+
+
+def test_quantised_rows_count_themselves_and_end_with_no_vector():
+    values = quantise(np.array([[0.5, -0.25]], np.float32))
+    np.testing.assert_array_equal(values, [[UNIT // 2, -UNIT // 4, 1], [0, 0, 1]])
+
+
+def test_items_are_located_and_strangers_get_the_last_row(space):
+    table = build_item_table(space, profile(a="x"))
+    assert table.locate(pa.array(["c", "nobody", "a"])).tolist() == [2, 3, 0]
+    assert table.width == 2
+    assert table.late == {}
+
+
+def test_a_late_item_joins_with_the_digest_of_its_row(space):
+    table = build_item_table(space, profile(a="x", bb="x"))
+    assert table.item_ids.to_pylist() == ["a", "b", "bb", "c"]
+    assert set(table.late) == {"bb"}
+    assert table.late != build_item_table(space, profile(bb="y")).late
+
+
+def test_picks_are_summed_exactly_and_strangers_ignored(space):
+    table = build_item_table(space, profile(a="x"))
+    np.testing.assert_array_equal(table.picks(["a", "b", "nobody"], []), [UNIT, UNIT, 0, 2 * UNIT, 2])
+    np.testing.assert_array_equal(table.picks(None, None), np.zeros(5))
+
+
+def test_a_category_counts_as_the_direction_of_its_items(space):
+    table = build_item_table(space, profile(a="x", b="x", c="y"))
+    picked = table.picks([], ["x", "no such category"])
+    assert picked[-1] == 1
+    np.testing.assert_allclose(picked[:2] / UNIT, [2**-0.5, 2**-0.5], atol=1e-5)
+    np.testing.assert_allclose(picked[2:4] / UNIT, [0, 1], atol=1e-5)
