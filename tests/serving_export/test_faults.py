@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from serving_export.publish import verify
 from serving_export.refresh import refresh_embeddings
 from serving_export.retention import list_snapshots
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
+from training.settings import Settings
 
 KILLED = 77
 STEPS = ("rename", "replace", "mkdir", "fsync", "unlink", "rmdir")
@@ -72,13 +74,14 @@ def _served(world: World, before: Pointer | None, after: set[str]) -> None:
 
 
 def _kill_everywhere(make: Callable[[Path], World], tmp_path: Path, work: Callable[[World], Any]) -> int:
-    whole = make(tmp_path / "whole")
+    make(tmp_path / "start")
+    whole = _copy(tmp_path, "whole")
     work(whole)
     wanted = find_pointer(whole.settings.published_dir)
     assert wanted is not None
     step = 0
     while True:
-        world = make(tmp_path / f"step{step}")
+        world = _copy(tmp_path, f"step{step}")
         before = find_pointer(world.settings.published_dir)
         died = _run_and_die_at(step, lambda world=world: work(world))  # type: ignore[misc]
         _served(world, before, {wanted.live.path})
@@ -100,9 +103,12 @@ def _same_as(world: World, whole: World) -> None:
     assert not list(world.settings.published_dir.glob("**/.*.*.*"))
 
 
-def _world(folder: Path, *promoted: Any) -> World:
-    from training.settings import Settings
+def _copy(folder: Path, name: str) -> World:
+    shutil.copytree(folder / "start", folder / name)
+    return World(Settings.from_env({"ATTUNE_HOME": str(folder / name)}))
 
+
+def _world(folder: Path, *promoted: Any) -> World:
     world = World(Settings.from_env({"ATTUNE_HOME": str(folder)}))
     world.promote(*promoted)
     return world
@@ -136,9 +142,11 @@ def test_killing_a_refresh_anywhere(tmp_path: Path) -> None:
     assert _kill_everywhere(make, tmp_path, lambda w: refresh_embeddings(w.settings, DAY3, w.sources)) > 20
 
 
+@pytest.mark.slow
 def test_killing_a_rollback_anywhere_leaves_one_of_the_two(tmp_path: Path) -> None:
+    _world(tmp_path / "start", DAY1, DAY2)
     for step in range(60):
-        world = _world(tmp_path / str(step), DAY1, DAY2)
+        world = _copy(tmp_path, str(step))
         first, second = world.ledger.spaces()
         died = _run_and_die_at(step, lambda world=world: rollback(world.settings))  # type: ignore[misc]
         pointer = find_pointer(world.settings.published_dir)

@@ -1,0 +1,125 @@
+"""The command line answers, or fails in one line with the right exit status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from serving_export.__main__ import build_parser, main
+from tests.serving_export.world import DAY1, DAY2, World
+
+COMMANDS = ["lookup", "status", "lineage", "serve", "recommend", "target", "rank", "rollback", "pin", "unpin"]
+COMMANDS += ["refresh", "promote"]
+
+
+@pytest.fixture(autouse=True)
+def _in_this_home(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATTUNE_HOME", str(world.settings.home))
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, ""])
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        build_parser().parse_args([*command.split(), "--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert ("--json" in shown) if command else all(name in shown for name in COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["lookup"], ["refresh", "--partition", "today"]])
+def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_lookup_prints_each_user(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    [space_id] = world.promote(DAY1)
+    assert main(["lookup", "--user", "u01", "--user", "u02", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [user["user_id"] for user in answer["users"]] == ["u01", "u02"]
+    assert {"vector", "space_id", "as_of", "age", "stale"} <= set(answer["users"][0])
+    assert answer["space_id"] == space_id
+    assert main(["lookup", "--user", "u01"]) == 0
+    assert capsys.readouterr().out.startswith(f"space {space_id}, as of 2026-11-02")
+
+
+def test_an_unknown_user_exits_1_with_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.promote(DAY1)
+    assert main(["lookup", "--user", "u01", "--user", "nobody", "--json"]) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["unknown"] == ["nobody"]
+    assert shown.err.startswith("error: expected users known as of 2026-11-01, found unknown 'nobody'")
+    assert shown.err.count("\n") == 1
+
+
+def test_an_empty_home_fails_in_one_line_and_has_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lookup", "--user", "u01"]) == 1
+    assert "promote a space first" in capsys.readouterr().err
+    assert main(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["live"] is None
+
+
+def test_rankings_and_their_file(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world.promote(DAY1)
+    assert main(["recommend", "--user", "u03", "--k", "3", "--json"]) == 0
+    best = json.loads(capsys.readouterr().out)["ids"]
+    assert main(["target", "--item", "i04", "--k", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    wanted, out = tmp_path / "ids", tmp_path / "out.tsv"
+    wanted.write_text("u03\nu10\n\n")
+    assert main(["rank", "--task", "recommend", "--k", "3", "--ids", str(wanted), "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["lines"] == 1
+    assert out.read_text() == f"u03\t{' '.join(best)}\n"
+    assert main(["rank", "--task", "target", "--ids", str(tmp_path / "none"), "--out", str(out)]) == 1
+    assert "expected a file of ids" in capsys.readouterr().err
+
+
+def test_pin_and_unpin(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    [space_id] = world.promote(DAY1)
+    assert main(["pin", "team", space_id]) == 0
+    assert world.ledger.pins() == {"team": space_id}
+    assert main(["unpin", "team", "--json"]) == 0
+    assert main(["unpin", "team"]) == 1
+    assert "none named team" in capsys.readouterr().err
+    assert main(["pin", "team", "20260101-00000000"]) == 1
+
+
+def test_refresh_and_promote_answer_even_when_there_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["refresh", "--partition", "2026-11-01"]) == 0
+    assert "no space is live" in capsys.readouterr().out
+    assert main(["promote", "--partition", "2026-11-01"]) == 0
+    assert "not promoted: no candidate space" in capsys.readouterr().out
+
+
+def test_debug_shows_the_traceback_that_is_hidden_otherwise(world: World) -> None:
+    with pytest.raises(ValueError, match="promote a space first"):
+        main(["lookup", "--user", "u01", "--debug"])
+
+
+def test_an_unforeseen_error_is_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.promote(DAY1)
+    (world.settings.published_dir / "pointer.json").write_text("{")
+    assert main(["lookup", "--user", "u01"]) == 1
+    assert capsys.readouterr().err.startswith("error: JSONDecodeError")
+
+
+@pytest.mark.integration
+def test_rollback_and_lineage_as_processes(world: World) -> None:
+    first, _ = world.promote(DAY1, DAY2)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "serving_export", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert json.loads(run("rollback", "--json").stdout)["live"]["space_id"] == first
+    traced = json.loads(run("lineage", "--user", "u01", "--json").stdout)
+    assert (traced["snapshot"]["space_id"], traced["pointer"]["kind"]) == (first, "rollback")
+    again = run("rollback")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "only one space was ever promoted" in again.stderr
