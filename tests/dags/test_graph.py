@@ -1,6 +1,7 @@
 """What the DAGs are: they import, they are labelled, and assets join them in the expected graph."""
 
 import ast
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -58,7 +59,7 @@ def test_tasks_run_one_after_the_other(dags, dag_id):
     dag = dags[dag_id]
     ordered = sorted(dag.tasks, key=lambda task: len(task.get_flat_relative_ids(upstream=True)))
     assert [task.task_id for task in ordered] == EXPECTED[dag_id]
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in itertools.pairwise(ordered):
         assert before.task_id in after.upstream_task_ids
 
 
@@ -66,7 +67,7 @@ def test_assets_join_the_dags(dags):
     waits = {
         dag_id: _all_of(dag.timetable.asset_condition)
         for dag_id, dag in dags.items()
-        if hasattr(dag.timetable, "asset_condition")
+        if getattr(dag.timetable, "asset_condition", None) is not None
     }
     assert waits == WAITS_FOR
     sends = {

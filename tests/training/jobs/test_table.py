@@ -34,13 +34,13 @@ def test_every_public_job_function_is_listed():
 
 
 def test_an_unknown_job_is_answered_with_the_known_ones():
-    with pytest.raises(UsageError, match="expected a job among simulate_logs, .*found 'land'"):
+    with pytest.raises(UsageError, match=r"expected a job among simulate_logs, .*found 'land'"):
         find("land")
 
 
 @pytest.mark.parametrize("missing", ["", None, "None"])
 def test_a_run_without_a_key_says_which_key_to_give(missing):
-    with pytest.raises(UsageError, match="partition key for land_partition, found none; trigger .*YYYY-MM-DD"):
+    with pytest.raises(UsageError, match=r"partition key for land_partition, found none; trigger .*YYYY-MM-DD"):
         require_partition(missing, "land_partition")
 
 

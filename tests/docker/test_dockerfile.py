@@ -1,0 +1,45 @@
+"""The image is built by the rules of hadolint, and nothing in it runs as root."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from training.settings import REPO_ROOT
+
+DOCKERFILE = REPO_ROOT / "docker" / "Dockerfile"
+
+
+def test_hadolint_finds_nothing():
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout == ""
+
+
+def test_hadolint_finds_what_is_wrong():
+    hadolint = Path(sys.executable).with_name("hadolint")
+    wrong = "FROM python:latest\nRUN cd /opt && pip install torch\n"
+    done = subprocess.run([hadolint, "-"], input=wrong, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "DL3007" in done.stdout
+
+
+def test_the_last_user_is_not_root():
+    users = [line.split()[1] for line in DOCKERFILE.read_text().splitlines() if line.startswith("USER ")]
+    assert users[-1] == "50000"
+
+
+def test_the_image_installs_the_lock_and_nothing_beside_it():
+    installs = [line for line in DOCKERFILE.read_text().splitlines() if "pip install" in line]
+    assert len(installs) == 2
+    assert all("--no-deps" in line for line in installs)
+    assert "--requirement requirements.lock" in installs[0]
+
+
+def test_every_version_of_the_lock_is_pinned_and_public():
+    lines = (REPO_ROOT / "requirements.lock").read_text().splitlines()
+    assert len(lines) > 100
+    assert "torch==2.13.0" in lines
+    for line in lines:
+        assert line.count("==") == 1, line
+        assert not any(mark in line for mark in ("+", "@", "/", "file:", "--")), line
