@@ -158,7 +158,6 @@ class LocalAirflow:
                 "scheduler_idle_sleep_time": 0.5,
             },
             "dag_processor": {"parsing_processes": 1, "min_file_process_interval": 600, "refresh_interval": 600},
-            "usage_data_collection": {"enabled": False},
         }
         variables = {
             f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
