@@ -45,8 +45,8 @@ class AutoencoderTrainingConfig:
     block_weights: Mapping[str, float] = field(default_factory=dict)
     learning_rate: float = 1e-3
     batch_size: int = 256
-    max_epochs: int = 60
-    max_steps: int = 1500
+    max_epochs: int = 40
+    max_steps: int = 1000
     patience: int = 8
     validation_share: float = 0.1
 
@@ -115,7 +115,7 @@ class _Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         self.corrupt = Corruption(layout, config.corruption, self.generator)
         self.seed = seed
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
 
     def fit(self, inputs: UserInputs, held_out_U: torch.Tensor) -> tuple[dict[str, list[float]], int]:
         train, validation = inputs.take(~held_out_U), inputs.take(held_out_U)
