@@ -57,7 +57,13 @@ EpochHook = Callable[[int, TwoTower], bool]
 
 
 def fit(
-    model: TwoTower, pairs: PairLog, config: MatchingTrainingConfig, num_epochs: int, seed: int, after_epoch: EpochHook
+    model: TwoTower,
+    pairs: PairLog,
+    config: MatchingTrainingConfig,
+    num_epochs: int,
+    seed: int,
+    after_epoch: EpochHook,
+    since: int | None = None,
 ) -> None:
     """Train `model` in place on distinct pairs; equal arguments give equal weights.
 
@@ -68,11 +74,12 @@ def fit(
         num_epochs: Passes over the users at most.
         seed: Seed of order, hidden shares and dropout.
         after_epoch: Stops the training by returning False.
+        since: Epoch seconds; when given, the targets are the rows from then on, shown everything before.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    blocks = Blocks(pairs, config)
+    blocks = Blocks(pairs, config, since)
     for epoch in range(1, num_epochs + 1):
         model.train()
         losses = [_step(model, optimizer, block, config) for block in blocks.epoch(rng)]
@@ -110,11 +117,14 @@ class Block:
 class Blocks:
     """Deal users into blocks, and their items into shown and hidden, anew each epoch."""
 
-    def __init__(self, pairs: PairLog, config: MatchingTrainingConfig) -> None:
+    def __init__(self, pairs: PairLog, config: MatchingTrainingConfig, since: int | None = None) -> None:
         self.config = config
         self.num_items = pairs.num_items
         self.histories: Histories = pairs.histories()
+        self.since = since
         self.users = np.flatnonzero(self.histories.lengths >= 2)
+        if since is not None:
+            self.users = np.intersect1d(self.users, pairs.since(since).user_idx)
         self.weights = target_weights(self.histories.occurred_at, pairs, config.half_life_share)
 
     def epoch(self, rng: np.random.Generator) -> Iterator[Block]:
@@ -125,7 +135,10 @@ class Blocks:
 
     def _deal(self, user_idx: Indices, rng: np.random.Generator) -> Block:
         rows, place = self.histories.rows_of(user_idx)
-        hidden = hide(place, len(user_idx), self.config.hidden_share, rng)
+        chance = np.full(len(rows), self.config.hidden_share)
+        if self.since is not None:
+            chance = (self.histories.occurred_at[rows] >= self.since).astype(np.float64)
+        hidden = hide(place, len(user_idx), chance, rng)
         items = self.histories.item_idx[rows]
         targets = items[hidden]
         candidates, log_inclusion = self._candidates(targets, rng)
@@ -152,17 +165,18 @@ class Blocks:
         return candidates, np.log1p(-missed).astype(np.float32)
 
 
-def hide(place: Indices, num_users: int, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Return which rows to hide: each with probability `share`, but at least one row of a user stays shown.
+def hide(
+    place: Indices, num_users: int, chance_M: npt.NDArray[np.float64], rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Return which rows to hide: each with its own chance, but at least one row of a user stays shown.
 
     Args:
         place: int64[M], ascending user place of each row.
         num_users: B.
-        share: Probability in (0, 1).
+        chance_M: float64[M], probability of each row.
         rng: Source of the draws.
     """
-    draws = rng.random(len(place))
-    hidden = draws < share
+    hidden = rng.random(len(place)) < chance_M
     keep = np.full(num_users, -1, np.int64)
     np.put(keep, place, np.arange(len(place)))
     without = np.bincount(place[~hidden], minlength=num_users) == 0

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 
 from training.data.pair_log import PairLog
-from training.models.matching import COUNT_OFFSET
+from training.models.matching import COUNT_OFFSET, user_directions
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
 Floats = npt.NDArray[np.float32]
@@ -49,3 +49,39 @@ def started_tower(config: TwoTowerConfig, pairs: PairLog, svd_ID: Floats) -> Two
     items = torch.nn.functional.normalize(torch.from_numpy(svd_ID[:, : config.width].copy()), dim=1)
     tower.start_from(items, torch.from_numpy(np.log(pairs.item_counts() + COUNT_OFFSET)).float())
     return tower.eval()
+
+
+@torch.no_grad()
+def continued_tower(start: TwoTower, rows_I: npt.NDArray[np.int32], pairs: PairLog) -> TwoTower:
+    """Return `start` over another item index space; a new item stands where its users stand, on average.
+
+    Args:
+        start: Trained towers.
+        rows_I: int32[I], the row of each item in `start`; -1 for a new one.
+        pairs: Distinct pairs over the new index space.
+    """
+    tower = TwoTower(start.config, pairs.num_items)
+    tower.load_state_dict({**start.state_dict(), **_moved(start, torch.from_numpy(rows_I.astype(np.int64)), pairs)})
+    known = torch.from_numpy(rows_I >= 0)
+    users = torch.from_numpy(user_directions(tower, pairs))
+    matrix = pairs.matrix().T.tocsr()
+    fresh = np.flatnonzero(~known.numpy())
+    if len(fresh):
+        mean = torch.nn.functional.normalize(
+            torch.from_numpy((matrix[fresh] @ users.numpy()).astype(np.float32)), dim=1
+        )
+        for table in (tower.history_items.weight, tower.scored_items.weight):
+            table[torch.from_numpy(fresh)] = mean * table[known].norm(dim=1).mean() if bool(known.any()) else mean
+    return tower.eval()
+
+
+def _moved(start: TwoTower, rows: torch.Tensor, pairs: PairLog) -> dict[str, torch.Tensor]:
+    known = rows >= 0
+    popularity = torch.from_numpy(np.log(pairs.item_counts() + COUNT_OFFSET)).float()
+    moved = {"item_bias": popularity}
+    moved["item_bias"][known] = start.item_bias[rows[known]]
+    for name in ("history_items.weight", "scored_items.weight"):
+        table = torch.zeros(len(rows), start.config.width)
+        table[known] = start.state_dict()[name][rows[known]]
+        moved[name] = table
+    return moved

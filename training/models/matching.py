@@ -94,10 +94,7 @@ class MatchingModel:
         Raises:
             SpaceMismatch: The data's vectors are of another space.
         """
-        if data.space_id != self.space_id:
-            raise SpaceMismatch(
-                self.space_id or "none", data.space_id or "none", "matching", "train the model on this space"
-            )
+        self.refuse_other_space(data.space_id)
         pairs = self._known_pairs(data)
         towards = blend(user_directions(self.tower, pairs), z_directions(data.z_UZ, self.z_map_ZD), self.calibration)
         return fold_users(towards, self.tower, self.calibration, self.calibration.user_terms(pairs))
@@ -110,6 +107,12 @@ class MatchingModel:
         unknown = np.zeros((1, own.shape[1]), np.float32)
         unknown[0, -1] = own[:, -1].min(initial=0.0) - 1.0
         return np.vstack([own, unknown])[self.items.encode(data.items.ids, unknown="ignore")]
+
+    def refuse_other_space(self, space_id: str) -> None:
+        """Raise SpaceMismatch unless `space_id` is the model's."""
+        if space_id != self.space_id:
+            remedy = "train the model on this space"
+            raise SpaceMismatch(self.space_id or "no space", space_id or "no space", "the matching model", remedy)
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""
@@ -164,6 +167,12 @@ class MatchingModel:
             occurred_at=pairs.occurred_at[known],
             num_items=len(self.items),
         )
+
+
+def learned_terms(tower: TwoTower, pairs: PairLog) -> Doubles:
+    """Return float64[I]: what training added to log popularity in the item terms."""
+    learned = tower.item_bias.detach().numpy().astype(np.float64)
+    return np.asarray(learned - np.log(pairs.item_counts() + COUNT_OFFSET), np.float64)
 
 
 @torch.no_grad()

@@ -1,0 +1,186 @@
+"""Train, evaluate, judge and register a consumer model: the way that every consumer shares.
+
+A recipe supplies a `Consumer`; what is stored, named, logged and recorded is the same for all. A model becomes a
+candidate in the ledger only when its gate accepts it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from training.contracts.artefacts import Check, GateDecision, ModelRef
+from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.contracts.partitions import Partition
+from training.evaluation.gate import decide
+from training.settings import Settings
+from training.spaces.ledger import Ledger
+from training.storage import new_dir, write_json
+from training.tracking.mlflow import RunRecord, log_run, set_alias
+
+_log = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+EVALUATION = "evaluation.json"
+
+
+class SavedModel(Protocol):
+    """A trained model that names its space and writes itself into an existing folder, equal models equal bytes."""
+
+    @property
+    def space_id(self) -> str:
+        """The space whose vectors it reads."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the model's files."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedConsumer:
+    """What training leaves behind.
+
+    Attributes:
+        model: The model trained on everything up to the partition.
+        checks: What its gate will say; made while training, on a cut inside the training period.
+        metrics: Figures of the evaluation, flat.
+        params: Configuration and choices, flat or nested.
+        curves: One list of values per curve.
+    """
+
+    model: SavedModel
+    checks: Sequence[Check]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+class Consumer(Protocol):
+    """One kind of model that reads the shared representation."""
+
+    @property
+    def name(self) -> str:
+        """Name in folders, ledger, MLflow and DAG."""
+        ...
+
+    def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
+        """Return the model of a partition on a space, judged against its baselines and its champion.
+
+        Args:
+            settings: Home and seed.
+            partition: The newest data that may be known.
+            space_id: The only space that may be read.
+            champion: Folder of the model now in service; None without one.
+        """
+        ...
+
+
+def train_consumer(settings: Settings, partition: Partition, consumer: Consumer, space_id: str) -> ModelRef:
+    """Train and store a model, and log it to MLflow; equal inputs and seed give the same version.
+
+    Raises:
+        SpaceMismatch: The recipe returned a model of another space.
+    """
+    trained = consumer.train(settings, partition, space_id, champion_folder(settings, consumer.name, partition))
+    if trained.model.space_id != space_id:
+        raise SpaceMismatch(space_id, trained.model.space_id, f"recipe of {consumer.name}", "train on the space asked")
+    ref = _store(settings, partition, consumer.name, trained)
+    _track(settings, ref, trained)
+    _log.info("%s %s trained on space %s", consumer.name, ref.version, space_id)
+    return ref
+
+
+def gate_consumer(settings: Settings, partition: Partition, consumer: str, version: str) -> GateDecision:
+    """Return whether a stored model may be promoted, and record the decision and the model's state.
+
+    Raises:
+        MissingArtefact: No such model.
+        SpaceMismatch: The model's space is not that of the partition's candidate or of what is in service.
+    """
+    folder = settings.model_dir(consumer, version)
+    ref = read_ref(folder)
+    ledger = Ledger(settings)
+    refuse_unknown_space(ledger, ref, folder)
+    evaluation = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
+    checks = [Check.from_dict(check) for check in evaluation["checks"]]
+    decision = decide(settings, f"{consumer} {version}", partition, checks)
+    ledger.record_gate(decision)
+    ledger.record_model(ref, "candidate" if decision.accepted else "rejected")
+    if decision.accepted:
+        set_alias(settings, consumer, "challenger", version)
+    return decision
+
+
+def read_ref(folder: Path) -> ModelRef:
+    """Return the reference in a model folder's manifest.
+
+    Raises:
+        MissingArtefact: No model lies there.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        raise MissingArtefact(f"expected a model at {folder}, found none; run train_consumer first")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    return ModelRef(**{name: manifest[name] for name in ("consumer", "version", "space_id", "partition")})
+
+
+def refuse_unknown_space(ledger: Ledger, ref: ModelRef, folder: Path) -> None:
+    """Raise SpaceMismatch when a model reads a space that is neither offered nor served."""
+    usable = [space.space_id for space in ledger.spaces("candidate", "live", "legacy")]
+    if ref.space_id not in usable:
+        offered = usable[-1] if usable else "none"
+        raise SpaceMismatch(offered, ref.space_id, str(folder), f"train {ref.consumer} on a space that is offered")
+
+
+def champion_folder(settings: Settings, consumer: str, partition: Partition) -> Path | None:
+    """Return the folder of the model in service, None when there is none or it knows more than `partition`."""
+    live = [ref for ref in Ledger(settings).models(consumer, "live") if ref.partition <= str(partition)]
+    folder = settings.model_dir(consumer, live[-1].version) if live else None
+    return folder if folder and (folder / MANIFEST).exists() else None
+
+
+def _store(settings: Settings, partition: Partition, consumer: str, trained: TrainedConsumer) -> ModelRef:
+    models = settings.model_dir(consumer, "new").parent
+    models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".draft.", dir=models) as name:
+        draft = Path(name)
+        trained.model.save(draft)
+        write_json(
+            {"checks": [c.to_dict() for c in trained.checks], "metrics": dict(trained.metrics)}, draft / EVALUATION
+        )
+        version = f"{partition.day:%Y%m%d}-{content_hash(draft)}"
+        ref = ModelRef(consumer=consumer, version=version, space_id=trained.model.space_id, partition=str(partition))
+        write_json(ref.to_dict() | {"params": dict(trained.params)}, draft / MANIFEST)
+        target = settings.model_dir(consumer, version)
+        if not target.exists():
+            with new_dir(target) as folder:
+                for path in draft.iterdir():
+                    path.rename(folder / path.name)
+    return ref
+
+
+def content_hash(folder: Path) -> str:
+    """Return 8 hex digits of the names and bytes of a folder's files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+def _track(settings: Settings, ref: ModelRef, trained: TrainedConsumer) -> None:
+    record = RunRecord(
+        model_name=ref.consumer,
+        run_name=ref.version,
+        params=trained.params,
+        metrics=trained.metrics,
+        curves=trained.curves,
+        tags={"space_id": ref.space_id, "partition": ref.partition},
+        files=settings.model_dir(ref.consumer, ref.version),
+    )
+    log_run(settings, record)

@@ -1,0 +1,132 @@
+"""The consumer `matching`: one dual encoder that recommends items to users and finds users for items."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from training.contracts.artefacts import Check
+from training.contracts.columns import USER_PROFILE
+from training.contracts.partitions import Partition
+from training.data.feature_store import read_item_features
+from training.data.interactions import read_interactions
+from training.data.matching_set import EarlierVectors, MatchingData
+from training.data.vocabulary import Vocabulary
+from training.evaluation.gate import no_worse
+from training.models.matching import MatchingModel
+from training.recipes.consumer import TrainedConsumer
+from training.search.matching import MatchingConfig, choice_of, search_and_train, train_matching
+from training.search.matching_evidence import Evidence
+from training.settings import Settings
+from training.spaces.item_space import load_item_space
+from training.spaces.user_space import UserSpace, encode_partition
+from training.storage import list_partitions
+
+__all__ = ["MatchingConfig", "MatchingConsumer", "MatchingModel", "build_dataset", "train_matching"]
+
+_log = logging.getLogger(__name__)
+Floats = npt.NDArray[np.float32]
+NAME = "matching"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchingConsumer:
+    """Train `matching` on a space, and judge it by full ranking on the newest tenth of its training period."""
+
+    config: MatchingConfig = field(default_factory=MatchingConfig)
+    name: str = NAME
+
+    def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
+        """Return the model trained on everything up to `partition`; see `recipes.consumer.Consumer`."""
+        data = build_dataset(settings, partition, space_id, validate=True)
+        rival = choice_of(MatchingModel.load(champion)) if champion else None
+        trained = search_and_train(data, replace(self.config, seed=settings.seed), rival)
+        return TrainedConsumer(
+            model=trained.model,
+            checks=checks_of(trained.evidence, settings.seed),
+            metrics=trained.evidence.metrics(),
+            params=trained.model.facts,
+            curves=trained.curves,
+        )
+
+
+def checks_of(evidence: Evidence, seed: int) -> list[Check]:
+    """Return the gate's checks: finite vectors, both tasks against their baseline, and against the champion.
+
+    Without held-out rows there is nothing to compare, and the comparisons pass saying so.
+    """
+    checks = [
+        Check(
+            name="finite vectors",
+            passed=evidence.finite,
+            observed="all finite" if evidence.finite else "some not finite",
+            allowed="every value finite",
+        )
+    ]
+    for rival in evidence.rivals:
+        for task, baseline in evidence.compared_with(rival):
+            checks.append(no_worse(f"{task} NDCG@20 against {rival}", evidence.own(task), baseline, seed))
+    return checks
+
+
+def build_dataset(settings: Settings, partition: Partition, space_id: str, *, validate: bool = False) -> MatchingData:
+    """Return what `matching` knows as of a partition: pairs, users' vectors of one space, item vectors.
+
+    Args:
+        settings: Home.
+        partition: The newest arrival day that may be known.
+        space_id: The space of the vectors.
+        validate: Whether to add the vectors of an earlier partition to validate on, where one is stored.
+
+    Raises:
+        MissingArtefact: The space, or the features of the partition, are not there.
+    """
+    space = UserSpace.load(settings, space_id)
+    user_ids, z_UZ = encode_partition(settings, space_id, partition)
+    frame = read_interactions(settings, partition, ("user_id", "item_id", "occurred_at"))
+    item_ids = set(read_item_features(settings, partition)["item_id"]) | set(frame["item_id"])
+    users = Vocabulary([*user_ids, *frame["user_id"].unique()], "user")
+    items = Vocabulary(item_ids, "item")
+    occurred_at = _seconds(frame["occurred_at"])
+    held = load_item_space(settings, space.ref.item_space_id)
+    data = MatchingData(
+        users=users,
+        items=items,
+        user_idx=users.encode(list(frame["user_id"])),
+        item_idx=items.encode(list(frame["item_id"])),
+        occurred_at=occurred_at,
+        z_UZ=_aligned(users, user_ids, z_UZ),
+        item_vectors_IE=_aligned(items, held.item_ids, held.vectors()),
+        as_of=int(partition.as_of.timestamp()),
+        space_id=space_id,
+    )
+    return replace(data, earlier=_earlier(settings, space, data)) if validate else data
+
+
+def _earlier(settings: Settings, space: UserSpace, data: MatchingData) -> EarlierVectors | None:
+    """Return the vectors of the newest stored partition that ends before the validation cut."""
+    if not len(data.occurred_at):
+        return None
+    cut = data.pairs().instant_at(0.9)
+    folder = settings.home / "features" / USER_PROFILE.name
+    days = [day for day in list_partitions(folder) if day.as_of.timestamp() <= cut] if folder.is_dir() else []
+    if not days:
+        return None
+    user_ids, z_UZ = encode_partition(settings, space.ref.space_id, days[-1])
+    return EarlierVectors(as_of=int(days[-1].as_of.timestamp()), z_UZ=_aligned(data.users, user_ids, z_UZ))
+
+
+def _aligned(vocabulary: Vocabulary, ids: list[str] | tuple[str, ...], vectors: Floats) -> Floats:
+    rows = vocabulary.encode(list(ids), unknown="ignore")
+    aligned = np.zeros((len(vocabulary), vectors.shape[1]), np.float32)
+    aligned[rows[rows >= 0]] = vectors[rows >= 0]
+    return aligned
+
+
+def _seconds(times: pd.Series[pd.Timestamp]) -> npt.NDArray[np.int64]:
+    return np.asarray(times.astype("datetime64[s, UTC]").astype("int64"), np.int64)

@@ -1,0 +1,65 @@
+"""Keep what a gate needs to judge the matching model by: NDCG of every held-out user and item, for it and its rivals.
+
+Shape legend: U users, I items, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from training.data.pair_log import PairLog
+from training.evaluation.ranking import TwoSidedScores, VectorScorer, evaluate
+from training.search.matching_validation import CUT, Cut
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+TASKS = ("recommendation", "targeting")
+
+
+@dataclass
+class Evidence:
+    """Full rankings on the validation cut: `scores` by name, "own" being the model's; empty without held-out rows."""
+
+    finite: bool = True
+    scores: dict[str, TwoSidedScores] = field(default_factory=dict)
+
+    @property
+    def rivals(self) -> list[str]:
+        """Names of what the model is compared with."""
+        return [name for name in self.scores if name != "own"]
+
+    def judge(self, name: str, cut: Cut, users_UD: Floats, items_ID: Floats) -> None:
+        """Rank with some vectors and keep the figures under `name`."""
+        scorer = VectorScorer(users_UD, items_ID)
+        self.scores[name] = evaluate(scorer, cut.known.matrix(), cut.later.matrix(), CUT)
+
+    def own(self, task: str) -> Doubles:
+        """Return the model's NDCG per key of a task, float64[K]."""
+        return self._ndcg("own", task)
+
+    def compared_with(self, rival: str) -> list[tuple[str, Doubles]]:
+        """Return each task with the rival's NDCG per key, in the order of `own`."""
+        return [(task, self._ndcg(rival, task)) for task in TASKS]
+
+    def metrics(self) -> dict[str, float]:
+        """Return recall and NDCG of every name and task, flat."""
+        return {
+            f"{name}.{key}".replace("@", "_at_"): value
+            for name, scores in self.scores.items()
+            for key, value in scores.summary(CUT).items()
+        }
+
+    def _ndcg(self, name: str, task: str) -> Doubles:
+        scores = self.scores[name]
+        side = scores.recommendation if task == TASKS[0] else scores.targeting
+        return side.ndcg(CUT) if side is not None else np.zeros(0)
+
+
+def popularity_vectors(known: PairLog) -> tuple[Floats, Floats]:
+    """Return users float32[U, 2] and items float32[I, 2] that rank items by popularity and users by activity."""
+    users = np.column_stack([known.user_counts(), np.ones(known.num_users)])
+    items = np.column_stack([np.ones(known.num_items), known.item_counts()])
+    return users.astype(np.float32), items.astype(np.float32)

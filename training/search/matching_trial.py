@@ -1,0 +1,154 @@
+"""Search width, epochs and calibration on one validation cut, and train given choices on it for comparison.
+
+Shape legend: U users, I items, D width, Z width of a user vector of the space.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from training.engine.matching import MatchingTrainingConfig, fit
+from training.engine.matching_start import started_tower, svd_items
+from training.models.matching import (
+    Calibration,
+    blend,
+    fit_z_map,
+    fold_items,
+    fold_users,
+    learned_terms,
+    user_directions,
+    z_directions,
+)
+from training.models.two_tower import TwoTower, TwoTowerConfig
+from training.search.matching_calibration import calibrate
+from training.search.matching_validation import Cut, sides
+
+_log = logging.getLogger(__name__)
+Floats = npt.NDArray[np.float32]
+Figures = dict[str, float]
+FIELDS = ("recall", "ndcg", "target_recall", "target_ndcg")
+Z_SHARES = (0.1, 0.25, 0.5)
+REQUIRED_GAIN = 0.01
+"""Relative gain in the mean of the four figures for which a wider tower, or z beside the history, is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What validation chose; the defaults are used when there is too little to validate on."""
+
+    width: int = 64
+    num_epochs: int = 0
+    calibration: Calibration = field(default_factory=Calibration)
+
+
+class Trial:
+    """A search on one cut: what is chosen so far, the towers at their best epoch, and the figures on the way."""
+
+    def __init__(
+        self, cut: Cut, z_UZ: Floats | None, training: MatchingTrainingConfig, max_width: int, seed: int
+    ) -> None:
+        self.cut, self.z_UZ, self.training, self.seed = cut, z_UZ, training, seed
+        self.svd_ID = svd_items(cut.known, max_width, seed)
+        self.choice = Choice(width=min(64, max_width))
+        self.tower = self._started(self.choice.width)
+        self.figures: dict[str, Figures] = {}
+        self._epochs: list[float] = []
+
+    def choose_width(self, widths: tuple[int, ...]) -> None:
+        """Take the width whose untrained start does best after calibration; a wider one must be clearly better."""
+        best: Figures = {}
+        for width in widths:
+            tower = self._started(width)
+            calibration, figures = self._calibrate(tower, self.choice.calibration)
+            self.figures[f"start_width_{width}"] = figures
+            if not best or gain(figures, best) > 1 + REQUIRED_GAIN:
+                best, self.tower = figures, tower
+                self.choice = replace(self.choice, width=width, calibration=calibration)
+        self.figures["chosen"] = best
+
+    def choose_epochs(self, max_epochs: int, patience: int) -> None:
+        """Train on what was known at the cut until validation stalls; keep the best epoch, which may be none."""
+        start = self.figures["chosen"]
+        best = 1.0
+
+        def after_epoch(epoch: int, tower: TwoTower) -> bool:
+            nonlocal best
+            calibration, figures = self._calibrate(tower, self.choice.calibration)
+            value = gain(figures, start)
+            self._epochs.append(value)
+            _log.info("matching: epoch %d, validation %.4f of the start", epoch, value)
+            if value > best:
+                best, self.figures["chosen"], self.tower = value, figures, copy.deepcopy(tower)
+                self.choice = replace(self.choice, num_epochs=epoch, calibration=calibration)
+            return epoch - self.choice.num_epochs < patience
+
+        tower = self._started(self.choice.width)
+        fit(tower, self.cut.known, self._training(self.choice.width), max_epochs, self.seed, after_epoch)
+
+    def choose_z_share(self) -> None:
+        """Let the space's vectors into users with history as far as validation gains by it."""
+        if self.z_UZ is None or not self.z_UZ.any():
+            return
+        current = self.choice.calibration
+        best = 1 + REQUIRED_GAIN
+        for share in Z_SHARES:
+            _, figures = self._calibrate(self.tower, replace(current, z_share=share))
+            self.figures[f"z_share_{share}"] = figures
+            if gain(figures, self.figures["chosen"]) > best:
+                best = gain(figures, self.figures["chosen"])
+                self.choice = replace(self.choice, calibration=replace(current, z_share=share))
+
+    def vectors(self) -> tuple[Floats, Floats]:
+        """Return users float32[U, D + 2] and items float32[I, D + 2] of the choice, as known at the cut."""
+        return self._folded(self.tower, self.choice.calibration)
+
+    def vectors_of(self, choice: Choice) -> tuple[Floats, Floats]:
+        """Return the vectors of other choices, trained on the same cut."""
+        tower = started_tower(self._tower(choice.width), self.cut.known, self._svd(choice.width))
+        if choice.num_epochs:
+            training = self._training(choice.width)
+            fit(tower, self.cut.known, training, choice.num_epochs, self.seed, lambda epoch, model: True)
+        return self._folded(tower, choice.calibration)
+
+    def curves(self) -> dict[str, list[float]]:
+        """Return the validation gain over the untrained start, one value per epoch."""
+        return {"validation_gain": self._epochs} if self._epochs else {}
+
+    def _calibrate(self, tower: TwoTower, start: Calibration) -> tuple[Calibration, Figures]:
+        known = self.cut.known
+        users = float(tower.scale.detach()) * self._directions(tower, start)
+        recommend, target = sides(self.cut, users, tower.items().detach().numpy(), self.seed)
+        return calibrate(start, known, learned_terms(tower, known), recommend, target)
+
+    def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:
+        directions = user_directions(tower, self.cut.known)
+        if self.z_UZ is None:
+            return directions
+        return blend(directions, z_directions(self.z_UZ, fit_z_map(self.z_UZ, directions)), calibration)
+
+    def _folded(self, tower: TwoTower, calibration: Calibration) -> tuple[Floats, Floats]:
+        known = self.cut.known
+        users = fold_users(self._directions(tower, calibration), tower, calibration, calibration.user_terms(known))
+        return users, fold_items(tower, calibration.item_terms(known, learned_terms(tower, known)))
+
+    def _started(self, width: int) -> TwoTower:
+        return started_tower(self._tower(width), self.cut.known, self._svd(width))
+
+    def _svd(self, width: int) -> Floats:
+        return self.svd_ID if width <= self.svd_ID.shape[1] else svd_items(self.cut.known, width, self.seed)
+
+    def _tower(self, width: int) -> TwoTowerConfig:
+        return replace(self.training.tower, width=width)
+
+    def _training(self, width: int) -> MatchingTrainingConfig:
+        return replace(self.training, tower=self._tower(width))
+
+
+def gain(figures: Figures, reference: Figures) -> float:
+    """Return the mean over the four figures of the ratio to a reference."""
+    return float(np.mean([figures[name] / max(reference[name], 1e-9) for name in FIELDS]))
