@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import sparse
 
@@ -11,6 +13,10 @@ from training.contracts.artefacts import ModelRef
 from training.contracts.errors import SpaceMismatch
 from training.contracts.partitions import Partition
 from training.settings import Settings
+
+if TYPE_CHECKING:
+    from training.data.matching_set import MatchingData
+    from training.models.matching import MatchingModel
 
 REQUIRED_CONSUMERS = ("matching",)
 """A space goes live only with a model of each of these; a consumer that is pinned elsewhere is not waited for."""
@@ -28,14 +34,22 @@ def consumer_vectors(settings: Settings, model: ModelRef, partition: Partition) 
     loaded = MatchingModel.load(settings.model_dir(model.consumer, model.version))
     if loaded.space_id != model.space_id:
         where = str(settings.model_dir(model.consumer, model.version))
-        raise SpaceMismatch(model.space_id, loaded.space_id, where, f"train {model.consumer} again")
-    data = build_dataset(settings, partition, model.space_id)
+        raise SpaceMismatch(model.space_id, loaded.space_id or "none", where, f"train {model.consumer} again")
+    return arrange(model, loaded, build_dataset(settings, partition, model.space_id))
+
+
+def arrange(model: ModelRef, loaded: MatchingModel, data: MatchingData) -> ConsumerVectors:
+    """Return both sides of a `matching` model on a data set, and who has interacted with what.
+
+    Raises:
+        SpaceMismatch: The data holds vectors of another space than the model reads.
+    """
     pairs = np.ones(len(data.user_idx), dtype=np.bool_), (data.user_idx, data.item_idx)
     return ConsumerVectors(
         model=model,
         user_ids=pack_ids(data.users.ids),
         item_ids=pack_ids(data.items.ids, "item_id"),
         user_vectors_UD=loaded.user_vectors(data),
-        item_vectors_ID=loaded.item_vectors(),
+        item_vectors_ID=loaded.item_vectors(data),
         seen_UI=sparse.csr_array(pairs, shape=(len(data.users), len(data.items))),
     )

@@ -1,0 +1,44 @@
+"""Take every timing in one run and write the speed table."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from serving_export.bench.lookups import lookup_timings
+from serving_export.bench.top_k import top_k_timing
+from training.jobs.bench.cache import library_versions
+from training.jobs.bench.quality import report_dir
+from training.jobs.bench.speed_features import feature_timings
+from training.jobs.bench.speed_training import training_timings
+from training.jobs.bench.timing import speed_table
+from training.settings import Settings
+from training.storage import replace_file, write_json
+
+logger = logging.getLogger(__name__)
+FEAST_USERS = 2_000
+
+
+def measure(settings: Settings, scratch: Path, num_users: int, num_items: int) -> str:
+    """Return the Markdown of all timings, written to `home/reports/bench/speed.{md,json}` as well.
+
+    Args:
+        settings: Where the report goes.
+        scratch: An empty folder; homes of the measurements' own lie in it.
+        num_users: Users in the published snapshot.
+        num_items: Items to search.
+    """
+    own = Settings.from_env({"ATTUNE_HOME": str(scratch / "lookups"), "ATTUNE_SEED": str(settings.seed)})
+    timings = lookup_timings(own, num_users, min(FEAST_USERS, num_users))
+    logger.info("lookups are measured")
+    timings.append(top_k_timing(scratch, num_items, seed=settings.seed))
+    logger.info("searches are measured")
+    timings += training_timings(seed=settings.seed)
+    logger.info("training and encoding are measured")
+    timings += feature_timings(scratch / "features", settings.seed)
+    table = speed_table(timings, library_versions())
+    folder = report_dir(settings)
+    write_json([one.to_dict() for one in timings], folder / "speed.json")
+    with replace_file(folder / "speed.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
+    return table

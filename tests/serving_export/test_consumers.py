@@ -1,0 +1,83 @@
+"""A real `matching` model is arranged for serving, and answers as the model itself would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving_export.consumers import REQUIRED_CONSUMERS, arrange, consumer_vectors
+from serving_export.lookup import EmbeddingStore
+from serving_export.packed import unpack_ids
+from serving_export.promote import promote_space
+from tests.serving_export.world import DAY1, NUM_ITEMS, World, noise
+from training.contracts.artefacts import ModelRef
+from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.data.matching_set import MatchingData
+from training.data.vocabulary import Vocabulary
+from training.models.matching import MatchingModel
+from training.recipes.matching import MatchingConfig, train_matching
+
+
+def _data(world: World, space_id: str) -> MatchingData:
+    """Forty users, twenty items; user n has met items n, n + 1 and n + 5 (modulo the items), one pair a minute."""
+    users, z_UZ = world.encode(world.settings, space_id, DAY1)
+    pairs = np.array([(user, (user + step) % NUM_ITEMS) for step in (0, 1, 5) for user in range(len(users))])
+    start = int(DAY1.starts_at.timestamp())
+    return MatchingData(
+        users=Vocabulary(users, "user"),
+        items=Vocabulary([f"i{number:02d}" for number in range(NUM_ITEMS)], "item"),
+        user_idx=pairs[:, 0].astype(np.int32),
+        item_idx=pairs[:, 1].astype(np.int32),
+        occurred_at=start + 60 * np.arange(len(pairs)),
+        z_UZ=z_UZ,
+        item_vectors_IE=noise("items", NUM_ITEMS, 4),
+        as_of=int(DAY1.as_of.timestamp()),
+        space_id=space_id,
+    )
+
+
+def _trained(world: World, space_id: str, folder: Path) -> tuple[MatchingData, MatchingModel]:
+    data = _data(world, space_id)
+    folder.mkdir(parents=True)
+    train_matching(data, MatchingConfig(widths=(4,), max_epochs=0)).save(folder)
+    return data, MatchingModel.load(folder)
+
+
+@pytest.mark.integration
+def test_a_stored_model_is_served_as_it_scores(world: World) -> None:
+    space = world.train(DAY1)
+    [model] = world.ledger.models("matching")
+    data, loaded = _trained(world, space.space_id, world.settings.model_dir("matching", model.version))
+    made = arrange(model, loaded, data)
+    assert unpack_ids(made.user_ids) == list(data.users.ids)
+    assert made.seen_UI.nnz == 120
+    sources = replace(world.sources, consume=lambda *_: made)
+    assert promote_space(world.settings, DAY1, sources)["promoted"]
+    store = EmbeddingStore(world.settings.published_dir)
+    scores = loaded.user_vectors(data) @ loaded.item_vectors(data).T
+    scores[7, [7, 8, 12]] = -np.inf
+    expected = tuple(f"i{item:02d}" for item in np.argsort(-scores[7], kind="stable")[:5])
+    assert store.recommend("u07", 5).ids == expected
+
+
+@pytest.mark.integration
+def test_a_model_of_another_space_than_recorded_is_refused(world: World) -> None:
+    space_id = "20261101-aaaaaaaa"
+    _trained(world, space_id, world.settings.model_dir("matching", "v1"))
+    recorded = ModelRef(consumer="matching", version="v1", space_id="20261102-bbbbbbbb", partition="2026-11-01")
+    with pytest.raises(SpaceMismatch, match=f"expected space 20261102-bbbbbbbb, found {space_id}"):
+        consumer_vectors(world.settings, recorded, DAY1)
+
+
+@pytest.mark.integration
+def test_a_model_that_is_gone_is_named(world: World) -> None:
+    recorded = ModelRef(consumer="matching", version="v9", space_id="20261102-bbbbbbbb", partition="2026-11-01")
+    with pytest.raises(MissingArtefact, match="matching"):
+        consumer_vectors(world.settings, recorded, DAY1)
+
+
+def test_matching_is_waited_for() -> None:
+    assert REQUIRED_CONSUMERS == ("matching",)
