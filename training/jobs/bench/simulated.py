@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from training.data.splits import first_interactions
 from training.evaluation.ranking import Floats, Indices, Scorer, evaluate
 from training.ingest.simulator import SimulatorConfig, TruePreferences, simulate, true_preferences
 from training.jobs.bench.cache import code_hash
+from training.jobs.bench.homes import own_home
 from training.jobs.bench.logs import PublicLog, content_hash
 from training.jobs.bench.rows import Row, average
 from training.jobs.bench.tasks import Problem
@@ -51,7 +52,7 @@ def simulated_log(settings: Settings, config: SimulatorConfig | None = None) -> 
     chosen = config or SimulatorConfig()
     stamp = json.dumps({"seed": settings.seed, "code": code_hash(CODE), **chosen.to_dict()}, sort_keys=True)
     name = f"{NAME}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
-    own = replace(settings, home=settings.home / "bench" / name)
+    own = own_home(settings, name)
     done = own.home / "simulated.json"
     if not done.exists():
         write_json(simulate(own, chosen).to_dict(), done)

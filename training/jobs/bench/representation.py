@@ -1,0 +1,149 @@
+"""Take a benchmark's training period through the real workflow: raw logs, dbt, taste, encoder, user vectors.
+
+What was held out never enters: the home below holds the training pairs alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+
+from training.contracts.partitions import Partition
+from training.data.matching_set import EarlierVectors, MatchingData
+from training.data.vocabulary import Vocabulary
+from training.evaluation.ranking import Floats, Indices
+from training.ingest.conversion import TIMESTAMP
+from training.ingest.history import ARRIVED_ON, History, write_history
+from training.jobs.bench.cache import code_hash
+from training.jobs.bench.homes import own_home
+from training.jobs.bench.tasks import Problem
+from training.settings import Settings
+from training.storage import write_json
+
+logger = logging.getLogger(__name__)
+LAST_DAYS = 7
+"""Days that arrive one by one; everything before arrives at once, which no snapshot after it can tell."""
+EVENT_TYPE = "rating"
+SECONDS_PER_DAY = 86_400
+CODE = ("training.data", "training.ingest", "training.spaces", "training.engine.autoencoder", "training.recipes")
+
+
+@dataclass(frozen=True)
+class Represented:
+    """What `matching` trains on, and how its rows relate to the problem's.
+
+    Attributes:
+        data: Pairs by vocabulary index, with the space's vectors.
+        user_rows: int64[U], row of each of the problem's users in `data.users`.
+        item_rows: int64[I], row of each of the problem's items in `data.items`.
+        seconds: What building the representation took, dbt and the encoder included.
+    """
+
+    data: MatchingData
+    user_rows: Indices
+    item_rows: Indices
+    seconds: float
+
+
+def represent(settings: Settings, problem: Problem) -> Represented:
+    """Return the shared representation of a problem's training period, built once per data, code and seed."""
+    name = f"{problem.label.replace(' ', '_')}-{problem.content_hash}-{code_hash(CODE)}-{settings.seed}"
+    own = own_home(settings, "spaces", name)
+    partition = _last_day(problem)
+    done = own.home / "represented.json"
+    if not done.exists():
+        write_json(_build(own, problem, partition), done)
+    facts = json.loads(done.read_text(encoding="utf-8"))
+    return _represented(own, problem, partition, facts["space_id"], float(facts["seconds"]))
+
+
+def _last_day(problem: Problem) -> Partition:
+    return Partition(date.fromordinal(date(1970, 1, 1).toordinal() + int(_days(problem)[-1])))
+
+
+def _days(problem: Problem) -> Indices:
+    return np.asarray(problem.test.log.occurred_at // SECONDS_PER_DAY, np.int64)
+
+
+def _build(own: Settings, problem: Problem, partition: Partition) -> dict[str, object]:
+    from training.data.warehouse import build, export_features
+    from training.ingest.landing import land
+    from training.recipes.user_encoder import train_space
+
+    started = time.perf_counter()
+    logger.info("%s: building the representation as of %s", problem.label, partition)
+    write_history(own, History(source=problem.label, interactions=_events(problem)), "bench")
+    for day in (partition.shift(-LAST_DAYS), partition):
+        land(own, day)
+        build(own, day)
+        export_features(own, day)
+    space = train_space(own, partition)
+    return {"space_id": space.space_id, "seconds": round(time.perf_counter() - started, 1)}
+
+
+def _events(problem: Problem) -> pa.Table:
+    log, days = problem.test.log, _days(problem)
+    arrived = np.maximum(days, days[-1] - LAST_DAYS)
+    return pa.table(
+        {
+            "user_id": pa.array(_texts(problem.test.users)[log.user_idx]),
+            "item_id": pa.array(_texts(problem.test.items)[log.item_idx]),
+            "event_type": pa.array([EVENT_TYPE] * len(days)),
+            "occurred_at": pa.array(log.occurred_at * 1_000_000).cast(TIMESTAMP),
+            ARRIVED_ON: pa.array(arrived.astype(np.int32)).cast(pa.date32()),
+        }
+    )
+
+
+def _represented(own: Settings, problem: Problem, partition: Partition, space_id: str, seconds: float) -> Represented:
+    users, items = _texts(problem.test.users), _texts(problem.test.items)
+    user_ids, item_ids = Vocabulary(users.tolist(), "user_id"), Vocabulary(items.tolist(), "item_id")
+    user_rows, item_rows = (
+        vocabulary.encode(names.tolist()).astype(np.int64)
+        for vocabulary, names in ((user_ids, users), (item_ids, items))
+    )
+    log, earlier = problem.test.log, partition.shift(-LAST_DAYS)
+    data = MatchingData(
+        users=user_ids,
+        items=item_ids,
+        user_idx=user_rows[log.user_idx].astype(np.int32),
+        item_idx=item_rows[log.item_idx].astype(np.int32),
+        occurred_at=log.occurred_at,
+        z_UZ=_vectors(own, space_id, partition, user_ids),
+        item_vectors_IE=_item_vectors(own, space_id, item_ids),
+        as_of=int(log.occurred_at[-1]) + 1,
+        space_id=space_id,
+        earlier=EarlierVectors(as_of=int(earlier.as_of.timestamp()), z_UZ=_vectors(own, space_id, earlier, user_ids)),
+    )
+    return Represented(data, user_rows, item_rows, seconds)
+
+
+def _vectors(own: Settings, space_id: str, partition: Partition, users: Vocabulary) -> Floats:
+    """Return float32[U, Z]; zero rows for users of whom nothing had arrived by the partition."""
+    from training.spaces.user_space import encode_partition
+
+    known, z_UZ = encode_partition(own, space_id, partition)
+    vectors = np.zeros((len(users), z_UZ.shape[1]), np.float32)
+    vectors[users.encode(list(known))] = z_UZ
+    return vectors
+
+
+def _item_vectors(own: Settings, space_id: str, items: Vocabulary) -> Floats:
+    from training.spaces.item_space import load_item_space
+    from training.spaces.user_space import UserSpace
+
+    space = load_item_space(own, UserSpace.load(own, space_id).ref.item_space_id)
+    vectors = space.vectors()
+    found = np.zeros((len(items), vectors.shape[1]), np.float32)
+    found[items.encode(list(space.item_ids))] = vectors
+    return found
+
+
+def _texts(ids: np.ndarray) -> np.ndarray:
+    return np.array([str(one) for one in ids.tolist()], dtype=object)
