@@ -13,7 +13,15 @@ event_types as (
 weighted as (
 
     select
-        interactions.*,
+        interactions.event_id,
+        interactions.user_id,
+        interactions.item_id,
+        interactions.event_type,
+        interactions.event_value,
+        interactions.session_id,
+        interactions.surface,
+        interactions.occurred_at,
+        interactions.arrived_at,
         event_types.weight
     from interactions
     inner join event_types

@@ -18,7 +18,7 @@ numbered as (
         *,
         row_number() over (
             partition by item_id
-            order by arrived_at desc, created_at desc, category, subcategory, title
+            order by arrived_at desc, created_at desc, category asc, subcategory asc, title asc
         ) as version_number,
         min(arrived_at) over (partition by item_id) as first_arrived_at
     from items

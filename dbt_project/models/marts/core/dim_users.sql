@@ -20,7 +20,7 @@ numbered as (
             partition by user_id
             order by
                 valid_from desc, arrived_at desc, signed_up_at desc,
-                country, language, age_band, gender, occupation
+                country asc, language asc, age_band asc, gender asc, occupation asc
         ) as version_number
     from users
 

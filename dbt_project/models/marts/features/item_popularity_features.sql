@@ -18,10 +18,10 @@ interactions as (
 counted as (
 
     select
-        item_id,
         {% for days in windows %}
-        {{ count_window(days) }} as count_interactions_{{ days }}d{{ "," if not loop.last }}
+        {{ count_window(days) }} as count_interactions_{{ days }}d,
         {% endfor %}
+        item_id
     from interactions
     group by item_id
 

@@ -1,0 +1,35 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.training.data.conftest import Built
+from tests.training.data.landed_logs import settings_at
+from training.contracts.errors import AttuneError
+from training.data.dbt import PROJECT_DIR, run_dbt
+from training.data.warehouse import source_locations
+
+pytestmark = pytest.mark.integration
+
+
+def test_writes_nothing_into_the_project_and_leaves_the_environment_alone(built: Built) -> None:
+    assert not (PROJECT_DIR / "target").exists()
+    assert not (PROJECT_DIR / "logs").exists()
+    assert "ATTUNE_WAREHOUSE" not in os.environ
+    assert (built.settings.home / "warehouse" / "dbt" / "target" / "manifest.json").exists()
+
+
+def test_an_sql_error_is_one_line_that_names_the_model(tmp_path: Path) -> None:
+    config = settings_at(tmp_path)
+    config.warehouse_path.parent.mkdir(parents=True)
+    lost = {**source_locations(config), "items_location": str(tmp_path / "nowhere.parquet")}
+    with pytest.raises(AttuneError, match="expected dbt model stg_logs__items to build, found: ") as error:
+        run_dbt(config, "run", lost, {"partition": "2026-01-01"}, "--select", "stg_logs__items")
+    assert "\n" not in str(error.value)
+    assert "nowhere.parquet" in str(error.value)
+
+
+def test_an_argument_that_dbt_does_not_know_is_refused(tmp_path: Path) -> None:
+    config = settings_at(tmp_path)
+    with pytest.raises(AttuneError, match=r"expected dbt run to run, found: .*--nonsense"):
+        run_dbt(config, "run", source_locations(config), {"partition": "2026-01-01"}, "--nonsense")

