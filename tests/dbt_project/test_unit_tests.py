@@ -44,7 +44,7 @@ def test_every_model_is_described_short_and_ends_with_its_grain(model: Path) -> 
     assert "One row per " in description.rsplit(". ", 1)[-1]
     lines = model.read_text().rstrip().splitlines()
     assert lines[-1].startswith("select * from ")
-    assert len(lines) <= 120
+    assert len(lines) <= 90
 
 
 def test_every_consumer_is_an_exposure() -> None:

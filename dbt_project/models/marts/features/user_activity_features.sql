@@ -6,36 +6,15 @@ with users as (
 
 ),
 
-items as (
-
-    select * from {{ ref('dim_items') }}
-
-),
-
 interactions as (
 
-    select * from {{ ref('fct_interactions') }}
-    where
-        arrived_at < {{ as_of() }}
-        and occurred_at < {{ as_of() }}
-        and occurred_at >= {{ window_start(180) }}
+    select * from {{ ref('int_interactions_joined') }}
 
 ),
 
-joined as (
+categories as (
 
-    select
-        users.user_id,
-        interactions.item_id,
-        interactions.event_type,
-        interactions.session_key,
-        interactions.occurred_at,
-        items.category
-    from users
-    left join interactions
-        on users.user_id = interactions.user_id
-    left join items
-        on interactions.item_id = items.item_id
+    select * from {{ ref('int_categories_measured') }}
 
 ),
 
@@ -51,7 +30,6 @@ counted as (
             as count_active_days_{{ days }}d,
         {% endfor %}
         count(distinct item_id) as count_items_180d,
-        count(distinct category) as count_categories_180d,
         {{ share('extract(hour from occurred_at) < 6') }} as share_night_180d,
         {{ share('extract(hour from occurred_at) between 6 and 11') }} as share_morning_180d,
         {{ share('extract(hour from occurred_at) between 12 and 17') }} as share_afternoon_180d,
@@ -59,39 +37,7 @@ counted as (
         {{ share(is_weekend('occurred_at')) }} as share_weekend_180d,
         count(distinct case when occurred_at >= {{ window_start(30) }} then session_key end) as count_sessions_30d,
         {{ count_window(30) }} as count_events_30d
-    from joined
-    group by user_id
-
-),
-
-category_counts as (
-
-    select
-        user_id,
-        category,
-        cast(count(*) as double) as count_events
-    from joined
-    where category is not null
-    group by user_id, category
-
-),
-
-category_shares as (
-
-    select
-        user_id,
-        count_events / sum(count_events) over (partition by user_id) as share
-    from category_counts
-
-),
-
-entropies as (
-
-    select
-        user_id,
-        -- Adding zero turns the -0.0 of a single category into 0.0.
-        round(-sum(share * ln(share)), 6) + 0.0 as category_entropy
-    from category_shares
+    from interactions
     group by user_id
 
 ),
@@ -113,8 +59,8 @@ complete as (
         round(greatest({{ days_between('coalesce(users.last_event_at, users.known_since)', as_of()) }}, 0.0), 6)
             as recency_days,
         counted.count_items_180d,
-        counted.count_categories_180d,
-        coalesce(entropies.category_entropy, 0.0) as category_entropy_180d,
+        coalesce(categories.count_categories, 0) as count_categories_180d,
+        coalesce(categories.category_entropy, 0.0) as category_entropy_180d,
         counted.share_night_180d,
         counted.share_morning_180d,
         counted.share_afternoon_180d,
@@ -126,8 +72,8 @@ complete as (
     from users
     inner join counted
         on users.user_id = counted.user_id
-    left join entropies
-        on users.user_id = entropies.user_id
+    left join categories
+        on users.user_id = categories.user_id
 
 )
 
