@@ -94,9 +94,7 @@ def test_an_ended_component_is_reported_with_the_end_of_its_log(airflow, monkeyp
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text("one\nno such database\n")
     monkeypatch.setattr(airflow.services, "dead", lambda: [{"name": "scheduler", "log": str(log)}])
-    with pytest.raises(
-        AttuneError, match=r"scheduler to go on running, found it ended(?s:.*)no such database"
-    ):
+    with pytest.raises(AttuneError, match=r"scheduler to go on running, found it ended(?s:.*)no such database"):
         airflow.check_alive()
 
 

@@ -1,0 +1,74 @@
+"""Logs arrive as they would: everything up to a day, then day by day; a home keeps to one source."""
+
+import pytest
+from orchestration.local_logs import LogSource, deliver, stage
+
+from training.contracts.errors import AttuneError
+from training.settings import Settings
+from training.storage import list_partitions
+
+RATINGS = "user\titem\trating\tts\n" + "".join(
+    f"u{n % 3}\ti{n % 4}\t4\t{1_000_000_000 + n * 40_000}\n" for n in range(12)
+)
+WORLD = {"num_users": 30, "num_items": 20, "num_days": 4}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def ratings(tmp_path):
+    folder = tmp_path / "ratings"
+    folder.mkdir()
+    (folder / "small.inter").write_text(HEADER + "".join(ROWS))
+    return LogSource(folder=folder, format="recbole")
+
+
+def arrived(settings):
+    return list_partitions(settings.raw_dir("interactions"))
+
+
+def test_staging_a_data_set_tells_its_days_and_delivers_nothing(settings, ratings):
+    days = stage(settings, ratings)
+    assert [str(day) for day in days] == [f"2001-09-{day:02d}" for day in range(9, 15)]
+    assert arrived(settings) == []
+
+
+def test_days_are_delivered_up_to_the_one_that_is_named(settings, ratings):
+    days = stage(settings, ratings)
+    deliver(settings, ratings, days[3])
+    assert arrived(settings) == days[:4]
+    deliver(settings, ratings, days[-1])
+    assert arrived(settings) == days
+
+
+def test_delivering_again_touches_no_file(settings, ratings):
+    days = stage(settings, ratings)
+    deliver(settings, ratings, days[-1])
+    before = {path: path.stat().st_mtime_ns for path in settings.home.glob("raw/**/*.parquet")}
+    stage(settings, ratings)
+    deliver(settings, ratings, days[-1])
+    assert {path: path.stat().st_mtime_ns for path in settings.home.glob("raw/**/*.parquet")} == before
+
+
+def test_simulated_days_are_delivered_by_prefix(settings):
+    source = LogSource(simulated=WORLD)
+    days = stage(settings, source)
+    assert len(days) == 4
+    deliver(settings, source, days[1])
+    assert max(arrived(settings)) == days[1]
+    deliver(settings, source, days[-1])
+    assert max(arrived(settings)) == days[-1]
+
+
+def test_a_home_keeps_to_the_logs_that_it_holds(settings, ratings):
+    stage(settings, ratings)
+    with pytest.raises(AttuneError, match="found the simulator; set ATTUNE_HOME to a new folder"):
+        stage(settings, LogSource(simulated=WORLD))
+
+
+def test_a_missing_folder_is_an_error_with_a_remedy(settings, tmp_path):
+    with pytest.raises(AttuneError, match="name an existing folder"):
+        stage(settings, LogSource(folder=tmp_path / "nowhere", format="recbole"))
