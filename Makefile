@@ -10,6 +10,8 @@ LOGS ?=
 FORMAT ?=
 COLUMNS ?=
 DAYS ?= 3
+# make bench: folders of public logs
+DATA ?=
 
 export PYTHONPATH := dags
 export DO_NOT_TRACK := 1
@@ -48,11 +50,11 @@ up: $(STAMP) ## Airflow, MLflow and the lookup server in the background; prints 
 down: $(STAMP) ## stop all of that, every child process too
 	@$(BIN)/python -m orchestration.local down
 
-bench: $(STAMP) ## figures against peers, as a table
-	@$(BIN)/python -m training.jobs.bench
+bench: $(STAMP) ## figures against peers, as a table; DATA="DIR DIR" benchmarks public logs, else simulated ones
+	@$(BIN)/python -m training.jobs.bench quality --seeds 1 $(foreach folder,$(DATA),--data "$(folder)")
 
-bench-quality: $(STAMP) ## quality figures of every model against peers, with seeds and intervals
-	@$(BIN)/python -m training.jobs.bench --quality
+bench-quality: $(STAMP) ## the same with three seeds, intervals and both protocols; DATA="DIR DIR"
+	@$(BIN)/python -m training.jobs.bench quality --seeds 3 --protocol temporal --protocol loo $(foreach folder,$(DATA),--data "$(folder)")
 
 lock: ## write requirements.lock anew from the newest versions that pyproject.toml allows
 	rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock

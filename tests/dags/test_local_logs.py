@@ -7,9 +7,8 @@ from training.contracts.errors import AttuneError
 from training.settings import Settings
 from training.storage import list_partitions
 
-RATINGS = "user\titem\trating\tts\n" + "".join(
-    f"u{n % 3}\ti{n % 4}\t4\t{1_000_000_000 + n * 40_000}\n" for n in range(12)
-)
+HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+ROWS = [f"u{n % 3}\ti{n % 4}\t4\t{1_000_000_000 + n * 40_000}\n" for n in range(12)]
 WORLD = {"num_users": 30, "num_items": 20, "num_days": 4}
 
 
