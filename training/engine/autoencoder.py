@@ -145,7 +145,7 @@ class _Trainer:
     def _epoch(self, train: UserInputs) -> float:
         self.model.train()
         order = torch.randperm(len(train.x_UF), generator=self.generator)
-        losses = [self._step(train.take(rows)) for rows in order.split(self.config.batch_size)]
+        losses = [self._step(train.take(rows)) for rows in torch.split(order, self.config.batch_size)]
         return float(np.mean(losses))
 
     def _step(self, batch: UserInputs) -> float:

@@ -75,8 +75,8 @@ def read_pair_task(
     User indices are rows of `frame`, item indices rows of `items`.
     """
     log = read_interactions(settings, until=until)
-    user_idx = pd.Index(frame["user_id"]).get_indexer(log["user_id"]).astype(np.int64)
-    item_idx = pd.Index(items.item_ids).get_indexer(log["item_id"]).astype(np.int64)
+    user_idx = pd.Index(frame["user_id"]).get_indexer(pd.Index(log["user_id"])).astype(np.int64)
+    item_idx = pd.Index(items.item_ids).get_indexer(pd.Index(log["item_id"])).astype(np.int64)
     known = (user_idx >= 0) & (item_idx >= 0)
     later = (log["arrived_at"] >= anchor.as_of).to_numpy()
     future = later & (log["occurred_at"] >= anchor.as_of).to_numpy()

@@ -164,7 +164,7 @@ def _presence(frame: pd.DataFrame, name: str) -> tuple[str, str, tuple[str, ...]
 
 
 def _one_hot(column: pd.Series, values: tuple[str, ...]) -> FloatArray:
-    index = pd.Index(values).get_indexer(column.fillna(UNKNOWN))
+    index = pd.Index(values).get_indexer(pd.Index(column.fillna(UNKNOWN)))
     return np.eye(len(values), dtype=np.float32)[np.maximum(index, 0)]
 
 

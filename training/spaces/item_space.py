@@ -121,7 +121,7 @@ def index_log(interactions: pd.DataFrame, item_ids: tuple[str, ...]) -> IndexedL
     session_idx, _ = pd.factorize(interactions["session_key"], sort=True)
     return IndexedLog(
         user_idx=user_idx.astype(np.int64),
-        item_idx=pd.Index(item_ids).get_indexer(interactions["item_id"]).astype(np.int64),
+        item_idx=pd.Index(item_ids).get_indexer(pd.Index(interactions["item_id"])).astype(np.int64),
         session_idx=session_idx.astype(np.int64),
         num_users=len(users),
         num_items=len(item_ids),

@@ -40,7 +40,7 @@ class ItemTable:
     @property
     def width(self) -> int:
         """D, the width of one modality."""
-        return (self.values.shape[1] - 1) // 2
+        return int(self.values.shape[1] - 1) // 2
 
     def locate(self, item_ids: pa.ChunkedArray | pa.Array) -> IntTable:
         """Return the row of each id, int64 [N]; unknown ids get the last row."""

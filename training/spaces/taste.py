@@ -70,7 +70,8 @@ def _read_profile(settings: Settings, partition: Partition) -> pd.DataFrame:
     if not path.exists():
         raise MissingArtefact(f"expected the user_profile snapshot at {path}, found none; run build_features first")
     columns = ["user_id", "onboarding_item_ids", "onboarding_categories"]
-    return pq.read_table(path, columns=columns, partitioning=None).to_pandas().sort_values("user_id")
+    profile: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
+    return profile.sort_values("user_id")
 
 
 def _key_columns(user_ids: pd.Series, item_space_id: str, partition: Partition) -> dict[str, pa.Array]:
