@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from training.contracts.errors import AttuneError
-from training.settings import Settings
+from training.settings import REPO_ROOT, Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,8 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from training.jobs.bench.quality import report_dir, run_quality
+    from training.jobs.bench.readme import rewrite, written_parts
 
     settings = Settings.from_env()
+    if options.what == "readme":
+        print("rewrote", ", ".join(rewrite(options.page, written_parts(report_dir(settings)))) or "nothing")
+        return 0
     folders = [Path(name).expanduser() for given in options.data for name in given.split(",") if name]
     protocols = options.protocol or ["temporal"]
     simulator = options.simulator or not folders
@@ -40,10 +44,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.jobs.bench", description=__doc__)
-    parser.add_argument("what", choices=["quality"], help="which benchmark")
+    parser.add_argument("what", choices=["quality", "readme"], help="measure, or put the tables in a page")
     parser.add_argument("--data", action="append", default=[], help="folder of public logs; may be repeated")
     parser.add_argument("--protocol", action="append", choices=["temporal", "loo"], help="default: temporal")
     parser.add_argument("--simulator", action="store_true", help="simulated logs too; the default without --data")
+    parser.add_argument("--page", type=Path, default=REPO_ROOT / "README.md", help="page that `readme` rewrites")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each random fit (default 3)")
     return parser
 

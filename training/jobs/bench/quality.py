@@ -11,6 +11,7 @@ from training.data.splits import Protocol
 from training.jobs.bench import pictures
 from training.jobs.bench.cache import Cache, library_versions
 from training.jobs.bench.logs import read_public_log
+from training.jobs.bench.matching_rows import matching_rows
 from training.jobs.bench.peer_rows import peer_rows
 from training.jobs.bench.rows import Row
 from training.jobs.bench.simulated import attainable_row, simulated_log
@@ -44,7 +45,7 @@ def run_quality(
     parts: dict[str, list[str]] = {}
     for problem, limits in _problems(settings, folders, protocols, simulator):
         started = time.perf_counter()
-        rows = [*limits, *peer_rows(problem, cache, seeds)]
+        rows = [*limits, *matching_rows(settings, problem, cache, seeds), *peer_rows(problem, cache, seeds)]
         parts.setdefault(problem.protocol, []).append(_report(settings, problem, rows))
         logger.info("%s: done in %.0f s", problem.label, time.perf_counter() - started)
     return {protocol: "\n".join(tables) for protocol, tables in parts.items()}

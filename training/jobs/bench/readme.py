@@ -34,3 +34,11 @@ def rewrite(page: Path, parts: Mapping[str, str]) -> list[str]:
     with replace_file(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return found
+
+
+def written_parts(reports: Path) -> dict[str, str]:
+    """Return the tables of a report folder by marker name: each protocol's data sets one below the other, and speed."""
+    parts: dict[str, list[str]] = {}
+    for path in sorted(reports.glob("*.md")):
+        parts.setdefault(path.stem.rpartition("_")[2], []).append(path.read_text(encoding="utf-8"))
+    return {name: "\n".join(tables) for name, tables in parts.items()}

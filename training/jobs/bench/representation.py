@@ -28,7 +28,8 @@ from training.storage import write_json
 
 logger = logging.getLogger(__name__)
 LAST_DAYS = 7
-"""Days that arrive one by one; everything before arrives at once, which no snapshot after it can tell."""
+"""At least these days arrive one by one; what is before them arrives at once, which no later snapshot can tell."""
+VALIDATION_SHARE = 0.1
 EVENT_TYPE = "rating"
 SECONDS_PER_DAY = 86_400
 CODE = ("training.data", "training.ingest", "training.spaces", "training.engine.autoencoder", "training.recipes")
@@ -67,11 +68,19 @@ def _last_day(problem: Problem) -> Partition:
     return Partition(date.fromordinal(date(1970, 1, 1).toordinal() + int(_days(problem)[-1])))
 
 
+def _earlier_day(problem: Problem) -> Partition:
+    """Return the day of the bulk: whole before the newest tenth of rows, so that consumers can validate on it."""
+    days = _days(problem)
+    first_validated = int(days[int(len(days) * (1 - VALIDATION_SHARE))])
+    return _last_day(problem).shift(min(-LAST_DAYS, first_validated - 1 - int(days[-1])))
+
+
 def _days(problem: Problem) -> Indices:
     return np.asarray(problem.test.log.occurred_at // SECONDS_PER_DAY, np.int64)
 
 
 def _build(own: Settings, problem: Problem, partition: Partition) -> dict[str, object]:
+    from training.data.feature_store import apply
     from training.data.warehouse import build, export_features
     from training.ingest.landing import land
     from training.recipes.user_encoder import train_space
@@ -79,17 +88,18 @@ def _build(own: Settings, problem: Problem, partition: Partition) -> dict[str, o
     started = time.perf_counter()
     logger.info("%s: building the representation as of %s", problem.label, partition)
     write_history(own, History(source=problem.label, interactions=_events(problem)), "bench")
-    for day in (partition.shift(-LAST_DAYS), partition):
+    for day in (_earlier_day(problem), partition):
         land(own, day)
         build(own, day)
         export_features(own, day)
+    apply(own)
     space = train_space(own, partition)
     return {"space_id": space.space_id, "seconds": round(time.perf_counter() - started, 1)}
 
 
 def _events(problem: Problem) -> pa.Table:
     log, days = problem.test.log, _days(problem)
-    arrived = np.maximum(days, days[-1] - LAST_DAYS)
+    arrived = np.maximum(days, (_earlier_day(problem).day - date(1970, 1, 1)).days)
     return pa.table(
         {
             "user_id": pa.array(_texts(problem.test.users)[log.user_idx]),
@@ -108,7 +118,7 @@ def _represented(own: Settings, problem: Problem, partition: Partition, space_id
         vocabulary.encode(names.tolist()).astype(np.int64)
         for vocabulary, names in ((user_ids, users), (item_ids, items))
     )
-    log, earlier = problem.test.log, partition.shift(-LAST_DAYS)
+    log, earlier = problem.test.log, _earlier_day(problem)
     data = MatchingData(
         users=user_ids,
         items=item_ids,

@@ -18,7 +18,8 @@ def columns_of(protocol: str, k: int) -> dict[str, str]:
 def quality_table(rows: Sequence[Row], k: int, versions: dict[str, str]) -> str:
     """Return the Markdown of one problem's rows: the attainable if known, ours, then the peers by recommendation NDCG.
 
-    A row of family "limit" adds a column with each model's share of the limit's NDCG.
+    A row of family "limit" adds a column with each model's share of the limit's NDCG. The seconds of ours hold the
+    choices made on validation; those of the peers are stated beside.
     """
     rank = {"limit": 0, "ours": 1, "peer": 2}
     ordered = sorted(rows, key=lambda row: (rank[row.family], -row.metrics[f"ndcg@{k}"]))
@@ -41,7 +42,8 @@ def _cells(row: Row, best: dict[str, float], limit: float | None, k: int) -> lis
     values = [_number(row.metrics.get(metric), best[metric]) for metric in best]
     share = [f"{row.metrics[f'ndcg@{k}'] / limit:.1%}"] if limit else []
     error = f"{row.metrics['se_ndcg']:.4f}"
-    return [name, *values, error, *share, str(len(row.seeds)), f"{row.fit_seconds:.1f}", f"{row.tune_seconds:.0f}"]
+    chosen = "in fit" if row.family == "ours" else f"{row.tune_seconds:.0f}"
+    return [name, *values, error, *share, str(len(row.seeds)), f"{row.fit_seconds:.1f}", chosen]
 
 
 def _number(value: float | None, best: float) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from training.contracts.errors import AttuneError
-from training.jobs.bench.readme import rewrite
+from training.jobs.bench.readme import rewrite, written_parts
 
 PAGE = "# T\n<!-- bench:temporal -->\nold | table\n<!-- /bench:temporal -->\ntail\n"
 
@@ -30,3 +30,9 @@ def test_an_open_part_is_an_error_and_changes_nothing(tmp_path):
     with pytest.raises(AttuneError, match="/bench:speed"):
         rewrite(page, {"speed": "x"})
     assert page.read_text() == "<!-- bench:speed -->\n"
+
+
+def test_tables_are_grouped_by_the_marker_they_go_to(tmp_path):
+    for name in ("a_temporal", "b_c_temporal", "a_loo", "speed"):
+        (tmp_path / f"{name}.md").write_text(name)
+    assert written_parts(tmp_path) == {"temporal": "a_temporal\nb_c_temporal", "loo": "a_loo", "speed": "speed"}

@@ -1,0 +1,55 @@
+"""A toy training period through the real workflow."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.data.splits import first_interactions
+from training.jobs.bench.cache import Cache
+from training.jobs.bench.logs import PublicLog
+from training.jobs.bench.matching_rows import matching_rows
+from training.jobs.bench.representation import SECONDS_PER_DAY, represent
+from training.jobs.bench.tasks import make_problem
+from training.recipes.matching import MatchingConfig
+from training.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(0)
+    users, days = rng.integers(40, size=1500), np.sort(rng.integers(30, size=1500))
+    items = (users % 2) * 15 + rng.integers(15, size=1500)
+    rows = {"user_id": users, "item_id": items, "occurred_at": 10_000 * SECONDS_PER_DAY + days * SECONDS_PER_DAY}
+    return make_problem(PublicLog("toy", first_interactions(pd.DataFrame(rows)), None, "0" * 12), "temporal")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return Settings.from_env({"ATTUNE_HOME": str(tmp_path_factory.mktemp("home"))})
+
+
+@pytest.mark.integration
+def test_training_pairs_go_through_the_workflow_and_keep_their_rows(settings, problem):
+    made = represent(settings, problem)
+    log, data = problem.test.log, made.data
+    assert [data.users.ids[row] for row in made.user_rows] == [str(user) for user in problem.test.users]
+    assert (data.user_idx == made.user_rows[log.user_idx]).all()
+    assert (data.item_idx == made.item_rows[log.item_idx]).all()
+    assert (np.abs(data.z_UZ).sum(axis=1) > 0).all()
+    assert data.earlier is not None
+    assert data.earlier.as_of <= log.occurred_at[int(0.9 * len(log.occurred_at))], "validation can read it"
+    assert not np.allclose(data.earlier.z_UZ, data.z_UZ)
+    again = represent(settings, problem)
+    assert (again.data.space_id, again.seconds) == (data.space_id, made.seconds), "built once"
+
+
+@pytest.mark.integration
+def test_matching_finds_the_two_groups(settings, problem, tmp_path):
+    variants = {"matching": MatchingConfig(widths=(8,), max_epochs=1)}
+    (row,) = matching_rows(settings, problem, Cache(tmp_path), (1, 2), variants)
+    assert row.family == "ours"
+    assert row.seeds == (1, 2)
+    assert "choice" in row.params
+    popular = 20 / 30  # a random list of 20 of 30 items would hold this share of what is relevant
+    assert row.metrics["recall@20"] > popular
+    assert (row,) == tuple(matching_rows(settings, problem, Cache(tmp_path), (1, 2), variants))

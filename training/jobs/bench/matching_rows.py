@@ -1,0 +1,112 @@
+"""Train `matching` on one problem's training period, over seeds, and judge it as the peers are judged."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from training.evaluation.ranking import TwoSidedScores, VectorScorer, evaluate
+from training.jobs.bench.cache import Cache, code_hash, library_versions
+from training.jobs.bench.representation import Represented, represent
+from training.jobs.bench.rows import Row, average
+from training.jobs.bench.tasks import Problem
+from training.recipes.matching import MatchingConfig, MatchingModel, train_matching
+from training.settings import Settings
+
+logger = logging.getLogger(__name__)
+CODE = (
+    "training.data",
+    "training.engine",
+    "training.evaluation.ranking",
+    "training.jobs.bench.representation",
+    "training.jobs.bench.rows",
+    "training.jobs.bench.tasks",
+    "training.losses",
+    "training.models",
+    "training.recipes",
+    "training.search",
+    "training.spaces",
+)
+VARIANTS: Mapping[str, MatchingConfig] = {
+    "matching": MatchingConfig(),
+    "matching, untrained start": MatchingConfig(max_epochs=0),
+}
+
+
+@dataclass(frozen=True)
+class _Run:
+    scores: TwoSidedScores
+    seconds: float
+    model: MatchingModel
+
+
+def matching_rows(
+    settings: Settings,
+    problem: Problem,
+    cache: Cache,
+    seeds: Sequence[int],
+    variants: Mapping[str, MatchingConfig] = VARIANTS,
+) -> list[Row]:
+    """Return a row per variant. Its seconds are the whole training, every choice on validation included.
+
+    Args:
+        settings: The representation is built once into a home of its own below.
+        problem: What is learned from and judged by.
+        cache: Where rows are kept.
+        seeds: Seeds of each variant.
+        variants: Configurations by the name that tables print.
+    """
+    rows = []
+    for name, config in variants.items():
+        key = {
+            "data": problem.content_hash,
+            "protocol": problem.protocol,
+            "config": asdict(config),
+            "seeds": list(seeds),
+            "code": code_hash(CODE),
+            "versions": library_versions(),
+        }
+        kept = cache.get(
+            f"{problem.label} {name}",
+            key,
+            lambda name=name, config=config: _measure(settings, problem, name, config, tuple(seeds)).to_dict(),  # type: ignore[misc]
+        )
+        rows.append(Row.from_dict(kept))
+    return rows
+
+
+def _measure(settings: Settings, problem: Problem, name: str, config: MatchingConfig, seeds: tuple[int, ...]) -> Row:
+    represented = represent(settings, problem)
+    runs = [_run(problem, represented, replace(config, seed=seed)) for seed in seeds]
+    metrics, spread = average([run.scores for run in runs], problem.test.k)
+    logger.info("%s: %s NDCG %.4f", problem.label, name, metrics[f"ndcg@{problem.test.k}"])
+    facts: dict[str, Any] = {"choice": runs[0].model.facts["choice"], "representation_seconds": represented.seconds}
+    return Row(
+        data=problem.data,
+        protocol=problem.protocol,
+        model=name,
+        family="ours",
+        params=facts,
+        seeds=seeds,
+        metrics=metrics,
+        seed_spread=spread,
+        fit_seconds=round(float(np.median([run.seconds for run in runs])), 1),
+        tune_seconds=0.0,
+    )
+
+
+def _run(problem: Problem, represented: Represented, config: MatchingConfig) -> _Run:
+    started = time.perf_counter()
+    model = train_matching(represented.data, config)
+    seconds = time.perf_counter() - started
+    users = model.user_vectors(represented.data)[represented.user_rows]
+    items = model.item_vectors()[represented.item_rows]
+    task = problem.test
+    targeting = problem.protocol == "temporal"
+    scores = evaluate(VectorScorer(users, items), task.log.matrix, task.held_out, task.k, targeting=targeting)
+    return _Run(scores, seconds, model)
