@@ -89,6 +89,8 @@ def run(settings: Settings, source: LogSource, num_days: int, say: Any) -> str:
         if len(days) < num_days:
             raise AttuneError(f"expected logs of at least {num_days} days, found {len(days)}; name a lower DAYS")
         say(f"logs of {len(days)} days, {days[0]} to {days[-1]}; the last {num_days} go one by one")
+        if left := airflow.api.abandon():
+            say(f"ended {len(left)} runs that an interrupted session had left; their days are run again")
         watch = Watch(airflow, say)
         for part in (days[-num_days:-1], days[-1:]):
             deliver(settings, source, part[-1])

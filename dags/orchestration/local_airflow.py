@@ -151,11 +151,15 @@ class LocalAirflow:
             "api": {"base_url": self.address, "secret_key": keys["secret_key"]},
             "api_auth": {"jwt_secret": keys["jwt_secret"]},
             "database": {"sql_alchemy_conn": f"sqlite:///{self.home}/airflow.db"},
-            "logging": {"base_log_folder": self.home / "task_logs", "logging_level": "INFO"},
+            "logging": {
+                "base_log_folder": self.home / "task_logs",
+                "namespace_levels": "great_expectations=WARNING alembic=WARNING",
+            },
             "scheduler": {
                 "max_dagruns_per_loop_to_schedule": 200,
                 "max_dagruns_to_create_per_loop": 50,
                 "scheduler_idle_sleep_time": 0.5,
+                "task_instance_heartbeat_timeout": 120,
             },
             "dag_processor": {"parsing_processes": 1, "min_file_process_interval": 600, "refresh_interval": 600},
         }

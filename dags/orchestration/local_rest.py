@@ -71,6 +71,21 @@ class Api:
         """Return whether Airflow has closed a backfill."""
         return self._get(f"/api/v2/backfills/{number}")["completed_at"] is not None
 
+    def abandon(self) -> list[str]:
+        """End what an interrupted session left unfinished, so that it holds no pool slot and blocks no backfill.
+
+        Returns:
+            The ids of the runs that were ended; running a partition again does its work.
+        """
+        active = [run for run in self.runs() if run["state"] in ("queued", "running")]
+        for dag_id in sorted({run["dag_id"] for run in self.runs()}):
+            for found in self._get("/api/v2/backfills", dag_id=dag_id, limit=100)["backfills"]:
+                if found["completed_at"] is None:
+                    self._send("PUT", f"/api/v2/backfills/{found['id']}/cancel")
+        for run in active:
+            self._send("PATCH", _run_path(run["dag_id"], run["dag_run_id"]), {"state": "failed"})
+        return [run["dag_run_id"] for run in active]
+
     def trigger(self, dag_id: str, partition: str | None, conf: dict[str, Any] | None = None) -> str:
         """Start one run by hand and return its id."""
         body = {"logical_date": None, "partition_key": partition, "conf": conf or {}}
@@ -96,14 +111,13 @@ class Api:
 
     def tasks_of(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of one run, started or not."""
-        path = f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}/taskInstances"
-        tasks: list[dict[str, Any]] = self._get(path)["task_instances"]
+        tasks: list[dict[str, Any]] = self._get(f"{_run_path(dag_id, run_id)}/taskInstances")["task_instances"]
         return tasks
 
     def task_log(self, task: dict[str, Any]) -> list[str]:
         """Return the lines of a task instance's last try."""
-        run = urllib.parse.quote(task["dag_run_id"], safe="")
-        path = f"/api/v2/dags/{task['dag_id']}/dagRuns/{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        run = _run_path(task["dag_id"], task["dag_run_id"])
+        path = f"{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         return [_log_line(entry) for entry in self._get(path, full_content="true")["content"]]
 
     def asset_events(self, since: datetime) -> list[dict[str, Any]]:
@@ -149,6 +163,10 @@ class Api:
             raise Unreachable(
                 f"expected Airflow at {self.address}, found {error}; see its logs, or `make up`"
             ) from error
+
+
+def _run_path(dag_id: str, run_id: str) -> str:
+    return f"/api/v2/dags/{dag_id}/dagRuns/{urllib.parse.quote(run_id, safe='')}"
 
 
 def _status(health: dict[str, Any], name: str) -> str:

@@ -21,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = build_parser()
     known, rest = parser.parse_known_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
+    for talkative in ("great_expectations", "alembic"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         if known.describe:
             print(describe(known.job))

@@ -15,6 +15,7 @@ from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.settings import Settings
 from training.storage import PART
+from training.validation.data_docs import docs_dir
 from training.validation.runner import require
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def validate_features(settings: Settings, partition: Partition) -> dict[str, Any
         checks.extend(require(settings, suite, frame, partition, **facts))
         rows[label] = len(frame)
     log.info("%s: %d checks passed on %d boundaries", partition, len(checks), len(rows))
-    docs = settings.reports_dir / "data_docs" / str(partition)
+    docs = docs_dir(settings, partition, RAW_INTERACTIONS.name).parent
     return {"partition": str(partition), "rows": rows, "num_checks": len(checks), "data_docs": str(docs)}
 
 

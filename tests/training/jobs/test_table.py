@@ -1,7 +1,5 @@
 """The job table and `run`: names, partitions and options are checked before anything is done."""
 
-import importlib
-
 import pytest
 
 from training.contracts.artefacts import Check, GateDecision, SpaceRef
@@ -16,21 +14,6 @@ def test_every_listed_job_exists_takes_settings_and_a_partition_and_says_what_it
     names = list(function.__code__.co_varnames[:2])
     assert names == ["settings", "partition"]
     assert function.__doc__
-
-
-def test_every_public_job_function_is_listed():
-    for module in set(JOBS.values()):
-        found = vars(importlib.import_module(f"training.jobs.{module}"))
-        public = {
-            name
-            for name, value in found.items()
-            if callable(value)
-            and getattr(value, "__module__", "") == f"training.jobs.{module}"
-            and not name.startswith("_")
-            and getattr(value, "__code__", None)
-            and value.__code__.co_varnames[:2] == ("settings", "partition")
-        }
-        assert public <= set(JOBS)
 
 
 def test_an_unknown_job_is_answered_with_the_known_ones():
