@@ -42,3 +42,10 @@ def encode_partition(settings: Settings, partition: Partition, space_id: str) ->
 
     user_ids, vectors = encode(settings, space_id, partition)
     return {"partition": str(partition), "space_id": space_id, "num_users": len(user_ids), "width": vectors.shape[1]}
+
+
+def study_space(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Run every probe and ablation of the representation; takes several trainings."""
+    from training.recipes.user_encoder_study import study_space as study
+
+    return study(settings, partition)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,12 +23,13 @@ from training.recipes.user_encoder_evaluation import (
 )
 from training.recipes.user_encoder_fit import FittedEncoder, UserEncoderConfig, fit_encoder, version_name
 from training.recipes.user_encoder_gate import checks_of
-from training.recipes.user_encoder_rows import anchor_of, read_rows, read_snapshot
+from training.recipes.user_encoder_rows import anchor_of, read_rows, read_snapshot, require_rows
 from training.recipes.user_encoder_store import SpaceContent, save_space
 from training.settings import Settings
 from training.spaces.alignment import SpaceMap
 from training.spaces.in_use import published_spaces
 from training.spaces.item_space import ItemSpace, current_item_space, learn_item_space, load_item_space
+from training.spaces.ledger import Ledger
 from training.spaces.user_space import UserSpace
 from training.tracking.mlflow import set_alias
 
@@ -62,6 +64,7 @@ def train_space(
     anchor = anchor_of(settings, partition, config.horizon_days)
     snapshots = [partition] if anchor is None else [partition, anchor]
     rows = read_rows(settings, snapshots, items.item_space_id)
+    require_rows(settings, partition, rows)
     live = _load_live(settings, partition, previous)
     fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(live, config))
     today = rows.frame.iloc[: _num_newest(rows.frame)]
@@ -87,6 +90,7 @@ def train_space(
         sample=today.head(256),
     )
     save_space(settings, content, MODEL_NAME)
+    Ledger(settings).record_space(ref)
     _log.info("trained space %s in item space %s", ref.space_id, ref.item_space_id)
     return ref
 
@@ -98,9 +102,17 @@ def gate_space(settings: Settings, partition: Partition, space_id: str) -> GateD
         raise MissingArtefact(f"expected space {space_id} at {folder}, found none; run train_space for {partition}")
     evaluation = json.loads((folder / "evaluation.json").read_text())
     decision = decide(settings, f"{MODEL_NAME} {space_id}", partition, checks_of(evaluation))
+    ledger = Ledger(settings)
+    ledger.record_gate(decision)
+    ledger.record_space(_read_ref(folder), "candidate" if decision.accepted else "rejected")
     if decision.accepted:
         set_alias(settings, MODEL_NAME, "challenger", space_id)
     return decision
+
+
+def _read_ref(folder: Path) -> SpaceRef:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    return SpaceRef(**{name: manifest[name] for name in ("space_id", "item_space_id", "partition")})
 
 
 def _item_space(settings: Settings, partition: Partition, config: UserEncoderConfig) -> ItemSpace:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from training.contracts.columns import EVENT_TIMESTAMP, USER_ONBOARDING, USER_TASTE
 from training.contracts.partitions import Partition
 from training.data import warehouse
 from training.data.feature_store import read_user_features
@@ -44,6 +45,19 @@ def read_rows(settings: Settings, partitions: list[Partition], item_space_id: st
     return TrainingRows(pd.concat(frames, ignore_index=True), tuple(str(partition) for partition in partitions))
 
 
+def require_rows(settings: Settings, partition: Partition, rows: TrainingRows) -> None:
+    """Hold the training set against its expectation suite and leave the data docs.
+
+    Raises:
+        ContractViolation: A user twice in a snapshot, a row from after `as_of`, a missing or not finite value.
+    """
+    from training.validation.runner import require
+
+    contracts = (USER_TASTE, USER_ONBOARDING)
+    columns = [name for table in contracts for name in table.column_names]
+    require(settings, "training_set", rows.frame, partition, key=("user_id", EVENT_TIMESTAMP), columns=columns)
+
+
 def read_snapshot(settings: Settings, partition: Partition, item_space_id: str) -> pd.DataFrame:
     """Return one row per known user as of a partition, sorted by user_id; builds what is missing."""
     if not (settings.features_dir("user_profile", partition) / PART).exists():
@@ -52,7 +66,7 @@ def read_snapshot(settings: Settings, partition: Partition, item_space_id: str) 
         warehouse.export_features(settings, partition)
     pool(settings, partition, item_space_id)
     frame = read_user_features(settings, partition, FEATURE_SERVICE, item_space_id)
-    return frame.sort_values("user_id", ignore_index=True)
+    return frame.assign(item_space_id=item_space_id).sort_values("user_id", ignore_index=True)
 
 
 def anchor_of(settings: Settings, partition: Partition, horizon_days: int) -> Partition | None:

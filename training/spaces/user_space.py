@@ -108,7 +108,7 @@ def encode_partition(settings: Settings, space_id: str, partition: Partition) ->
     sources = _sources_digest(settings, partition, space.ref.item_space_id)
     if not path.exists() or (pq.read_schema(path).metadata or {}).get(_SOURCES) != sources:
         frame = read_user_features(settings, partition, FEATURE_SERVICE, space.ref.item_space_id)
-        frame = frame.sort_values("user_id")
+        frame = frame.assign(item_space_id=space.ref.item_space_id).sort_values("user_id")
         write_embeddings(path, space_id, partition, list(frame["user_id"]), space.encode(frame), sources)
         _log.info("encoded %d users of %s in space %s", len(frame), partition, space_id)
     return read_embeddings(path)
