@@ -36,6 +36,10 @@ class TrainingLog:
     occurred_at: Indices
     _memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
+    def without_memo(self) -> TrainingLog:
+        """Return the same log with nothing computed yet, so that a fit on it is timed whole."""
+        return TrainingLog(self.num_users, self.num_items, self.user_idx, self.item_idx, self.occurred_at)
+
     @property
     def matrix(self) -> sp.csr_matrix:
         """The pairs as float32[U, I] of ones."""
