@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from training.data.input_layout import InputLayout
 from training.engine.corruption import Corruption, CorruptionConfig
 from training.losses.reconstruction import block_losses, reconstruction_loss
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
-from training.models.input_layout import InputLayout
 from training.models.reproducible import deterministic
 
 _log = logging.getLogger(__name__)

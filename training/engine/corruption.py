@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from training.models.input_layout import InputLayout
+from training.data.input_layout import InputLayout
 
 _NOISE_POOL = 2**20
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch.nn import functional
 
-from training.models.input_layout import Block, InputLayout
+from training.data.input_layout import Block, InputLayout
 
 
 def block_losses(

@@ -18,7 +18,7 @@ import pandas as pd
 
 from training.contracts.columns import ACTIVITY_WINDOWS_DAYS, EVENT_TYPES, MODALITIES, TASTE_WINDOWS_DAYS
 from training.contracts.errors import ContractViolation
-from training.models.input_layout import Block, InputLayout
+from training.data.input_layout import Block, InputLayout
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

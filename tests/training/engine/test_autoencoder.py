@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from training.data.input_layout import Block, InputLayout
 from training.engine.autoencoder import AutoencoderTrainingConfig, measure_blocks, train_autoencoder
 from training.engine.corruption import CorruptionConfig
 from training.models.autoencoder import AutoencoderConfig
-from training.models.input_layout import Block, InputLayout
 
 LAYOUT = InputLayout(
     (Block("left", "vector", 0, 6, ("left",)), Block("right", "vector", 6, 12, ("right",))),

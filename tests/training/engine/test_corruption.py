@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from training.data.input_layout import Block, InputLayout
 from training.engine.corruption import Corruption, CorruptionConfig
-from training.models.input_layout import Block, InputLayout
 
 LAYOUT = InputLayout(
     (

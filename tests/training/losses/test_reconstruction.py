@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from training.data.input_layout import Block, InputLayout
 from training.losses.reconstruction import block_losses, reconstruction_loss
-from training.models.input_layout import Block, InputLayout
 
 LAYOUT = InputLayout(
     (Block("wide", "vector", 0, 4, ()), Block("narrow", "dense", 4, 5, ()), Block("country", "one_hot", 5, 7, ())),

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from training.data.input_layout import Block, InputLayout
 from training.engine.autoencoder import AutoencoderTrainingConfig, train_autoencoder
 from training.jobs.bench.timing import Timing, seconds_each
 from training.models.autoencoder import Autoencoder
-from training.models.input_layout import Block, InputLayout
 from training.models.reproducible import NUM_THREADS as TRAINING_THREADS
 from training.spaces.encoder_file import NUM_THREADS, export_encoder, open_encoder, run_encoder
 

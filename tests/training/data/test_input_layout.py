@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 
-from training.models.input_layout import Block, InputLayout
+from training.data.input_layout import Block, InputLayout
 
 LAYOUT = InputLayout(
     (
