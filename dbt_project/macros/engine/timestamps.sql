@@ -4,9 +4,15 @@
 {% macro default__utc_timestamp(expression) %}cast({{ expression }} as timestamp){% endmacro %}
 {% macro duckdb__utc_timestamp(expression) %}cast(timezone('UTC', {{ expression }}) as timestamp){% endmacro %}
 
-{% macro seconds_between(earlier, later) %}{{ return(adapter.dispatch('seconds_between')(earlier, later)) }}{% endmacro %}
-{% macro duckdb__seconds_between(earlier, later) %}(date_diff('microsecond', {{ earlier }}, {{ later }}) / 1000000.0){% endmacro %}
-{% macro spark__seconds_between(earlier, later) %}((unix_micros({{ later }}) - unix_micros({{ earlier }})) / 1000000.0){% endmacro %}
+{% macro seconds_between(earlier, later) -%}
+    {{ return(adapter.dispatch('seconds_between')(earlier, later)) }}
+{%- endmacro %}
+{% macro duckdb__seconds_between(earlier, later) %}(
+    date_diff('microsecond', {{ earlier }}, {{ later }}) / 1000000.0
+){% endmacro %}
+{% macro spark__seconds_between(earlier, later) %}(
+    (unix_micros({{ later }}) - unix_micros({{ earlier }})) / 1000000.0
+){% endmacro %}
 
 {% macro days_between(earlier, later) %}({{ seconds_between(earlier, later) }} / 86400.0){% endmacro %}
 
