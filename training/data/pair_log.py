@@ -58,7 +58,12 @@ class PairLog:
         return self._take(np.flatnonzero(keep))
 
     def instant_at(self, share: float) -> int:
-        """Return the exclusive end of the first `share` of rows: one second after the row there; ties stay together."""
+        """Return the exclusive end of the first `share` of rows: one second after the row there; ties stay together.
+
+        An empty log ends at its `as_of`.
+        """
+        if not len(self):
+            return self.as_of
         return int(self.occurred_at[max(int(len(self) * share) - 1, 0)]) + 1
 
     def matrix(self) -> sp.csr_matrix:

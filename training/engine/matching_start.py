@@ -38,7 +38,7 @@ def svd_items(pairs: PairLog, width: int, seed: int) -> Floats:
     rank = min(width, *matrix.shape)
     vectors = np.zeros((pairs.num_items, width), np.float32)
     if len(pairs):
-        _, values, right = randomized_svd(normalised, rank, n_iter=4, random_state=seed)
+        _, values, right = randomized_svd(normalised, rank, n_iter=3, random_state=seed)
         vectors[:, : len(values)] = right.T * values
     return vectors
 

@@ -35,15 +35,17 @@ class MatchingConfig:
         max_epochs: Passes over the users at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
         validation_share: Share of rows, the newest, that validate.
+        longer_horizons: Further shares, held out in turn, that the calibration is judged on beside the validation's.
         min_validation_rows: Fewer held-out rows than this choose nothing: defaults are used and no epoch is trained.
         seed: Seed of every draw.
     """
 
     training: MatchingTrainingConfig = field(default_factory=MatchingTrainingConfig)
     widths: tuple[int, ...] = (64, 128, 256)
-    max_epochs: int = 8
-    patience: int = 2
+    max_epochs: int = 4
+    patience: int = 1
     validation_share: float = 0.1
+    longer_horizons: tuple[float, ...] = (0.25,)
     min_validation_rows: int = 50
     seed: int = 17
 
@@ -104,8 +106,10 @@ def choice_of(model: MatchingModel) -> Choice:
 def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
     is_earlier = data.earlier is not None and data.earlier.as_of <= cut.known.as_of
     z_UZ = data.earlier.z_UZ if is_earlier and data.earlier is not None else None
-    trial = Trial(cut, z_UZ, config.training, max(config.widths), config.seed)
-    if len(cut.later) >= config.min_validation_rows:
+    is_enough = len(cut.later) >= config.min_validation_rows
+    others = [Cut.at(data.pairs(), 1 - share) for share in config.longer_horizons] if is_enough else []
+    trial = Trial(cut, z_UZ, config.training, max(config.widths), config.seed, others)
+    if is_enough:
         trial.choose_width(config.widths)
         trial.choose_epochs(config.max_epochs, config.patience)
         trial.choose_z_share()

@@ -6,9 +6,8 @@ a small validation set moves little away from the defaults.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,9 @@ from training.data.pair_log import PairLog
 from training.models.matching import Calibration
 from training.search.matching_validation import Side
 
-_log = logging.getLogger(__name__)
 Doubles = npt.NDArray[np.float64]
 Judge = Callable[[Calibration], Doubles]
+FIELDS = ("recall", "ndcg", "target_recall", "target_ndcg")
 GAMMAS = (0.2, 0.3, 0.5, 0.7, 1.0, 1.4)
 RECENT_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25)
 RECENT_WEIGHTS = (0.3, 0.6, 1.0)
@@ -30,55 +29,83 @@ REQUIRED_GAIN = 0.5
 """Standard errors by which a value must beat the one in force."""
 
 
-def calibrate(
-    start: Calibration, pairs: PairLog, learned_I: Doubles, recommend: Side, target: Side
-) -> tuple[Calibration, dict[str, float]]:
-    """Return the calibration chosen on both sides, and its recall and NDCG.
+@dataclass(frozen=True)
+class Judged:
+    """One cut that calibrations are judged on.
 
-    Args:
-        start: Where the search begins.
+    Attributes:
         pairs: What was known at the cut.
         learned_I: float64[I], what training added to the item terms.
         recommend: Users of the cut with all items.
         target: Items of the cut with all users.
     """
 
-    def judge_items(trial: Calibration) -> Doubles:
-        return recommend.judge(trial.gamma, trial.item_terms(pairs, learned_I))
+    pairs: PairLog
+    learned_I: Doubles
+    recommend: Side
+    target: Side
 
-    def judge_users(trial: Calibration) -> Doubles:
-        return target.judge(trial.gamma, trial.user_terms(pairs))
+    def judge_items(self, trial: Calibration) -> Doubles:
+        """Return float64[K, 2]: recall and NDCG of recommendation."""
+        return self.recommend.judge(trial.gamma, trial.item_terms(self.pairs, self.learned_I))
 
+    def judge_users(self, trial: Calibration) -> Doubles:
+        """Return float64[K, 2]: recall and NDCG of targeting."""
+        return self.target.judge(trial.gamma, trial.user_terms(self.pairs))
+
+    def figures(self, trial: Calibration) -> dict[str, float]:
+        """Return the four means: recall and NDCG of recommendation and of targeting."""
+        means = [_means(side) for side in (self.judge_items(trial), self.judge_users(trial))]
+        return dict(zip(FIELDS, (float(value) for value in np.concatenate(means)), strict=True))
+
+
+def calibrate(start: Calibration, cuts: Sequence[Judged]) -> Calibration:
+    """Return the calibration that does best on average over the cuts.
+
+    How far ahead a model will serve is not known when it is trained, and recency counts for more the nearer that is:
+    cuts of several horizons keep the choice from betting on one.
+    """
+    items = [cut.judge_items for cut in cuts]
+    users = [cut.judge_users for cut in cuts]
     chosen = start
     for _ in range(2):
-        chosen = best_of(chosen, ({"gamma": g} for g in GAMMAS), judge_items)
+        chosen = best_of(chosen, ({"gamma": g} for g in GAMMAS), items)
         recents = ({"recent_share": s, "recent_weight": w} for s in RECENT_SHARES for w in RECENT_WEIGHTS)
-        chosen = best_of(chosen, recents, judge_items)
-        chosen = best_of(chosen, ({"learned_weight": w} for w in LEARNED_WEIGHTS), judge_items)
+        chosen = best_of(chosen, recents, items)
+        chosen = best_of(chosen, ({"learned_weight": w} for w in LEARNED_WEIGHTS), items)
     for _ in range(2):
-        chosen = best_of(chosen, ({"recency": r} for r in RECENCIES), judge_users)
-        chosen = best_of(chosen, ({"activity": a} for a in ACTIVITIES), judge_users)
-    return chosen, summary(judge_items(chosen), judge_users(chosen))
+        chosen = best_of(chosen, ({"recency": r} for r in RECENCIES), users)
+        chosen = best_of(chosen, ({"activity": a} for a in ACTIVITIES), users)
+    return chosen
 
 
-def best_of(current: Calibration, changes: Iterable[dict[str, float]], judge: Judge) -> Calibration:
+def best_of(current: Calibration, changes: Iterable[dict[str, float]], judges: Sequence[Judge]) -> Calibration:
     """Return `current` with the change that gains most, or `current` when none gains enough.
 
-    The gain is the mean of the relative changes of recall and NDCG.
+    The gain is the mean of the relative changes of recall and NDCG, averaged over the judges.
     """
-    reference = judge(current)
-    means = np.maximum(reference.mean(axis=0), 1e-9) if len(reference) else np.ones(2)
+    references = [judge(current) for judge in judges]
     best, best_gain = current, 0.0
     for change in changes:
         trial = replace(current, **change)
-        gains = ((judge(trial) - reference) / means).mean(axis=1) if trial != current else np.zeros(0)
-        if len(gains) and gains.mean() > max(best_gain, REQUIRED_GAIN * gains.std() / np.sqrt(len(gains))):
-            best, best_gain = trial, float(gains.mean())
+        if trial == current:
+            continue
+        gain, error = _gain([judge(trial) for judge in judges], references)
+        if gain > max(best_gain, REQUIRED_GAIN * error):
+            best, best_gain = trial, gain
     return best
 
 
-def summary(recommend: Doubles, target: Doubles) -> dict[str, float]:
-    """Return the four means: recall and NDCG of recommendation and of targeting."""
-    means = [side.mean(axis=0) if len(side) else np.zeros(2) for side in (recommend, target)]
-    names = ("recall", "ndcg", "target_recall", "target_ndcg")
-    return dict(zip(names, (float(value) for value in np.concatenate(means)), strict=True))
+def _gain(trials: Sequence[Doubles], references: Sequence[Doubles]) -> tuple[float, float]:
+    gains, variances = [0.0], [0.0]
+    for trial, reference in zip(trials, references, strict=True):
+        if len(reference):
+            relative = ((trial - reference) / np.maximum(_means(reference), 1e-9)).mean(axis=1)
+            gains.append(float(relative.mean()))
+            variances.append(float(relative.var() / len(relative)))
+    num = max(len(gains) - 1, 1)
+    return sum(gains) / num, float(np.sqrt(sum(variances)) / num)
+
+
+def _means(side: Doubles) -> Doubles:
+    return np.asarray(side.mean(axis=0), np.float64) if len(side) else np.zeros(2)

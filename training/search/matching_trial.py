@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,16 +26,15 @@ from training.models.matching import (
     z_directions,
 )
 from training.models.two_tower import TwoTower, TwoTowerConfig
-from training.search.matching_calibration import calibrate
+from training.search.matching_calibration import FIELDS, Judged, calibrate
 from training.search.matching_validation import Cut, sides
 
 _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Figures = dict[str, float]
-FIELDS = ("recall", "ndcg", "target_recall", "target_ndcg")
 Z_SHARES = (0.1, 0.25, 0.5)
 REQUIRED_GAIN = 0.01
-"""Relative gain in the mean of the four figures for which a wider tower, or z beside the history, is taken."""
+"""Relative gain in the mean of the four figures for which z is taken beside the history."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,24 +50,38 @@ class Trial:
     """A search on one cut: what is chosen so far, the towers at their best epoch, and the figures on the way."""
 
     def __init__(
-        self, cut: Cut, z_UZ: Floats | None, training: MatchingTrainingConfig, max_width: int, seed: int
+        self,
+        cut: Cut,
+        z_UZ: Floats | None,
+        training: MatchingTrainingConfig,
+        max_width: int,
+        seed: int,
+        other_cuts: Sequence[Cut] = (),
     ) -> None:
         self.cut, self.z_UZ, self.training, self.seed = cut, z_UZ, training, seed
         self.svd_ID = svd_items(cut.known, max_width, seed)
         self.choice = Choice(width=min(64, max_width))
         self.tower = self._started(self.choice.width)
+        self.others = [(other, svd_items(other.known, max_width, seed)) for other in other_cuts]
         self.figures: dict[str, Figures] = {}
         self._epochs: list[float] = []
 
     def choose_width(self, widths: tuple[int, ...]) -> None:
-        """Take the width whose untrained start does best after calibration; a wider one must be clearly better."""
+        """Take the width whose untrained start does best after calibration, on average over all cuts."""
         best: Figures = {}
+        best_value = 0.0
+        references: list[Figures] = []
         for width in widths:
             tower = self._started(width)
-            calibration, figures = self._calibrate(tower, self.choice.calibration)
+            cuts = [self._judged(tower), *self._other_starts(width)]
+            calibration = calibrate(self.choice.calibration, cuts)
+            figures = cuts[0].figures(calibration)
             self.figures[f"start_width_{width}"] = figures
-            if not best or gain(figures, best) > 1 + REQUIRED_GAIN:
-                best, self.tower = figures, tower
+            every = [cut.figures(calibration) for cut in cuts]
+            references = references or every
+            value = float(np.mean([gain(a, b) for a, b in zip(every, references, strict=True)]))
+            if value > best_value:
+                best, best_value, self.tower = figures, value, tower
                 self.choice = replace(self.choice, width=width, calibration=calibration)
         self.figures["chosen"] = best
 
@@ -78,17 +92,25 @@ class Trial:
 
         def after_epoch(epoch: int, tower: TwoTower) -> bool:
             nonlocal best
-            calibration, figures = self._calibrate(tower, self.choice.calibration)
+            figures = self._judged(tower).figures(self.choice.calibration)
             value = gain(figures, start)
             self._epochs.append(value)
             _log.info("matching: epoch %d, validation %.4f of the start", epoch, value)
             if value > best:
                 best, self.figures["chosen"], self.tower = value, figures, copy.deepcopy(tower)
-                self.choice = replace(self.choice, num_epochs=epoch, calibration=calibration)
+                self.choice = replace(self.choice, num_epochs=epoch)
             return epoch - self.choice.num_epochs < patience
 
         tower = self._started(self.choice.width)
-        fit(tower, self.cut.known, self._training(self.choice.width), max_epochs, self.seed, after_epoch)
+        if max_epochs:
+            fit(tower, self.cut.known, self._training(self.choice.width), max_epochs, self.seed, after_epoch)
+        self._calibrate_again()
+
+    def _calibrate_again(self) -> None:
+        if self.choice.num_epochs:
+            cuts = [self._judged(self.tower), *self._other_starts(self.choice.width)]
+            self.choice = replace(self.choice, calibration=calibrate(self.choice.calibration, cuts))
+            self.figures["chosen"] = cuts[0].figures(self.choice.calibration)
 
     def choose_z_share(self) -> None:
         """Let the space's vectors into users with history as far as validation gains by it."""
@@ -97,7 +119,7 @@ class Trial:
         current = self.choice.calibration
         best = 1 + REQUIRED_GAIN
         for share in Z_SHARES:
-            _, figures = self._calibrate(self.tower, replace(current, z_share=share))
+            figures = self._judged(self.tower, replace(current, z_share=share)).figures(current)
             self.figures[f"z_share_{share}"] = figures
             if gain(figures, self.figures["chosen"]) > best:
                 best = gain(figures, self.figures["chosen"])
@@ -119,11 +141,14 @@ class Trial:
         """Return the validation gain over the untrained start, one value per epoch."""
         return {"validation_gain": self._epochs} if self._epochs else {}
 
-    def _calibrate(self, tower: TwoTower, start: Calibration) -> tuple[Calibration, Figures]:
-        known = self.cut.known
-        users = float(tower.scale.detach()) * self._directions(tower, start)
-        recommend, target = sides(self.cut, users, tower.items().detach().numpy(), self.seed)
-        return calibrate(start, known, learned_terms(tower, known), recommend, target)
+    def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> Judged:
+        directions = self._directions(tower, calibration or self.choice.calibration)
+        return judged(self.cut, tower, directions, self.seed)
+
+    def _other_starts(self, width: int) -> list[Judged]:
+        """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
+        starts = [(cut, started_tower(self._tower(width), cut.known, svd)) for cut, svd in self.others]
+        return [judged(cut, tower, user_directions(tower, cut.known), self.seed) for cut, tower in starts]
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:
         directions = user_directions(tower, self.cut.known)
@@ -147,6 +172,13 @@ class Trial:
 
     def _training(self, width: int) -> MatchingTrainingConfig:
         return replace(self.training, tower=self._tower(width))
+
+
+def judged(cut: Cut, tower: TwoTower, directions_UD: Floats, seed: int) -> Judged:
+    """Return both sides of a cut for some towers and user directions float32[U, D]."""
+    users = float(tower.scale.detach()) * directions_UD
+    recommend, target = sides(cut, users, tower.items().detach().numpy(), seed)
+    return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
 
 
 def gain(figures: Figures, reference: Figures) -> float:

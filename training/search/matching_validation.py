@@ -19,8 +19,8 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 CUT = 20
-MAX_SCORES = 24_000_000
-"""Scores kept per side (96 MB): above it, judged keys are drawn at random."""
+MAX_SCORES = 16_000_000
+"""Scores kept per side (64 MB): above it, judged keys are drawn at random."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.search.matching_world import same_group, two_tastes
+from training.engine.matching_start import continued_tower, started_tower, svd_items
+from training.models.two_tower import TwoTowerConfig
+
+DATA = two_tastes()
+PAIRS = DATA.pairs()
+
+
+def test_directions_are_those_of_the_exact_decomposition() -> None:
+    matrix = PAIRS.matrix().toarray()
+    users, items = matrix.sum(1) + 5, matrix.sum(0) + 5
+    _, values, right = np.linalg.svd(matrix / np.sqrt(users)[:, None] / np.sqrt(items)[None, :])
+    expected = right[:2].T * values[:2]
+    found = svd_items(PAIRS, 4, seed=0)[:, :2]
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-3)
+
+
+def test_more_directions_than_the_log_has_are_zero() -> None:
+    vectors = svd_items(PAIRS, 64, seed=0)
+    assert vectors.shape == (40, 64)
+    assert not vectors[:, 40:].any()
+
+
+def test_an_empty_log_starts_at_zero() -> None:
+    assert not svd_items(PAIRS.where(np.zeros(len(PAIRS), bool)), 4, 0).any()
+
+
+def test_the_start_tells_groups_apart_and_knows_popularity() -> None:
+    tower = started_tower(TwoTowerConfig(width=4), PAIRS, svd_items(PAIRS, 8, 0))
+    items = tower.items().detach().numpy()
+    close = items @ items.T
+    same = same_group(DATA)[0]
+    assert close[np.ix_(same, same)].mean() > close[np.ix_(same, ~same)].mean() + 0.3
+    np.testing.assert_allclose(tower.item_bias.detach(), np.log(PAIRS.item_counts() + 0.5), rtol=1e-5)
+
+
+def test_continuing_keeps_known_items_and_places_new_ones_with_their_users() -> None:
+    tower = started_tower(TwoTowerConfig(width=4), PAIRS, svd_items(PAIRS, 8, 0))
+    rows = np.arange(40, dtype=np.int32)
+    rows[7] = -1
+    continued = continued_tower(tower, rows, PAIRS)
+    kept = np.arange(40) != 7
+    np.testing.assert_array_equal(continued.items().detach()[kept], tower.items().detach()[kept])
+    assert float(continued.items().detach()[7] @ tower.items().detach()[7]) > 0.5
+    assert continued.scale.detach() == pytest.approx(float(tower.scale.detach()))
+
+
+def test_continuing_without_new_items_changes_nothing() -> None:
+    tower = started_tower(TwoTowerConfig(width=4), PAIRS, svd_items(PAIRS, 8, 0))
+    again = continued_tower(tower, np.arange(40, dtype=np.int32), PAIRS)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in tower.state_dict().items())

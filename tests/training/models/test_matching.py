@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.search.matching_world import two_tastes
+from training.contracts.errors import MissingArtefact
+from training.models.matching import (
+    Calibration,
+    MatchingModel,
+    blend,
+    fit_z_map,
+    fold_items,
+    fold_users,
+    learned_terms,
+    user_directions,
+    z_directions,
+)
+from training.models.two_tower import TwoTower, TwoTowerConfig
+
+PAIRS = two_tastes().pairs()
+
+
+def _tower() -> TwoTower:
+    torch.manual_seed(0)
+    return TwoTower(TwoTowerConfig(width=6), PAIRS.num_items).eval()
+
+
+def test_folded_vectors_multiply_to_the_score() -> None:
+    tower, calibration = _tower(), Calibration(gamma=0.5)
+    users = user_directions(tower, PAIRS)
+    user_terms, item_terms = np.arange(60.0), np.arange(40.0) / 7
+    product = fold_users(users, tower, calibration, user_terms) @ fold_items(tower, item_terms).T
+    expected = 0.5 * 10 * users @ tower.items().detach().numpy().T + user_terms[:, None] + item_terms[None, :]
+    np.testing.assert_allclose(product, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_directions_do_not_depend_on_the_chunk() -> None:
+    tower = _tower()
+    np.testing.assert_allclose(user_directions(tower, PAIRS), user_directions(tower, PAIRS, chunk=7), atol=1e-6)
+
+
+def test_item_terms_by_hand() -> None:
+    learned = np.zeros(40)
+    lifetime = Calibration(recent_weight=0.0).item_terms(PAIRS, learned)
+    np.testing.assert_allclose(lifetime, np.log(PAIRS.item_counts() + 0.5))
+    recent = Calibration(recent_weight=1.0, recent_share=0.1).item_terms(PAIRS, learned)
+    np.testing.assert_allclose(recent, np.log(PAIRS.item_counts(0.1) + 0.5))
+    raised = Calibration(learned_weight=0.5).item_terms(PAIRS, learned + 4)
+    np.testing.assert_allclose(raised, lifetime + 2)
+
+
+def test_user_terms_rise_with_activity_and_fall_with_age() -> None:
+    np.testing.assert_allclose(Calibration(activity=1.0).user_terms(PAIRS), np.log(PAIRS.user_counts() + 0.5))
+    np.testing.assert_allclose(Calibration(recency=2.0).user_terms(PAIRS), -2 * np.log1p(PAIRS.user_age_days()))
+
+
+def test_the_map_recovers_a_linear_relation() -> None:
+    rng = np.random.default_rng(0)
+    z, matrix = rng.normal(size=(200, 5)).astype(np.float32), rng.normal(size=(5, 3)).astype(np.float32)
+    directions = z @ matrix
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    predicted = z_directions(z, fit_z_map(z, directions, strength=1e-3))
+    assert np.mean(np.sum(predicted * directions, axis=1)) > 0.95
+
+
+def test_no_vectors_give_an_empty_map() -> None:
+    assert not fit_z_map(np.zeros((4, 3), np.float32), np.ones((4, 2), np.float32)).any()
+    assert not z_directions(np.zeros((4, 3), np.float32), np.zeros((3, 2), np.float32)).any()
+
+
+def test_history_leads_and_z_fills_in() -> None:
+    history = np.array([[1.0, 0.0], [0.0, 0.0]], np.float32)
+    from_z = np.array([[0.0, 1.0], [0.0, 1.0]], np.float32)
+    assert blend(history, from_z, Calibration()).tolist() == [[1, 0], [0, 1]]
+    mixed = blend(history, from_z, Calibration(z_share=1.0))
+    np.testing.assert_allclose(mixed[0], [0.5**0.5, 0.5**0.5], rtol=1e-6)
+
+
+def test_an_untrained_item_bias_learned_nothing() -> None:
+    tower = _tower()
+    tower.start_from(torch.zeros(40, 6), torch.from_numpy(np.log(PAIRS.item_counts() + 0.5)).float())
+    np.testing.assert_allclose(learned_terms(tower, PAIRS), 0, atol=1e-6)
+
+
+def test_loading_from_nowhere_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(MissingArtefact, match="train_consumer"):
+        MatchingModel.load(tmp_path)

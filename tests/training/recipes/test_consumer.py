@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from training.contracts.artefacts import Check, ModelRef, SpaceRef
+from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.contracts.partitions import Partition
+from training.recipes.consumer import TrainedConsumer, champion_folder, gate_consumer, read_ref, train_consumer
+from training.settings import Settings
+from training.spaces.ledger import Ledger
+from training.tracking.mlflow import tracking_client
+
+DAY = Partition.parse("2026-11-05")
+SPACE = "20261105-0badcafe"
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class _Model:
+    space_id: str
+    text: str = "weights"
+
+    def save(self, folder: Path) -> None:
+        (folder / "weights.txt").write_text(self.text)
+
+
+@dataclass
+class _Consumer:
+    """A consumer whose one check passes or not, and which remembers the champion that it was shown."""
+
+    passes: bool = True
+    space_id: str = SPACE
+    text: str = "weights"
+    name: str = "tiny"
+    champion: Path | None = None
+
+    def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
+        self.champion = champion
+        check = Check(name="figure", passed=self.passes, observed="0.3", allowed=">= 0.2")
+        return TrainedConsumer(
+            model=_Model(self.space_id, self.text), checks=[check], metrics={"ndcg": 0.3}, params={"width": 8}
+        )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    found = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+    Ledger(found).record_space(SpaceRef(space_id=SPACE, item_space_id="20261105-11111111", partition=str(DAY)))
+    return found
+
+
+def test_a_model_is_stored_named_by_its_content_and_tracked(settings: Settings) -> None:
+    ref = train_consumer(settings, DAY, _Consumer(), SPACE)
+    folder = settings.model_dir("tiny", ref.version)
+    assert ref.version.startswith("20261105-")
+    assert read_ref(folder) == ref
+    assert (folder / "weights.txt").read_text() == "weights"
+    assert json.loads((folder / "manifest.json").read_text())["params"] == {"width": 8}
+    with tracking_client(settings) as client:
+        experiment = client.get_experiment_by_name("tiny")
+        runs = client.search_runs([experiment.experiment_id])
+    assert [run.data.tags["space_id"] for run in runs] == [SPACE]
+    assert runs[0].data.metrics["ndcg"] == 0.3
+
+
+def test_equal_training_gives_the_same_version_and_other_weights_another(settings: Settings) -> None:
+    first = train_consumer(settings, DAY, _Consumer(), SPACE)
+    assert train_consumer(settings, DAY, _Consumer(), SPACE) == first
+    assert train_consumer(settings, DAY, _Consumer(text="other"), SPACE) != first
+    assert not list(settings.model_dir("tiny", "x").parent.glob(".*"))
+
+
+def test_a_recipe_of_another_space_is_refused(settings: Settings) -> None:
+    with pytest.raises(SpaceMismatch, match="20261101-ffffffff"):
+        train_consumer(settings, DAY, _Consumer(space_id="20261101-ffffffff"), SPACE)
+    assert not settings.model_dir("tiny", "x").parent.exists()
+
+
+@pytest.mark.parametrize(("passes", "state"), [(True, "candidate"), (False, "rejected")])
+def test_the_gate_decides_the_state(settings: Settings, passes: bool, state: str) -> None:
+    ref = train_consumer(settings, DAY, _Consumer(passes=passes), SPACE)
+    assert Ledger(settings).model_state("tiny", ref.version) is None
+    decision = gate_consumer(settings, DAY, "tiny", ref.version)
+    assert decision.accepted is passes
+    assert Ledger(settings).model_state("tiny", ref.version) == state
+    assert (settings.home / decision.report).exists()
+    assert gate_consumer(settings, DAY, "tiny", ref.version) == decision
+
+
+def test_a_model_of_a_space_that_is_not_offered_is_refused(settings: Settings) -> None:
+    stray = "20261101-ffffffff"
+    ref = train_consumer(settings, DAY, _Consumer(space_id=stray), stray)
+    with pytest.raises(SpaceMismatch, match=stray):
+        gate_consumer(settings, DAY, "tiny", ref.version)
+
+
+def test_a_missing_model_says_what_to_run(settings: Settings) -> None:
+    with pytest.raises(MissingArtefact, match="train_consumer"):
+        gate_consumer(settings, DAY, "tiny", "20261105-00000000")
+
+
+def test_the_champion_is_the_live_model_unless_it_knows_more(settings: Settings) -> None:
+    consumer = _Consumer()
+    ref = train_consumer(settings, DAY, consumer, SPACE)
+    assert consumer.champion is None
+    Ledger(settings).record_model(ModelRef(**ref.to_dict()), "live")
+    folder = settings.model_dir("tiny", ref.version)
+    assert champion_folder(settings, "tiny", DAY) == folder
+    assert champion_folder(settings, "tiny", DAY.shift(-1)) is None
+    train_consumer(settings, DAY.shift(1), consumer, SPACE)
+    assert consumer.champion == folder

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from training.data.pair_log import PairLog
+from training.models.matching import Calibration
+from training.search.matching_calibration import Judged, best_of, calibrate
+from training.search.matching_validation import Side
+
+DAY = 86_400
+
+
+def _popular_wins(num_users: int = 40, num_items: int = 50) -> Judged:
+    """Everyone's next item is the one that all took lately; inner products say nothing; active users come back."""
+    old = [(user, user % 20, 0) for user in range(num_users) for _ in range(user + 1)]
+    recent = [(user, 30, 100 * DAY) for user in range(num_users)]
+    columns = np.array(sorted(old, key=lambda row: row[2]) + recent, np.int64)
+    pairs = PairLog(
+        user_idx=columns[:, 0],
+        item_idx=columns[:, 1],
+        occurred_at=columns[:, 2],
+        num_users=num_users,
+        num_items=num_items,
+        as_of=101 * DAY,
+    )
+    noise = torch.from_numpy(np.random.default_rng(0).normal(size=(num_users, num_items)).astype(np.float32))
+    bought = sp.csr_matrix((np.ones(num_users), (np.arange(num_users), np.full(num_users, 30))), (num_users, num_items))
+    active = sp.csr_matrix((np.ones(20), (np.repeat(np.arange(10), 2), np.tile([38, 39], 10))), (num_items, num_users))
+    keys = np.arange(num_users, dtype=np.int64)
+    recommend = Side(keys, noise, bought)
+    target = Side(keys[:10], noise.T[:10].contiguous(), active)
+    return Judged(pairs, np.zeros(num_items), recommend, target)
+
+
+def test_noise_is_turned_down_and_what_is_popular_now_up() -> None:
+    judged = _popular_wins()
+    chosen = calibrate(Calibration(gamma=1.4), [judged])
+    before, after = judged.figures(Calibration(gamma=1.4)), judged.figures(chosen)
+    assert after["ndcg"] > before["ndcg"]
+    assert after["target_ndcg"] > before["target_ndcg"]
+    assert chosen.recent_weight > 0 or chosen.gamma < 1.4
+    assert chosen.activity > 0
+
+
+def test_user_terms_are_chosen_by_targeting_alone() -> None:
+    judged = _popular_wins()
+    blind = replace(judged, target=replace(judged.target, keys=judged.target.keys[:0], scores_KC=torch.zeros(0, 40)))
+    chosen = calibrate(Calibration(), [blind])
+    assert (chosen.activity, chosen.recency) == (0.0, 0.0)
+
+
+def test_a_change_within_the_noise_is_not_taken() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.random((30, 2)) + 0.5
+
+    def judge(trial: Calibration) -> np.ndarray:
+        return base + (rng.normal(0, 0.3, base.shape) - 0.05 if trial.gamma != 0.7 else 0.0)
+
+    assert best_of(Calibration(), [{"gamma": 0.3}], [judge]) == Calibration()
+
+
+def test_the_larger_of_two_gains_wins_over_all_cuts() -> None:
+    def judge_near(trial: Calibration) -> np.ndarray:
+        return np.full((20, 2), 1.0 + {0.7: 0.0, 0.3: 0.3, 0.5: 0.1}[trial.gamma])
+
+    def judge_far(trial: Calibration) -> np.ndarray:
+        return np.full((20, 2), 1.0 + {0.7: 0.0, 0.3: -0.4, 0.5: 0.1}[trial.gamma])
+
+    changes = [{"gamma": 0.3}, {"gamma": 0.5}]
+    assert best_of(Calibration(), changes, [judge_near]).gamma == 0.3
+    assert best_of(Calibration(), changes, [judge_near, judge_far]).gamma == 0.5
+
+
+@pytest.mark.parametrize("gamma", [0.2, 1.4])
+def test_figures_are_means_of_both_sides(gamma: float) -> None:
+    judged = _popular_wins()
+    figures = judged.figures(Calibration(gamma=gamma))
+    assert figures["recall"] == pytest.approx(judged.judge_items(Calibration(gamma=gamma))[:, 0].mean())
+    assert figures["target_ndcg"] == pytest.approx(judged.judge_users(Calibration(gamma=gamma))[:, 1].mean())

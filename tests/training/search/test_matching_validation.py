@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.training.search.matching_world import two_tastes
+from training.evaluation.ranking import VectorScorer, evaluate
+from training.search.matching_validation import CUT, Cut, sides
+
+
+def test_a_cut_holds_out_known_ids_and_unseen_pairs_alone() -> None:
+    pairs = two_tastes().pairs()
+    cut = Cut.at(pairs, 0.8)
+    assert len(cut.known) == pytest.approx(0.8 * len(pairs), abs=1)
+    assert cut.known.occurred_at.max() < cut.later.occurred_at.min()
+    assert cut.known.matrix().multiply(cut.later.matrix()).nnz == 0
+    assert set(cut.later.user_idx) <= set(cut.known.user_idx)
+
+
+def test_nothing_later_reaches_what_was_known() -> None:
+    pairs = two_tastes().pairs()
+    cut = Cut.at(pairs, 0.5)
+    moved = pairs.where(np.arange(len(pairs)) < len(pairs) - 5)
+    again = Cut.at(moved, (0.5 * len(pairs)) / len(moved))
+    np.testing.assert_array_equal(cut.known.item_idx, again.known.item_idx)
+
+
+def test_both_sides_agree_with_the_full_scorer() -> None:
+    cut = Cut.at(two_tastes().pairs(), 0.8)
+    rng = np.random.default_rng(0)
+    users = rng.normal(size=(cut.known.num_users, 3)).astype(np.float32)
+    items = rng.normal(size=(cut.known.num_items, 3)).astype(np.float32)
+    user_terms, item_terms = rng.normal(size=len(users)), rng.normal(size=len(items))
+    recommend, target = sides(cut, users, items, seed=0)
+    folded_users = np.column_stack([0.5 * users, user_terms, np.ones(len(users))]).astype(np.float32)
+    folded_items = np.column_stack([items, np.ones(len(items)), item_terms]).astype(np.float32)
+    full = evaluate(VectorScorer(folded_users, folded_items), cut.known.matrix(), cut.later.matrix(), CUT)
+    np.testing.assert_allclose(recommend.judge(0.5, item_terms)[:, 1], full.recommendation.ndcg(CUT))
+    assert full.targeting is not None
+    np.testing.assert_allclose(target.judge(0.5, user_terms)[:, 0], full.targeting.recall(CUT))
