@@ -4,9 +4,7 @@
 {% macro default__utc_timestamp(expression) %}cast({{ expression }} as timestamp){% endmacro %}
 {% macro duckdb__utc_timestamp(expression) %}cast(timezone('UTC', {{ expression }}) as timestamp){% endmacro %}
 
-{% macro seconds_between(earlier, later) -%}
-    {{ return(adapter.dispatch('seconds_between')(earlier, later)) }}
-{%- endmacro %}
+{% macro seconds_between(start, stop) %}{{ return(adapter.dispatch('seconds_between')(start, stop)) }}{% endmacro %}
 {% macro duckdb__seconds_between(earlier, later) %}(
     date_diff('microsecond', {{ earlier }}, {{ later }}) / 1000000.0
 ){% endmacro %}
