@@ -76,12 +76,13 @@ def principal_components(x_UF: FloatArray, width: int) -> FloatArray:
 
 def describe_vectors(z_UZ: FloatArray) -> dict[str, Any]:
     """Return the health figures of a set of user vectors."""
+    finite = bool(np.isfinite(z_UZ).all())
     return {
         "num_users": len(z_UZ),
         "width": int(z_UZ.shape[1]),
-        "finite": bool(np.isfinite(z_UZ).all()),
-        "effective_rank": round(effective_rank(z_UZ), 4),
-        "norm": norm_statistics(z_UZ),
+        "finite": finite,
+        "effective_rank": round(effective_rank(z_UZ), 4) if finite else 0.0,
+        "norm": norm_statistics(z_UZ) if finite else {},
     }
 
 

@@ -1,0 +1,10 @@
+"""Share one trained home between the tests that only read it."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    from tests.training.spaces.trained_home import trained_home
+
+    return trained_home(tmp_path_factory.mktemp("trained"))

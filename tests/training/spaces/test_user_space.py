@@ -1,0 +1,90 @@
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.training.spaces.trained_home import LAST, TrainedHome
+from training.contracts.columns import USER_EMBEDDING
+from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.recipes.user_encoder_rows import read_snapshot
+from training.spaces.user_space import UserSpace, encode_partition, read_embeddings, write_embeddings
+from training.storage import PART, arrow_schema
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def space(trained: TrainedHome) -> UserSpace:
+    return UserSpace.load(trained.settings, trained.candidate.space_id)
+
+
+def path_of(trained: TrainedHome):
+    return trained.settings.embeddings_dir(trained.candidate.space_id, LAST) / PART
+
+
+def test_every_known_user_gets_a_finite_vector(trained, space):
+    user_ids, z = encode_partition(trained.settings, space.ref.space_id, LAST)
+    assert user_ids == sorted(trained.world.profiles)
+    assert z.shape == (64, space.width) == (64, 12)
+    assert z.dtype == np.float32
+    assert np.isfinite(z).all()
+
+
+def test_users_without_behaviour_are_told_apart_by_their_picks(trained, space):
+    user_ids, z = encode_partition(trained.settings, space.ref.space_id, LAST)
+    rows = z[[user_ids.index(f"cold{n}") for n in range(4)]]
+    assert len(np.unique(rows.round(4), axis=0)) == 4
+
+
+def test_the_file_keeps_the_contract_and_its_bytes(trained, space):
+    encode_partition(trained.settings, space.ref.space_id, LAST)
+    table, before = pq.read_table(path_of(trained), partitioning=None), path_of(trained).read_bytes()
+    assert table.schema.equals(arrow_schema(USER_EMBEDDING))
+    assert set(table["space_id"].to_pylist()) == {space.ref.space_id}
+    assert set(table["event_timestamp"].to_pylist()) == {LAST.as_of}
+    path_of(trained).unlink()
+    encode_partition(trained.settings, space.ref.space_id, LAST)
+    assert path_of(trained).read_bytes() == before
+
+
+def test_vectors_of_other_features_are_made_anew(trained, space):
+    user_ids, z = encode_partition(trained.settings, space.ref.space_id, LAST)
+    write_embeddings(path_of(trained), space.ref.space_id, LAST, user_ids, z + 1, b"features of another day")
+    np.testing.assert_array_equal(encode_partition(trained.settings, space.ref.space_id, LAST)[1], z)
+
+
+def test_a_partition_that_was_not_pooled_is_pooled(trained, space):
+    item_space_id = space.ref.item_space_id
+    folder = trained.settings.features_dir("user_taste", LAST.shift(-2), item_space_id)
+    assert not folder.exists()
+    encode_partition(trained.settings, space.ref.space_id, LAST.shift(-2))
+    assert (folder / PART).exists()
+
+
+def test_features_of_another_item_space_are_refused(trained, space):
+    frame = read_snapshot(trained.settings, LAST, space.ref.item_space_id)
+    assert space.encode(frame).shape == (64, 12)
+    foreign = frame.assign(item_space_id="20200101-99999999")
+    with pytest.raises(SpaceMismatch, match=r"expected space .* found 20200101-99999999"):
+        space.encode(foreign)
+
+
+def test_the_map_to_the_live_space_is_saved_with_the_candidate(trained, space):
+    live = UserSpace.load(trained.settings, trained.live.space_id)
+    space_map = space.map_to_previous()
+    assert live.map_to_previous() is None
+    assert space_map is not None
+    new, old = (encode_partition(trained.settings, ref.space_id, LAST)[1] for ref in (space.ref, live.ref))
+    centred = np.square(old - old.mean(axis=0)).sum()
+    assert np.square(space_map.apply(new) - old).sum() / centred == pytest.approx(space_map.residual, abs=0.05)
+
+
+def test_an_unknown_space_says_what_to_run(trained):
+    with pytest.raises(MissingArtefact, match="expected space 20200101-00000000"):
+        UserSpace.load(trained.settings, "20200101-00000000")
+
+
+def test_no_users_survive_the_disk(tmp_path):
+    write_embeddings(tmp_path / PART, "s", LAST, [], np.zeros((0, 3), np.float32), b"x")
+    user_ids, z = read_embeddings(tmp_path / PART)
+    assert user_ids == []
+    assert len(z) == 0
