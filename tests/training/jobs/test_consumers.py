@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from training.contracts.artefacts import SpaceRef
+from training.contracts.errors import AttuneError
+from training.contracts.partitions import Partition
+from training.jobs import find
+from training.jobs.consumers import candidate_space, consumer_named, newest_version
+from training.settings import Settings
+from training.spaces.ledger import Ledger
+from training.storage import write_json
+
+DAY = Partition.parse("2026-11-05")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+
+
+def test_both_jobs_are_on_the_table() -> None:
+    assert find("train_consumer").__module__ == find("gate_consumer").__module__ == "training.jobs.consumers"
+
+
+def test_a_consumer_is_found_by_its_name() -> None:
+    assert consumer_named("matching").name == "matching"
+    with pytest.raises(AttuneError, match="'ranking'"):
+        consumer_named("ranking")
+
+
+def test_the_candidate_of_the_partition_is_the_default(settings: Settings) -> None:
+    with pytest.raises(AttuneError, match=r"train_candidate for 2026-11-05"):
+        candidate_space(settings, DAY)
+    ref = SpaceRef(space_id="20261105-0badcafe", item_space_id="20261105-11111111", partition=str(DAY))
+    Ledger(settings).record_space(ref)
+    assert candidate_space(settings, DAY) == ref.space_id
+    with pytest.raises(AttuneError, match="2026-11-06"):
+        candidate_space(settings, DAY.shift(1))
+
+
+def test_the_newest_model_of_a_partition_is_the_default(settings: Settings) -> None:
+    with pytest.raises(AttuneError, match="run train_consumer"):
+        newest_version(settings, DAY, "matching")
+    for version in ("20261104-cccccccc", "20261105-bbbbbbbb", "20261105-aaaaaaaa"):
+        write_json({}, settings.model_dir("matching", version) / "manifest.json")
+    assert newest_version(settings, DAY, "matching") == "20261105-aaaaaaaa"
+    (settings.model_dir("matching", "20261105-dddddddd")).mkdir()
+    assert newest_version(settings, DAY, "matching") == "20261105-aaaaaaaa"
