@@ -99,21 +99,27 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def no_worse(name: str, challenger: NDArray[np.floating], reference: NDArray[np.floating], seed: int) -> Check:
-    """Return the check that `challenger` is not significantly below `reference`, paired by unit.
+def no_worse(
+    name: str, challenger: NDArray[np.floating], reference: NDArray[np.floating], seed: int, margin: float = 0.0
+) -> Check:
+    """Return the check that `challenger` is not significantly below `reference`, paired by unit (non-inferiority).
 
-    It fails only when the whole 95 % interval of the mean difference lies below zero.
+    It fails only when the whole 95 % interval of the mean difference lies below minus the margin.
 
     Args:
         name: Name of the check.
         challenger: float[N], metric per unit.
         reference: float[N], the same units in the same order.
         seed: Seed of the bootstrap.
+        margin: Loss that is tolerated, as a share of the reference's mean.
     """
     low, high = bootstrap_interval(challenger - reference, seed)
+    floor = -margin * float(reference.mean()) if len(reference) else 0.0
     means = f"{challenger.mean():.4f} against {reference.mean():.4f}" if len(challenger) else "no unit to compare"
     observed = f"{means}, difference in [{low:+.4f}, {high:+.4f}]"
-    return Check(name=name, passed=high >= 0, observed=observed, allowed="95 % interval not wholly below 0")
+    return Check(
+        name=name, passed=high >= floor, observed=observed, allowed=f"95 % interval not wholly below {floor:+.4f}"
+    )
 
 
 def _file_name(subject: str) -> str:

@@ -23,6 +23,8 @@ from training.search.matching_trial import Choice, Trial
 from training.search.matching_validation import Cut
 
 _log = logging.getLogger(__name__)
+CHAMPION = "champion"
+"""The rival in the evidence that is the model now in service."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,7 @@ def _evidence(data: MatchingData, cut: Cut, trial: Trial, rival: Choice | None, 
     evidence.judge("own", cut, *trial.vectors())
     evidence.judge("popularity and activity", cut, *popularity_vectors(cut.known))
     if rival is not None:
-        evidence.judge("champion", cut, *trial.vectors_of(rival))
+        evidence.judge(CHAMPION, cut, *trial.vectors_of(rival))
     return evidence
 
 

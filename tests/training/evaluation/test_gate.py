@@ -97,3 +97,11 @@ def test_no_worse_without_units_does_not_block() -> None:
 def test_page_counts_the_failed_checks(settings: Settings) -> None:
     decision = decide(settings, "m", DAY, [_check("a", False), _check("b", False), _check("c", True)])
     assert "2 of 3 checks failed" in render(decision)
+
+
+def test_a_significant_loss_within_the_margin_passes_and_beyond_it_does_not() -> None:
+    reference = np.full(200, 0.5)
+    challenger = reference - 0.01
+    assert not no_worse("ndcg", challenger, reference, seed=1).passed
+    assert no_worse("ndcg", challenger, reference, seed=1, margin=0.03).passed
+    assert not no_worse("ndcg", challenger, reference, seed=1, margin=0.01).passed
