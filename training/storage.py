@@ -5,6 +5,7 @@ Local paths are used throughout; temporary names start with a dot, so no reader'
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -84,6 +85,15 @@ def write_json(value: Any, path: Path) -> None:
     """Write one JSON file atomically, keys sorted."""
     with replace_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for the block; another process that wants it waits. A crash lets it go."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def list_partitions(folder: Path) -> list[Partition]:

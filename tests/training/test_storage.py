@@ -66,3 +66,15 @@ def test_partitions_are_listed_by_day_and_empty_or_foreign_folders_are_not(tmp_p
     (tmp_path / "dt=2026-11-06" / ".part-0.parquet.1234").touch()
     assert list_partitions(tmp_path) == [Partition.parse("2026-11-04"), Partition.parse("2026-11-05")]
     assert list_partitions(tmp_path / "absent") == []
+
+
+def test_a_lock_keeps_others_waiting_until_it_is_let_go(tmp_path):
+    import fcntl
+
+    from training.storage import exclusive
+
+    path = tmp_path / "folder" / ".lock"
+    with exclusive(path), path.open("w") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with path.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

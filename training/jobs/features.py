@@ -8,6 +8,7 @@ from typing import Any
 from training.contracts.partitions import Partition
 from training.data import warehouse
 from training.settings import Settings
+from training.storage import exclusive
 
 
 def transform_partition(settings: Settings, partition: Partition, since: str | None = None) -> dict[str, Any]:
@@ -22,8 +23,9 @@ def transform_partition(settings: Settings, partition: Partition, since: str | N
         The build and the export report: days built, dbt nodes by status, rows per table.
     """
     first = Partition.parse(since) if since else None
-    built = warehouse.build(settings, partition, first)
-    exported = warehouse.export_features(settings, partition, first)
+    with exclusive(warehouse.lock_path(settings)):
+        built = warehouse.build(settings, partition, first)
+        exported = warehouse.export_features(settings, partition, first)
     return {**built.to_dict(), **exported.to_dict()}
 
 

@@ -21,7 +21,7 @@ from training.settings import Settings
 from training.spaces.inputs import FEATURE_SERVICE
 from training.spaces.item_space import ItemSpace
 from training.spaces.taste import pool
-from training.storage import PART, list_partitions
+from training.storage import PART, exclusive, list_partitions
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +62,9 @@ def read_snapshot(settings: Settings, partition: Partition, item_space_id: str) 
     """Return one row per known user as of a partition, sorted by user_id; builds what is missing."""
     if not (settings.features_dir("user_profile", partition) / PART).exists():
         _log.info("features of %s are missing; building them", partition)
-        warehouse.build(settings, partition)
-        warehouse.export_features(settings, partition)
+        with exclusive(warehouse.lock_path(settings)):
+            warehouse.build(settings, partition)
+            warehouse.export_features(settings, partition)
     pool(settings, partition, item_space_id)
     frame = read_user_features(settings, partition, FEATURE_SERVICE, item_space_id)
     return frame.assign(item_space_id=item_space_id).sort_values("user_id", ignore_index=True)
