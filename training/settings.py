@@ -74,6 +74,11 @@ class Settings:
         """The DuckDB file that dbt builds; one writing process at a time."""
         return self.home / "warehouse" / "attune.duckdb"
 
+    @property
+    def warehouse_lock(self) -> Path:
+        """Held over a build and its export: DuckDB takes one writing process, and its marts hold one day."""
+        return self.warehouse_path.with_name(".lock")
+
     def raw_dir(self, table: str) -> Path:
         """Folder of arrival-day partitions `dt=D` of a raw table."""
         return self.home / "raw" / table

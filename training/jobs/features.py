@@ -23,7 +23,7 @@ def transform_partition(settings: Settings, partition: Partition, since: str | N
         The build and the export report: days built, dbt nodes by status, rows per table.
     """
     first = Partition.parse(since) if since else None
-    with exclusive(warehouse.lock_path(settings)):
+    with exclusive(settings.warehouse_lock):
         built = warehouse.build(settings, partition, first)
         exported = warehouse.export_features(settings, partition, first)
     return {**built.to_dict(), **exported.to_dict()}

@@ -62,7 +62,7 @@ def read_snapshot(settings: Settings, partition: Partition, item_space_id: str) 
     """Return one row per known user as of a partition, sorted by user_id; builds what is missing."""
     if not (settings.features_dir("user_profile", partition) / PART).exists():
         _log.info("features of %s are missing; building them", partition)
-        with exclusive(warehouse.lock_path(settings)):
+        with exclusive(settings.warehouse_lock):
             warehouse.build(settings, partition)
             warehouse.export_features(settings, partition)
     pool(settings, partition, item_space_id)
