@@ -182,5 +182,6 @@ def _track(settings: Settings, ref: ModelRef, trained: TrainedConsumer) -> None:
         curves=trained.curves,
         tags={"space_id": ref.space_id, "partition": ref.partition},
         files=settings.model_dir(ref.consumer, ref.version),
+        register_files=True,
     )
     log_run(settings, record)

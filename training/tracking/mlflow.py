@@ -35,7 +35,8 @@ class RunRecord:
         curves: One list of values per curve, logged per epoch.
         tags: At least `space_id` and `partition`.
         files: Folder whose files are kept as artefacts, pictures included.
-        onnx_path: Model to log and register; None registers nothing.
+        onnx_path: Model to log and register; None registers none.
+        register_files: Whether to register the folder `files` itself, for a model that is no ONNX graph.
         example: Input rows of the signature, float32 [N, F].
     """
 
@@ -48,6 +49,7 @@ class RunRecord:
     files: Path | None = None
     onnx_path: Path | None = None
     example: npt.NDArray[np.float32] | None = None
+    register_files: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +70,7 @@ def log_run(settings: Settings, record: RunRecord) -> LoggedRun:
         experiment_id = _experiment(settings, client, record.model_name)
         run = client.create_run(experiment_id, run_name=record.run_name, tags=dict(record.tags))
         _log_values(client, run.info.run_id, record)
-        version = _register(client, run.info.run_id, record) if record.onnx_path else ""
+        version = _register_any(client, run.info.run_id, record)
         client.set_terminated(run.info.run_id)
     _log.info("logged %s %s to MLflow as version %s", record.model_name, record.run_name, version or "(none)")
     return LoggedRun(run_id=run.info.run_id, model_name=record.model_name, version=version)
@@ -144,6 +146,21 @@ def _log_values(client: Any, run_id: str, record: RunRecord) -> None:
         client.log_batch(run_id, metrics=metrics[start : start + 90], params=params[start : start + 90])
     if record.files is not None:
         client.log_artifacts(run_id, str(record.files), artifact_path="files")
+
+
+def _register_any(client: Any, run_id: str, record: RunRecord) -> str:
+    if record.onnx_path:
+        return _register(client, run_id, record)
+    return _register_files(client, run_id, record) if record.register_files else ""
+
+
+def _register_files(client: Any, run_id: str, record: RunRecord) -> str:
+    """Register the run's folder `files` and return the version."""
+    if not client.search_registered_models(f"name='{record.model_name}'"):
+        client.create_registered_model(record.model_name)
+    source = f"{client.get_run(run_id).info.artifact_uri}/files"
+    tags = {**record.tags, "run_name": record.run_name}
+    return str(client.create_model_version(record.model_name, source, run_id, tags=tags).version)
 
 
 def _register(client: Any, run_id: str, record: RunRecord) -> str:

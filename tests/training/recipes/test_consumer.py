@@ -12,7 +12,7 @@ from training.contracts.partitions import Partition
 from training.recipes.consumer import TrainedConsumer, champion_folder, gate_consumer, read_ref, train_consumer
 from training.settings import Settings
 from training.spaces.ledger import Ledger
-from training.tracking.mlflow import tracking_client
+from training.tracking.mlflow import aliases, tracking_client
 
 DAY = Partition.parse("2026-11-05")
 SPACE = "20261105-0badcafe"
@@ -63,8 +63,11 @@ def test_a_model_is_stored_named_by_its_content_and_tracked(settings: Settings) 
     with tracking_client(settings) as client:
         experiment = client.get_experiment_by_name("tiny")
         runs = client.search_runs([experiment.experiment_id])
+        (registered,) = client.search_model_versions("name='tiny'")
     assert [run.data.tags["space_id"] for run in runs] == [SPACE]
     assert runs[0].data.metrics["ndcg"] == 0.3
+    assert registered.tags == {"space_id": SPACE, "partition": str(DAY), "run_name": ref.version}
+    assert (Path(registered.source.removeprefix("file://")) / "weights.txt").read_text() == "weights"
 
 
 def test_equal_training_gives_the_same_version_and_other_weights_another(settings: Settings) -> None:
@@ -88,6 +91,7 @@ def test_the_gate_decides_the_state(settings: Settings, passes: bool, state: str
     assert decision.accepted is passes
     assert Ledger(settings).model_state("tiny", ref.version) == state
     assert (settings.home / decision.report).exists()
+    assert aliases(settings, "tiny") == ({"challenger": ref.version} if passes else {})
     assert gate_consumer(settings, DAY, "tiny", ref.version) == decision
 
 
