@@ -13,12 +13,13 @@ from orchestration.local_logs import LogSource, deliver
 from orchestration.local_watch import Watch
 
 from training.settings import Settings
+from training.spaces.ledger import Ledger
 from training.storage import list_partitions
 
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
     pytest.mark.xdist_group("scheduler"),
 ]
 WORLD = {"num_users": 150, "num_items": 60, "num_days": 12}
@@ -78,7 +79,9 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     told = Story(tmp_path_factory.mktemp("home"))
-    told.tell()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ATTUNE_RETRAIN_EVERY_DAYS", "5")
+        told.tell()
     return told
 
 
@@ -91,10 +94,16 @@ def test_the_first_day_is_built_trained_and_promoted(story):
     assert story.first[day, "refresh_embeddings"] == "ended at refresh"
 
 
-def test_the_next_day_is_refreshed_with_the_live_space_and_built(story):
+def test_the_next_day_is_built_and_refreshed_with_the_live_space(story):
     day = str(story.days[-1])
     assert story.second[day, "build_user_features"] == "done"
     assert story.second[day, "refresh_embeddings"] == "done"
+
+
+def test_between_two_retrains_the_consumers_train_on_the_space_that_is_kept(story):
+    assert story.second[str(story.days[-1]), "train_user_encoder"] == "done"
+    assert (str(story.days[-1]), "train_matching") in story.second
+    assert [ref.partition for ref in Ledger(story.settings).spaces()] == [str(story.days[-2])]
 
 
 def test_a_backfill_of_three_past_days_rebuilds_their_features(story):
