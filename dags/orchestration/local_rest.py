@@ -14,7 +14,10 @@ from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 
 BUSY = (502, 503)
-TRIES = 8
+"""What Airflow answers while its database is locked."""
+BROKEN = 500
+"""What a read of asset events answers while a run that one of them made has not started (its start is null)."""
+TRIES = 10
 
 
 class Unreachable(AttuneError):
@@ -157,7 +160,8 @@ class Api:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")[:1000]
-            kind = Unreachable if error.code in BUSY else AttuneError
+            passing = error.code in BUSY or (error.code == BROKEN and method == "GET")
+            kind = Unreachable if passing else AttuneError
             raise kind(f"expected {method} {self.address}{path} to be done, found {error.code}: {text}") from error
         except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
             raise Unreachable(

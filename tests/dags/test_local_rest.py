@@ -78,6 +78,20 @@ def test_a_busy_server_is_asked_again(api, recorder, monkeypatch):
     assert len(recorder.asked) == 3
 
 
+@pytest.mark.parametrize("code", [500, 502, 503])
+def test_a_read_that_fails_for_a_moment_is_asked_again(api, recorder, monkeypatch, code):
+    monkeypatch.setattr("orchestration.local_rest.time.sleep", lambda seconds: None)
+    recorder.answers["GET", "/api/v2/assets"] = (0, [(code, {}), (200, {"assets": []})])
+    assert api.assets_by_dag() == {}
+
+
+def test_a_write_that_broke_is_not_sent_twice(api, recorder):
+    recorder.answers["POST", "/api/v2/dags/x/dagRuns"] = (500, {})
+    with pytest.raises(AttuneError, match="found 500"):
+        api.trigger("x", "2026-11-05")
+    assert len(recorder.asked) == 1
+
+
 def test_a_refused_request_says_what_was_asked_and_answered(api):
     with pytest.raises(AttuneError, match=r"POST \S+/api/v2/dags/x/dagRuns to be done, found 404: .*not found"):
         api.trigger("x", "2026-11-05")
