@@ -2,6 +2,7 @@
 
 Each block is scored against the whole catalogue where that is small, so nothing is sampled and nothing needs a
 correction; a larger catalogue is scored on the block's targets and drawn candidates, corrected by their probability.
+The other objective, on batches of pairs scored against themselves, is in `matching_pairs`.
 
 Shape legend: U users, I items, B users of a block, C candidates, T targets, D width.
 """
@@ -11,14 +12,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from training.contracts.errors import AttuneError
 from training.data.pair_log import SECONDS_PER_DAY, Histories, PairLog
+from training.engine.matching_pairs import PairBatches, pair_loss
 from training.losses.block import BlockTargets, block_cross_entropy
+from training.losses.nce import LOSSES
 from training.models.history_rows import encode_rows
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
@@ -40,6 +45,10 @@ class MatchingTrainingConfig:
         max_candidates: Catalogue size above which candidates are drawn.
         alpha: Weight of the row (recommendation) side.
         beta: Weight of the column (targeting) side.
+        objective: "catalogue" scores blocks of users against the catalogue; "pairs" scores batches of positive pairs
+            against themselves, for which of the fields above only `tower` and `learning_rate` count.
+        pairs_loss: Name in `training.losses.nce.LOSSES`, for "pairs".
+        batch_pairs: Positive pairs scored together, for "pairs".
     """
 
     tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
@@ -50,10 +59,27 @@ class MatchingTrainingConfig:
     max_candidates: int = 16_384
     alpha: float = 1.0
     beta: float = 1.0
+    objective: Literal["catalogue", "pairs"] = "catalogue"
+    pairs_loss: str = "bbcnce"
+    batch_pairs: int = 1024
+
+    def __post_init__(self) -> None:
+        if self.objective not in ("catalogue", "pairs"):
+            raise AttuneError(
+                f"expected catalogue or pairs as matching's objective, found {self.objective!r}; name one"
+            )
+        if self.pairs_loss not in LOSSES:
+            known = ", ".join(sorted(LOSSES))
+            raise AttuneError(f"expected a pairs_loss of matching among {known}, found {self.pairs_loss!r}; name one")
+        if self.batch_pairs < 2:
+            raise AttuneError(f"expected batch_pairs of matching of at least 2, found {self.batch_pairs}; raise it")
 
 
 EpochHook = Callable[[int, TwoTower], bool]
 """Called after each epoch with its number (from 1) and the model; returns whether to go on."""
+
+EpochLosses = Callable[[TwoTower, np.random.Generator], Iterator[Tensor]]
+"""The losses of one epoch, each computed when asked for, so that it sees the step before."""
 
 
 def fit(
@@ -71,22 +97,33 @@ def fit(
         model: Started towers.
         pairs: Distinct pairs in time order (`PairLog.distinct`).
         config: How to learn.
-        num_epochs: Passes over the users at most.
+        num_epochs: Passes over the users, or over the pairs, at most.
         seed: Seed of order, hidden shares and dropout.
         after_epoch: Stops the training by returning False.
-        since: Epoch seconds; when given, the targets are the rows from then on, shown everything before.
+        since: Epoch seconds; when given, the targets are the rows from then on, shown everything before, or with
+            "pairs" everything besides.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    blocks = Blocks(pairs, config, since)
+    epoch_losses = _objective(pairs, config, since)
     for epoch in range(1, num_epochs + 1):
         model.train()
-        losses = [_step(model, optimizer, block, config) for block in blocks.epoch(rng)]
+        losses = [_step(optimizer, loss) for loss in epoch_losses(model, rng)]
         model.eval()
         _log.info("matching epoch %d of %d: loss %.4f", epoch, num_epochs, float(np.mean(losses)) if losses else 0.0)
         if not after_epoch(epoch, model):
             break
+
+
+def _objective(pairs: PairLog, config: MatchingTrainingConfig, since: int | None) -> EpochLosses:
+    if config.objective == "pairs":
+        batches, switches = PairBatches(pairs, config.batch_pairs, since), LOSSES[config.pairs_loss]
+        return lambda model, rng: (pair_loss(model, batch, switches) for batch in batches.epoch(rng))
+    blocks = Blocks(pairs, config, since)
+    return lambda model, rng: (
+        block_loss(model, block, config) for block in blocks.epoch(rng) if len(block.target_item_idx)
+    )
 
 
 @dataclass(frozen=True)
@@ -192,10 +229,7 @@ def target_weights(occurred_at: Indices, pairs: PairLog, half_life_share: float)
     return np.asarray(0.5 ** ((newest - occurred_at) / half_life), np.float32)
 
 
-def _step(model: TwoTower, optimizer: torch.optim.Optimizer, block: Block, config: MatchingTrainingConfig) -> float:
-    if not len(block.target_item_idx):
-        return 0.0
-    loss = block_loss(model, block, config)
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
