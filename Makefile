@@ -27,7 +27,9 @@ setup: $(STAMP) ## the virtual environment, made from the lock when it is missin
 
 $(STAMP): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	# torch with what its wheel for this platform needs (an index may serve one with CUDA libraries); the rest as locked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
