@@ -94,8 +94,13 @@ def require_partition(partition: str | None, job: str) -> Partition:
 
 
 def check_options(job: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
-    """Raise UsageError, naming what the job takes, when an option is not among its keywords."""
+    """Raise UsageError, naming what the job takes, when an option is not among its keywords or a needed one is absent."""
     parameters = list(inspect.signature(function).parameters.values())[2:]
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    missing = [name for name in needed if name not in options]
+    if missing:
+        given_as = " ".join(f"--{name.replace('_', '-')} VALUE" for name in missing)
+        raise UsageError(f"{job} needs {', '.join(missing)}; add {given_as}")
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [parameter.name for parameter in parameters]

@@ -65,3 +65,12 @@ def test_run_passes_the_partition_and_drops_empty_options(tmp_path, monkeypatch)
 
 def test_usage_errors_are_attune_errors():
     assert issubclass(UsageError, AttuneError)
+
+
+def test_an_option_that_is_missing_is_named_with_how_to_give_it():
+    def job(settings, partition, space_id, retrain=None):
+        return {}
+
+    with pytest.raises(UsageError, match="job needs space_id; add --space-id VALUE"):
+        check_options("job", job, {"retrain": "latest"})
+    check_options("job", job, {"space_id": "20261105-1f2e3d4c"})
