@@ -94,7 +94,7 @@ def require_partition(partition: str | None, job: str) -> Partition:
 
 
 def check_options(job: str, function: Callable[..., Any], options: dict[str, Any]) -> None:
-    """Raise UsageError, naming what the job takes, when an option is not among its keywords or a needed one is absent."""
+    """Raise UsageError, naming what the job takes, when an option is unknown or a needed one is missing."""
     parameters = list(inspect.signature(function).parameters.values())[2:]
     needed = [p.name for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     missing = [name for name in needed if name not in options]
