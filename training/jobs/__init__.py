@@ -32,6 +32,7 @@ JOBS: dict[str, str] = {
     "train_space": "user_encoder",
     "gate_space": "user_encoder",
     "encode_partition": "user_encoder",
+    "study_space": "user_encoder",
     "train_consumer": "consumers",
     "gate_consumer": "consumers",
 }
