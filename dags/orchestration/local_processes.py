@@ -76,6 +76,9 @@ class Services:
                 _send(pid, signal.SIGKILL)
             self._reap()
             time.sleep(0.1)
+        for child in self._children:
+            child.wait()
+        self._children.clear()
         self._record.unlink(missing_ok=True)
         return [entry["name"] for entry in entries]
 
