@@ -1,4 +1,4 @@
-"""Name the consumers that a promotion waits for, and compute their vectors for a snapshot."""
+"""Compute the vectors that a consumer's model adds to a snapshot."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from training.settings import Settings
 if TYPE_CHECKING:
     from training.data.matching_set import MatchingData
     from training.models.matching import MatchingModel
-
-REQUIRED_CONSUMERS = ("matching",)
-"""A space goes live only with a model of each of these; a consumer that is pinned elsewhere is not waited for."""
 
 
 def consumer_vectors(settings: Settings, model: ModelRef, partition: Partition) -> ConsumerVectors:

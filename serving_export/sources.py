@@ -8,12 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from serving_export.consumers import REQUIRED_CONSUMERS, consumer_vectors
+from serving_export.consumers import consumer_vectors
 from serving_export.lineage import describe_origin
 from serving_export.pointer import Pointer, PublishedSnapshot
 from serving_export.publish import publish
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from training.contracts.artefacts import ModelRef
+from training.contracts.consumers import REQUIRED_CONSUMERS
 from training.contracts.partitions import Partition
 from training.settings import Settings
 

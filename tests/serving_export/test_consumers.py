@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving_export.consumers import REQUIRED_CONSUMERS, arrange, consumer_vectors
+from serving_export.consumers import arrange, consumer_vectors
 from serving_export.lookup import EmbeddingStore
 from serving_export.packed import unpack_ids
 from serving_export.promote import promote_space
 from tests.serving_export.world import DAY1, NUM_ITEMS, World, noise
 from training.contracts.artefacts import ModelRef
+from training.contracts.consumers import REQUIRED_CONSUMERS
 from training.contracts.errors import MissingArtefact, SpaceMismatch
 from training.data.matching_set import MatchingData
 from training.data.vocabulary import Vocabulary

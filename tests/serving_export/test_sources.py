@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from serving_export.consumers import REQUIRED_CONSUMERS
 from serving_export.sources import Sources, write_snapshot
 from serving_export.vectors import SpaceVectors
 from tests.serving_export.world import DAY1, World
+from training.contracts.consumers import REQUIRED_CONSUMERS
 from training.contracts.errors import ContractViolation
 
 

@@ -41,6 +41,16 @@ def test_live_comes_first(home):
     assert published_spaces(home) == ["s2"]
 
 
+def test_a_pinned_space_is_served_and_named_once(home):
+    served = {
+        "live": {"space_id": "s3"},
+        "legacy": {"space_id": "s2"},
+        "pinned": [{"space_id": "s1"}, {"space_id": "s2"}],
+    }
+    write(home.published_dir / "pointer.json", served)
+    assert published_spaces(home) == ["s3", "s2", "s1"]
+
+
 def test_item_spaces_of_live_and_legacy_and_of_the_next_retrain(home):
     store_space(home, "s1", "i1")
     store_space(home, "s2", "i2")
