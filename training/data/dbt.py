@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from training.contracts.errors import AttuneError
+from training.data.environment import environment
 from training.settings import REPO_ROOT, Settings
 
 logger = logging.getLogger(__name__)
@@ -84,16 +84,8 @@ def _set_batch_size(manifest: Any, batch_size: str | None) -> None:
 def _environment(settings: Settings) -> Iterator[None]:
     """Set what profiles.yml reads, and forbid telemetry, for the time of one run."""
     wanted = {"ATTUNE_WAREHOUSE": str(settings.warehouse_path), "DO_NOT_TRACK": "1"}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
+    with environment(wanted):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import yaml
 from training.contracts.columns import DBT_FEATURES, EVENT_TIMESTAMP, POOLED_FEATURES, USER_EMBEDDING, USER_PROFILE
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
+from training.data.environment import environment
 from training.data.online_guard import WHOLE_VIEW, may_serve, record_served
 from training.settings import REPO_ROOT, Settings
 from training.storage import PART
@@ -184,23 +184,9 @@ def _online_store(settings: Settings) -> dict[str, Any]:
 
 def _declarations(settings: Settings) -> Iterator[Any]:
     """Yield what the repo's modules define; they import each other as siblings, as under `feast apply`."""
-    with _environment({"ATTUNE_HOME": str(settings.home)}), _importable(FEATURE_REPO):
+    with environment({"ATTUNE_HOME": str(settings.home)}), _importable(FEATURE_REPO):
         for name in _DECLARATIONS:
             yield from vars(importlib.import_module(name)).values()
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
