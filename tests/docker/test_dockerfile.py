@@ -2,7 +2,11 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from training.settings import REPO_ROOT
 
@@ -43,3 +47,10 @@ def test_every_version_of_the_lock_is_pinned_and_public():
     for line in lines:
         assert line.count("==") == 1, line
         assert not any(mark in line for mark in ("+", "@", "/", "file:", "--")), line
+
+
+def test_the_lock_holds_every_package_that_the_project_asks_for():
+    project = tomllib.loads((REPO_ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    locked = {canonicalize_name(line.split("==")[0]) for line in (REPO_ROOT / "requirements.lock").read_text().split()}
+    assert {canonicalize_name(Requirement(one).name) for one in asked} <= locked
