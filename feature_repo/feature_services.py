@@ -12,16 +12,21 @@ from feature_views import (
     user_taste,
 )
 
+from training.contracts.consumers import REQUIRED_CONSUMERS
+
 user_encoder_v1 = FeatureService(
     name="user_encoder_v1",
     features=[user_profile, user_activity, user_taste, user_onboarding],
     description="Blocks of the shared user representation.",
 )
-matching_v1 = FeatureService(
-    name="matching_v1",
-    features=[user_embedding, user_history],
-    description="A user's vector and latest interactions.",
-)
+OTHER_FEATURES = {"cold_start": [user_embedding, user_profile, user_onboarding]}
+"""Views of the consumers that read something else than a user's vector and latest interactions."""
+for consumer in REQUIRED_CONSUMERS:
+    globals()[f"{consumer}_v1"] = FeatureService(
+        name=f"{consumer}_v1",
+        features=OTHER_FEATURES.get(consumer, [user_embedding, user_history]),
+        description=f"What the consumer {consumer} reads of a user.",
+    )
 items_v1 = FeatureService(
     name="items_v1",
     features=[item_profile, item_popularity],

@@ -15,38 +15,37 @@ from training.contracts.partitions import Partition
 from training.settings import Settings
 
 if TYPE_CHECKING:
-    from training.data.matching_set import MatchingData
-    from training.models.matching import MatchingModel
+    from training.recipes.consumer import ConsumerSides
 
 
 def consumer_vectors(settings: Settings, model: ModelRef, partition: Partition) -> ConsumerVectors:
     """Return a consumer's vectors made by one of its models from the data of a partition.
 
     Raises:
-        SpaceMismatch: The model's own manifest names another space than the ledger does.
+        SpaceMismatch: The model itself names another space than the ledger does.
         MissingArtefact: The model, or the data of the partition in that space, is not there.
     """
-    from training.recipes.matching import MatchingModel, build_dataset
+    from training.recipes.consumer import consumer_named
 
-    loaded = MatchingModel.load(settings.model_dir(model.consumer, model.version))
-    if loaded.space_id != model.space_id:
-        where = str(settings.model_dir(model.consumer, model.version))
-        raise SpaceMismatch(model.space_id, loaded.space_id or "none", where, f"train {model.consumer} again")
-    return arrange(model, loaded, build_dataset(settings, partition, model.space_id))
+    folder = settings.model_dir(model.consumer, model.version)
+    return arrange(model, consumer_named(model.consumer).vectors(settings, folder, partition))
 
 
-def arrange(model: ModelRef, loaded: MatchingModel, data: MatchingData) -> ConsumerVectors:
-    """Return both sides of a `matching` model on a data set, and who has interacted with what.
+def arrange(model: ModelRef, sides: ConsumerSides) -> ConsumerVectors:
+    """Return a model's sides under external ids, with who has interacted with what as a sparse table.
 
     Raises:
-        SpaceMismatch: The data holds vectors of another space than the model reads.
+        SpaceMismatch: The sides are of another space than is recorded of the model.
     """
-    pairs = np.ones(len(data.user_idx), dtype=np.bool_), (data.user_idx, data.item_idx)
+    if sides.space_id != model.space_id:
+        where = f"{model.consumer} {model.version}"
+        raise SpaceMismatch(model.space_id, sides.space_id or "none", where, f"train {model.consumer} again")
+    pairs = np.ones(len(sides.user_idx), dtype=np.bool_), (sides.user_idx, sides.item_idx)
     return ConsumerVectors(
         model=model,
-        user_ids=pack_ids(data.users.ids),
-        item_ids=pack_ids(data.items.ids, "item_id"),
-        user_vectors_UD=loaded.user_vectors(data),
-        item_vectors_ID=loaded.item_vectors(data),
-        seen_UI=sparse.csr_array(pairs, shape=(len(data.users), len(data.items))),
+        user_ids=pack_ids(sides.users.ids),
+        item_ids=pack_ids(sides.items.ids, "item_id"),
+        user_vectors_UD=sides.user_vectors,
+        item_vectors_ID=sides.item_vectors_ID,
+        seen_UI=sparse.csr_array(pairs, shape=(len(sides.users), len(sides.items))),
     )

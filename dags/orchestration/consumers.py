@@ -1,6 +1,6 @@
 """Build the DAG of a consumer model: train on the candidate space, judge, register.
 
-Adding a consumer takes its recipe, its name in `training.contracts.consumers`, and a DAG file that calls this factory.
+Adding a consumer takes its recipe and its name in `training.contracts.consumers`.
 """
 
 from __future__ import annotations

@@ -14,12 +14,12 @@ from serving_export.packed import unpack_ids
 from serving_export.promote import promote_space
 from tests.serving_export.world import DAY1, NUM_ITEMS, World, noise
 from training.contracts.artefacts import ModelRef
-from training.contracts.consumers import REQUIRED_CONSUMERS
 from training.contracts.errors import MissingArtefact, SpaceMismatch
 from training.data.matching_set import MatchingData
 from training.data.vocabulary import Vocabulary
 from training.models.matching import MatchingModel
-from training.recipes.matching import MatchingConfig, train_matching
+from training.recipes.consumer import ConsumerSides
+from training.recipes.matching import MatchingConfig, sides_of, train_matching
 
 
 def _data(world: World, space_id: str) -> MatchingData:
@@ -52,7 +52,7 @@ def test_a_stored_model_is_served_as_it_scores(world: World) -> None:
     space = world.train(DAY1)
     [model] = world.ledger.models("matching")
     data, loaded = _trained(world, space.space_id, world.settings.model_dir("matching", model.version))
-    made = arrange(model, loaded, data)
+    made = arrange(model, sides_of(loaded, data))
     assert unpack_ids(made.user_ids) == list(data.users.ids)
     assert made.seen_UI.nnz == 120
     sources = replace(world.sources, consume=lambda *_: made)
@@ -64,13 +64,22 @@ def test_a_stored_model_is_served_as_it_scores(world: World) -> None:
     assert store.recommend("u07", 5).ids == expected
 
 
-@pytest.mark.integration
-def test_a_model_of_another_space_than_recorded_is_refused(world: World) -> None:
-    space_id = "20261101-aaaaaaaa"
-    _trained(world, space_id, world.settings.model_dir("matching", "v1"))
+def test_sides_of_another_space_than_recorded_are_refused() -> None:
+    one = Vocabulary(["a"], "user")
+    none = np.zeros(0, np.int32)
+    vector = np.ones((1, 2), np.float32)
+    sides = ConsumerSides(
+        space_id="20261101-aaaaaaaa",
+        users=one,
+        items=one,
+        user_vectors=vector,
+        item_vectors_ID=vector,
+        user_idx=none,
+        item_idx=none,
+    )
     recorded = ModelRef(consumer="matching", version="v1", space_id="20261102-bbbbbbbb", partition="2026-11-01")
-    with pytest.raises(SpaceMismatch, match=f"expected space 20261102-bbbbbbbb, found {space_id}"):
-        consumer_vectors(world.settings, recorded, DAY1)
+    with pytest.raises(SpaceMismatch, match="expected space 20261102-bbbbbbbb, found 20261101-aaaaaaaa"):
+        arrange(recorded, sides)
 
 
 @pytest.mark.integration
@@ -78,7 +87,3 @@ def test_a_model_that_is_gone_is_named(world: World) -> None:
     recorded = ModelRef(consumer="matching", version="v9", space_id="20261102-bbbbbbbb", partition="2026-11-01")
     with pytest.raises(MissingArtefact, match="matching"):
         consumer_vectors(world.settings, recorded, DAY1)
-
-
-def test_matching_is_waited_for() -> None:
-    assert REQUIRED_CONSUMERS == ("matching",)

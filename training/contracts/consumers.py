@@ -1,6 +1,7 @@
-"""Name the consumer models that a promotion waits for; DAGs, jobs and serving all read this one line."""
+"""Name the consumer models; DAGs, Feast services, jobs and serving all follow from this one line."""
 
 from __future__ import annotations
 
 REQUIRED_CONSUMERS = ("matching",)
-"""A space goes live only with a model of each of these, unless the consumer is pinned to another space."""
+"""Each is the module `training.recipes.<name>`, whose `CONSUMER` is its recipe. A space goes live only with a model of
+each, unless the consumer is pinned to another space."""

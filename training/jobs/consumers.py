@@ -5,21 +5,7 @@ from __future__ import annotations
 from training.contracts.artefacts import GateDecision, ModelRef
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
-from training.recipes.consumer import Consumer
 from training.settings import Settings
-
-
-def consumer_named(name: str) -> Consumer:
-    """Return the recipe of a consumer; adding one takes its recipe and one line here.
-
-    Raises:
-        AttuneError: No such consumer.
-    """
-    if name == "matching":
-        from training.recipes.matching import MatchingConsumer
-
-        return MatchingConsumer()
-    raise AttuneError(f"expected a consumer among matching, found {name!r}")
 
 
 def train_consumer(
@@ -30,6 +16,7 @@ def train_consumer(
     Raises:
         AttuneError: No space is named and the partition has no candidate, or no such consumer.
     """
+    from training.recipes.consumer import consumer_named
     from training.recipes.consumer import train_consumer as train
 
     recipe = consumer_named(consumer)

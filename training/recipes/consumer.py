@@ -7,6 +7,7 @@ candidate in the ledger only when its gate accepts it.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import logging
 import tempfile
@@ -15,9 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from training.contracts.artefacts import Check, GateDecision, ModelRef
-from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
+from training.data.vocabulary import Vocabulary
 from training.evaluation.gate import decide
 from training.settings import Settings
 from training.spaces.ledger import Ledger
@@ -61,6 +67,29 @@ class TrainedConsumer:
     curves: Mapping[str, list[float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConsumerSides:
+    """What serving needs of a model: both sides as vectors, and which pairs have interacted already.
+
+    Attributes:
+        space_id: The space that the model reads, as the model itself says.
+        users: Rankable users, one row of `user_vectors` each.
+        items: Rankable items, one row of `item_vectors_ID` each.
+        user_vectors: float32[U, D], the score of a pair being the inner product; or float32[U, K, D], the score being
+            the largest of a user's K.
+        item_vectors_ID: float32[I, D].
+        user_idx, item_idx: int32[N], pairs that have interacted before the partition's `as_of`.
+    """
+
+    space_id: str
+    users: Vocabulary
+    items: Vocabulary
+    user_vectors: npt.NDArray[np.float32]
+    item_vectors_ID: npt.NDArray[np.float32]
+    user_idx: npt.NDArray[np.int32]
+    item_idx: npt.NDArray[np.int32]
+
+
 class Consumer(Protocol):
     """One kind of model that reads the shared representation."""
 
@@ -79,6 +108,26 @@ class Consumer(Protocol):
             champion: Folder of the model now in service; None without one.
         """
         ...
+
+    def vectors(self, settings: Settings, folder: Path, partition: Partition) -> ConsumerSides:
+        """Return the vectors that a stored model gives from what is known as of a partition.
+
+        Raises:
+            MissingArtefact: The model, or the data of the partition in its space, is not there.
+        """
+        ...
+
+
+def consumer_named(name: str) -> Consumer:
+    """Return the recipe of a consumer.
+
+    Raises:
+        AttuneError: No such consumer.
+    """
+    if name not in REQUIRED_CONSUMERS:
+        raise AttuneError(f"expected a consumer among {', '.join(REQUIRED_CONSUMERS)}, found {name!r}")
+    recipe: Consumer = importlib.import_module(f"training.recipes.{name}").CONSUMER
+    return recipe
 
 
 def train_consumer(settings: Settings, partition: Partition, consumer: Consumer, space_id: str) -> ModelRef:

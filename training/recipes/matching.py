@@ -19,7 +19,7 @@ from training.data.matching_set import EarlierVectors, MatchingData
 from training.data.vocabulary import Vocabulary
 from training.evaluation.gate import no_worse
 from training.models.matching import MatchingModel
-from training.recipes.consumer import TrainedConsumer
+from training.recipes.consumer import ConsumerSides, TrainedConsumer
 from training.search.matching import CHAMPION, MatchingConfig, choice_of, search_and_train, train_matching
 from training.search.matching_evidence import Evidence
 from training.settings import Settings
@@ -56,6 +56,28 @@ class MatchingConsumer:
             params=trained.model.facts,
             curves=trained.curves,
         )
+
+    def vectors(self, settings: Settings, folder: Path, partition: Partition) -> ConsumerSides:
+        """Return both sides of a stored model; see `recipes.consumer.Consumer`."""
+        model = MatchingModel.load(folder)
+        return sides_of(model, build_dataset(settings, partition, model.space_id))
+
+
+def sides_of(model: MatchingModel, data: MatchingData) -> ConsumerSides:
+    """Return both sides of a model on a data set.
+
+    Raises:
+        SpaceMismatch: The data holds vectors of another space than the model reads.
+    """
+    return ConsumerSides(
+        space_id=model.space_id,
+        users=data.users,
+        items=data.items,
+        user_vectors=model.user_vectors(data),
+        item_vectors_ID=model.item_vectors(data),
+        user_idx=data.user_idx,
+        item_idx=data.item_idx,
+    )
 
 
 def checks_of(evidence: Evidence, seed: int) -> list[Check]:
@@ -134,3 +156,6 @@ def _aligned(vocabulary: Vocabulary, ids: list[str] | tuple[str, ...], vectors: 
 
 def _seconds(times: pd.Series[pd.Timestamp]) -> npt.NDArray[np.int64]:
     return np.asarray(times.astype("datetime64[s, UTC]").astype("int64"), np.int64)
+
+
+CONSUMER = MatchingConsumer()

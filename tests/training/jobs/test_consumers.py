@@ -8,7 +8,7 @@ from training.contracts.artefacts import SpaceRef
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.jobs import find
-from training.jobs.consumers import candidate_space, consumer_named, newest_version
+from training.jobs.consumers import candidate_space, newest_version
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 from training.storage import write_json
@@ -23,12 +23,6 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_both_jobs_are_on_the_table() -> None:
     assert find("train_consumer").__module__ == find("gate_consumer").__module__ == "training.jobs.consumers"
-
-
-def test_a_consumer_is_found_by_its_name() -> None:
-    assert consumer_named("matching").name == "matching"
-    with pytest.raises(AttuneError, match="'ranking'"):
-        consumer_named("ranking")
 
 
 def test_the_candidate_of_the_partition_is_the_default(settings: Settings) -> None:

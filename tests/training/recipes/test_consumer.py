@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from training.contracts.artefacts import Check, ModelRef, SpaceRef
-from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
-from training.recipes.consumer import TrainedConsumer, champion_folder, gate_consumer, read_ref, train_consumer
+from training.recipes.consumer import (
+    ConsumerSides,
+    TrainedConsumer,
+    champion_folder,
+    consumer_named,
+    gate_consumer,
+    read_ref,
+    train_consumer,
+)
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 from training.tracking.mlflow import aliases, tracking_client
@@ -44,6 +53,9 @@ class _Consumer:
         return TrainedConsumer(
             model=_Model(self.space_id, self.text), checks=[check], metrics={"ndcg": 0.3}, params={"width": 8}
         )
+
+    def vectors(self, settings: Settings, folder: Path, partition: Partition) -> ConsumerSides:
+        raise MissingArtefact(f"expected vectors of a test's model at {folder}, found none")
 
 
 @pytest.fixture
@@ -117,3 +129,13 @@ def test_the_champion_is_the_live_model_unless_it_knows_more(settings: Settings)
     assert champion_folder(settings, "tiny", DAY.shift(-1)) is None
     train_consumer(settings, DAY.shift(1), consumer, SPACE)
     assert consumer.champion == folder
+
+
+@pytest.mark.parametrize("name", REQUIRED_CONSUMERS)
+def test_every_consumer_is_found_by_its_name(name: str) -> None:
+    assert consumer_named(name).name == name
+
+
+def test_an_unknown_consumer_is_told_which_there_are() -> None:
+    with pytest.raises(AttuneError, match=r"expected a consumer among matching.*found 'ranking'"):
+        consumer_named("ranking")

@@ -1,0 +1,13 @@
+"""Train every consumer of the representation: an Airflow DAG each, from the factory in `orchestration/consumers.py`.
+
+A consumer is one module of `training/recipes` and its name in `training/contracts/consumers.py`; nothing is added here.
+"""
+
+from __future__ import annotations
+
+from training.contracts.consumers import REQUIRED_CONSUMERS
+
+from orchestration.consumers import consumer_dag
+
+for consumer in REQUIRED_CONSUMERS:
+    globals()[f"train_{consumer}"] = consumer_dag(consumer)
