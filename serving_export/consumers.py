@@ -45,7 +45,7 @@ def arrange(model: ModelRef, sides: ConsumerSides) -> ConsumerVectors:
         model=model,
         user_ids=pack_ids(sides.users.ids),
         item_ids=pack_ids(sides.items.ids, "item_id"),
-        user_vectors_UD=sides.user_vectors,
+        user_vectors=sides.user_vectors,
         item_vectors_ID=sides.item_vectors_ID,
         seen_UI=sparse.csr_array(pairs, shape=(len(sides.users), len(sides.items))),
     )

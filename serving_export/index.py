@@ -9,7 +9,7 @@ import numpy as np
 from usearch.index import Index
 
 from serving_export.lookup import Consumer, Ranking, Side, rank_exactly
-from serving_export.packed import Floats, Rows, unpack_ids
+from serving_export.packed import Floats, Rows, pair_scores, top_rows, unpack_ids
 
 SINGLE_THREAD_ROWS = 50_000
 """Up to here one thread builds the index, so that equal vectors give equal bytes."""
@@ -17,8 +17,14 @@ EXACT_ROWS = 20_000
 """Up to here a full product is faster than a search and exact."""
 
 
-def build_index(vectors_ND: Floats, path: Path) -> None:
-    """Write an index whose keys are the row numbers of `vectors_ND`; no rows give an index that finds nothing."""
+def build_index(vectors: Floats, path: Path) -> None:
+    """Write an index whose keys are the row numbers of `vectors`; no rows give an index that finds nothing.
+
+    Args:
+        vectors: float32 [N, D]; of [N, K, D] vector k of row n gets the key n * K + k.
+        path: File to write.
+    """
+    vectors_ND = vectors.reshape(-1, vectors.shape[-1])
     index = Index(ndim=max(1, vectors_ND.shape[1]), metric="ip", dtype="f32")
     if len(vectors_ND):
         threads = 1 if len(vectors_ND) <= SINGLE_THREAD_ROWS else 0
@@ -60,10 +66,20 @@ def _rank(index: Any, queries: Side, answers: Side, external_id: str, k: int, *,
     wanted = k + len(seen)
     if not _is_worth_a_search(wanted, len(answers.ids)):
         return rank_exactly(queries, answers, external_id, k, drop_seen=drop_seen)
-    found = search(index, queries.vectors[row], wanted)
-    best = found[~np.isin(found, seen)][:k]
-    scores = answers.vectors[best] @ queries.vectors[row]
-    return Ranking(query=external_id, ids=tuple(unpack_ids(answers.ids[best])), scores=scores)
+    found = _union(index, queries.vectors[row], answers.num_vectors, wanted)
+    found = found[~np.isin(found, seen)]
+    scores = pair_scores(queries.vectors[row : row + 1], answers.vectors[found])[0]
+    order = top_rows(scores, k)
+    return Ranking(query=external_id, ids=tuple(unpack_ids(answers.ids[found[order]])), scores=scores[order])
+
+
+def _union(index: Any, query: Floats, num_vectors: int, wanted: int) -> Rows:
+    """Return the rows found by a search with each vector of a query, float32 [D] or [K, D], ascending, each once.
+
+    Where an answer has several vectors, so many more are asked for that `wanted` answers are found at least.
+    """
+    keys = [search(index, vector, wanted * num_vectors) for vector in np.atleast_2d(query)]
+    return np.unique(np.concatenate(keys) // num_vectors)
 
 
 def _is_worth_a_search(num_wanted: int, num_rows: int) -> bool:

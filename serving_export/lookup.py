@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from serving_export.packed import Floats, Ids, Rows, find_rows, top_rows, unpack_ids
+from serving_export.packed import Floats, Ids, Rows, find_rows, pair_scores, top_rows, unpack_ids
 from serving_export.pointer import Pointer, PublishedSnapshot, read_pointer
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
@@ -71,6 +71,11 @@ class Side:
         self._indptr: Rows = _map(folder / f"{name}_seen_indptr.npy")
         self._indices = _map(folder / f"{name}_seen_indices.npy")
 
+    @property
+    def num_vectors(self) -> int:
+        """K, vectors of one user or item."""
+        return int(self.vectors.shape[1]) if self.vectors.ndim == 3 else 1
+
     def row(self, external_id: str) -> int:
         """Return the row of an id.
 
@@ -92,7 +97,10 @@ class Side:
 
 
 class Consumer:
-    """One consumer's vectors in a snapshot; its score of (user, item) is the plain inner product."""
+    """One consumer's vectors in a snapshot; its score of (user, item) is the plain inner product.
+
+    Where a user has several vectors, `users.vectors` is [U, K, D] and the largest of their inner products counts.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Map the consumer's two sides."""
@@ -267,7 +275,7 @@ class EmbeddingStore:
 
 
 def rank_exactly(queries: Side, answers: Side, external_id: str, k: int, *, drop_seen: bool) -> Ranking:
-    """Return the k best rows of `answers` for one row of `queries` by a full inner product.
+    """Return the k best rows of `answers` for one row of `queries` by a full product.
 
     Raises:
         UnknownId: `queries` holds no `external_id`.
@@ -276,7 +284,7 @@ def rank_exactly(queries: Side, answers: Side, external_id: str, k: int, *, drop
     if k < 1:
         raise AttuneError(f"expected k of at least 1, found {k}")
     row = queries.row(external_id)
-    scores = answers.vectors @ queries.vectors[row]
+    scores = pair_scores(queries.vectors[row : row + 1], answers.vectors)[0]
     if drop_seen:
         scores[queries.seen(row)] = -np.inf
     best = top_rows(scores, k)

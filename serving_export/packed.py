@@ -54,6 +54,22 @@ def unpack_ids(packed: Ids) -> list[str]:
     return [text.decode() for text in packed.tolist()]
 
 
+def pair_scores(queries: Floats, answers: Floats) -> Floats:
+    """Return the score of every query with every answer, float32 [Q, A], owned by the caller.
+
+    Args:
+        queries: float32 [Q, D], or [Q, K, D] for queries of K vectors each.
+        answers: float32 [A, D], or [A, K, D]; one side at most has several vectors, and its best one counts.
+    """
+    flat = answers.reshape(-1, answers.shape[-1])
+    scores = queries.reshape(-1, queries.shape[-1]) @ flat.T
+    if queries.ndim == 3:
+        return np.asarray(scores.reshape(len(queries), queries.shape[1], len(answers)).max(axis=1))
+    if answers.ndim == 3:
+        return np.asarray(scores.reshape(len(queries), len(answers), answers.shape[1]).max(axis=2))
+    return np.asarray(scores)
+
+
 def top_rows(scores: Floats, k: int) -> Rows:
     """Return the rows of the k highest finite scores of a float32 [N], best first, equal ones in row order."""
     k = min(k, int(np.count_nonzero(scores > -np.inf)))

@@ -99,7 +99,7 @@ def _write(folder: Path, arrays: dict[str, NDArray[Any]], consumers: Sequence[Co
         np.save(path, array, allow_pickle=False)
     for consumer in consumers:
         base = folder / "consumers" / consumer.model.consumer
-        build_index(consumer.user_vectors_UD, base / "users.usearch")
+        build_index(consumer.user_vectors, base / "users.usearch")
         build_index(consumer.item_vectors_ID, base / "items.usearch")
 
 
@@ -123,6 +123,7 @@ def _counts(consumer: ConsumerVectors) -> dict[str, int]:
     return {
         "num_users": len(consumer.user_ids),
         "num_items": len(consumer.item_ids),
+        "num_vectors_per_user": consumer.num_vectors,
         "num_seen": int(consumer.seen_UI.nnz),
         "dimension": int(consumer.item_vectors_ID.shape[1]),
     }

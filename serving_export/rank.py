@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from serving_export.lookup import Consumer, OnUnknown, Side
-from serving_export.packed import Rows, find_rows, top_rows, unpack_ids
+from serving_export.packed import Rows, find_rows, pair_scores, top_rows, unpack_ids
 from training.contracts.errors import AttuneError, UnknownId
 
 logger = logging.getLogger(__name__)
@@ -61,10 +61,11 @@ def write_rankings(
 
 
 def _best(queries: Side, answers: Side, rows: Rows, k: int, drop_seen: bool) -> Iterator[tuple[int, Rows]]:
-    step = max(1, CHUNK_SCORES // max(1, len(answers.ids)))
+    products = len(answers.ids) * queries.num_vectors * answers.num_vectors
+    step = max(1, CHUNK_SCORES // max(1, products))
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step]
-        scores_QA = queries.vectors[chunk] @ answers.vectors.T
+        scores_QA = pair_scores(queries.vectors[chunk], answers.vectors)
         for row, scores in zip(chunk.tolist(), scores_QA, strict=True):
             if drop_seen:
                 scores[queries.seen(row)] = -np.inf

@@ -47,26 +47,30 @@ class SpaceVectors:
 class ConsumerVectors:
     """A consumer's two sides, such that the score of (user, item) is the inner product of their rows.
 
+    A user may have K vectors: then the largest of their inner products with the item is the score.
+
     Attributes:
         model: The model that made them; its `space_id` is that of the snapshot that may hold them.
         user_ids, item_ids: Packed external ids [U'] and [I], sorted.
-        user_vectors_UD, item_vectors_ID: float32.
+        user_vectors: float32 [U', D], or [U', K, D].
+        item_vectors_ID: float32 [I, D].
         seen_UI: bool CSR; which user has interacted with which item before the snapshot's `as_of`.
     """
 
     model: ModelRef
     user_ids: Ids
     item_ids: Ids
-    user_vectors_UD: Floats
+    user_vectors: Floats
     item_vectors_ID: Floats
     seen_UI: sparse.csr_array
 
     def __post_init__(self) -> None:
         """Raise ContractViolation when the sides do not fit together."""
         where = f"{self.model.consumer} {self.model.version}"
-        check_vectors(self.user_vectors_UD, len(self.user_ids), f"users of {where}")
+        rows = self.user_vectors.reshape(-1, self.user_vectors.shape[-1])
+        check_vectors(rows, len(self.user_ids) * self.num_vectors, f"users of {where}")
         check_vectors(self.item_vectors_ID, len(self.item_ids), f"items of {where}")
-        widths = self.user_vectors_UD.shape[1], self.item_vectors_ID.shape[1]
+        widths = self.user_vectors.shape[-1], self.item_vectors_ID.shape[1]
         if widths[0] != widths[1]:
             raise ContractViolation(
                 f"expected one width for users and items of {where}, found {widths[0]}, {widths[1]}"
@@ -74,12 +78,17 @@ class ConsumerVectors:
         if self.seen_UI.shape != (len(self.user_ids), len(self.item_ids)):
             raise ContractViolation(f"expected seen pairs over users and items of {where}, found {self.seen_UI.shape}")
 
+    @property
+    def num_vectors(self) -> int:
+        """K, vectors of one user."""
+        return int(self.user_vectors.shape[1]) if self.user_vectors.ndim == 3 else 1
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays to write, by file name without suffix."""
         by_user, by_item = _rows_of(self.seen_UI), _rows_of(self.seen_UI.T)
         return {
             "user_ids": self.user_ids,
-            "user_vectors": self.user_vectors_UD,
+            "user_vectors": self.user_vectors,
             "user_seen_indptr": by_user[0],
             "user_seen_indices": by_user[1],
             "item_ids": self.item_ids,

@@ -57,3 +57,23 @@ def test_seen_items_are_left_out_of_what_the_index_finds(world: World, monkeypat
     near = ApproximateConsumer(EmbeddingStore(world.settings.published_dir).consumer("matching"))
     assert not {"i03", "i04"} & set(near.recommend("u03", 18).ids)
     assert {"i03", "i04"} <= set(near.recommend("u03", 20, drop_seen=False).ids)
+
+
+@pytest.mark.parametrize("drop_seen", [True, False])
+def test_a_search_with_each_vector_of_a_user_and_their_union_agree_with_the_exact_maximum(
+    world: World, monkeypatch: pytest.MonkeyPatch, drop_seen: bool
+) -> None:
+    monkeypatch.setattr(index_module, "_is_worth_a_search", lambda *_: True)
+    world.num_vectors = 4
+    world.promote(DAY1)
+    exact = EmbeddingStore(world.settings.published_dir).consumer("matching")
+    near = ApproximateConsumer(exact)
+    for query, k in (("u07", 1), ("u33", 5), ("u38", 20)):
+        found = near.recommend(query, k, drop_seen=drop_seen)
+        wanted = exact.recommend(query, k, drop_seen=drop_seen)
+        assert found.ids == wanted.ids
+        np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-5)
+    for query, k in (("i03", 1), ("i11", 10), ("i19", 36)):
+        found = near.target(query, k, drop_seen=drop_seen)
+        assert found.ids == exact.target(query, k, drop_seen=drop_seen).ids
+        assert len(set(found.ids)) == len(found.ids)

@@ -107,7 +107,7 @@ def test_recommend_is_the_sorted_inner_product_without_what_was_seen(world: Worl
     store = _store(world)
     made = _consumed(world, store)
     row = 2  # u03: users divisible by ten have no row; u03 has seen i03 and i04
-    scores = made.user_vectors_UD[row] @ made.item_vectors_ID.T
+    scores = made.user_vectors[row] @ made.item_vectors_ID.T
     kept = [f"i{item:02d}" for item in np.argsort(-scores, kind="stable")]
     assert store.recommend("u03", 20, drop_seen=False).ids == tuple(kept)
     expected = tuple(item for item in kept if item not in ("i03", "i04"))
@@ -116,11 +116,25 @@ def test_recommend_is_the_sorted_inner_product_without_what_was_seen(world: Worl
     assert store.model("matching")["space_id"] == space_id
 
 
+def test_a_user_of_several_vectors_scores_by_the_best_of_them(world: World) -> None:
+    world.num_vectors = 3
+    world.promote(DAY1)
+    store = _store(world)
+    made = _consumed(world, store)
+    assert made.user_vectors.shape[1] == 3
+    scores_UI = (made.user_vectors @ made.item_vectors_ID.T).max(axis=1)
+    best = store.recommend("u03", 4, drop_seen=False)
+    assert best.ids == tuple(f"i{item:02d}" for item in np.argsort(-scores_UI[2], kind="stable")[:4])
+    np.testing.assert_allclose(best.scores, np.sort(scores_UI[2])[::-1][:4], rtol=1e-5)
+    found = store.target("i04", 3, drop_seen=False)
+    assert found.ids == tuple(made.user_ids[row].decode() for row in np.argsort(-scores_UI[:, 4], kind="stable")[:3])
+
+
 def test_target_ranks_the_users_of_an_item_by_the_same_scores(world: World) -> None:
     world.promote(DAY1)
     store = _store(world)
     made = _consumed(world, store)
-    scores = made.user_vectors_UD @ made.item_vectors_ID[4]
+    scores = made.user_vectors @ made.item_vectors_ID[4]
     seen = made.seen_UI.toarray()[:, 4].astype(bool)
     assert seen.sum() == 4
     names = [name.decode() for name in made.user_ids[np.argsort(-np.where(seen, -np.inf, scores), kind="stable")]]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving_export.packed import find_rows, pack_ids, top_rows, unpack_ids
+from serving_export.packed import find_rows, pack_ids, pair_scores, top_rows, unpack_ids
 from training.contracts.errors import ContractViolation
 
 IDS = st.sets(st.text(min_size=1, max_size=12).filter(lambda text: not text.endswith("\0") and text.isprintable()))
@@ -60,3 +60,18 @@ def test_top_rows_equals_a_stable_full_sort(values: list[int], k: int) -> None:
 def test_top_rows_leaves_out_what_was_ruled_out() -> None:
     scores = np.array([1.0, -np.inf, 3.0], dtype=np.float32)
     assert top_rows(scores, 3).tolist() == [2, 0]
+
+
+def test_the_best_of_several_vectors_is_the_score_of_a_pair_whichever_side_has_them() -> None:
+    several = np.array([[[1, 0], [0, 1]], [[-1, 0], [0, -2]]], dtype=np.float32)
+    single = np.array([[3, 5], [2, -4], [1, 1]], dtype=np.float32)
+    expected = [[5, 2, 1], [-3, 8, -1]]
+    assert pair_scores(several, single).tolist() == expected
+    assert pair_scores(single, several).T.tolist() == expected
+    assert pair_scores(several[:, 0], single).tolist() == [[3, 2, 1], [-3, -2, -1]]
+
+
+def test_no_queries_or_answers_give_no_scores() -> None:
+    several, single = np.zeros((2, 3, 4), np.float32), np.zeros((0, 4), np.float32)
+    assert pair_scores(several, single).shape == (2, 0)
+    assert pair_scores(single, several).shape == (0, 2)

@@ -37,6 +37,7 @@ def test_the_manifest_counts_and_sums_up_every_file(world: World) -> None:
     assert manifest["as_of"] == "2026-11-02T00:00:00+00:00"
     assert (manifest["num_users"], manifest["dimension"]) == (40, 8)
     assert manifest["consumers"]["matching"]["num_items"] == 20
+    assert manifest["consumers"]["matching"]["num_vectors_per_user"] == 1
     assert manifest["consumers"]["matching"]["num_users"] == 36
     assert manifest["consumers"]["matching"]["num_seen"] == 72
     assert manifest["lineage"] == {"encoder": {"data_hash": "abc"}}

@@ -46,6 +46,22 @@ def test_targeting_ranks_users_for_items(consumer: Consumer, tmp_path: Path) -> 
         assert tuple(users) == consumer.target(item, 50).ids
 
 
+@pytest.mark.parametrize("chunk", [1, 8_000_000])
+def test_users_of_several_vectors_are_ranked_by_their_best(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(rank_module, "CHUNK_SCORES", chunk)
+    world.num_vectors = 3
+    world.promote(DAY1)
+    consumer = EmbeddingStore(world.settings.published_dir).consumer("matching")
+    assert (consumer.users.num_vectors, consumer.items.num_vectors) == (3, 1)
+    out = tmp_path / "out.tsv"
+    assert write_rankings(consumer, "recommend", out, k=5) == 36
+    assert all(tuple(items) == consumer.recommend(user, 5).ids for user, items in _read(out).items())
+    assert write_rankings(consumer, "target", out, k=5) == 20
+    assert all(tuple(users) == consumer.target(item, 5).ids for item, users in _read(out).items())
+
+
 def test_ids_come_in_the_order_given(consumer: Consumer, tmp_path: Path) -> None:
     out = tmp_path / "out.tsv"
     write_rankings(consumer, "recommend", out, ids=["u07", "u02"])

@@ -25,7 +25,7 @@ def _consumer() -> ConsumerVectors:
         model=MODEL,
         user_ids=pack_ids(["a", "b"]),
         item_ids=pack_ids(["x", "y", "z"]),
-        user_vectors_UD=np.eye(2, dtype=np.float32),
+        user_vectors=np.eye(2, dtype=np.float32),
         item_vectors_ID=np.ones((3, 2), dtype=np.float32),
         seen_UI=sparse.csr_array((np.ones(4, bool), pairs), shape=(2, 3)),
     )
@@ -78,3 +78,15 @@ def test_a_consumer_of_another_space_is_refused() -> None:
     check_space(space, [_consumer()])
     with pytest.raises(SpaceMismatch, match="found 20261101-aaaaaaaa at the model matching v1"):
         check_space(replace(space, space_id="20261102-bbbbbbbb"), [_consumer()])
+
+
+def test_users_may_have_several_vectors_of_the_items_width() -> None:
+    several = replace(_consumer(), user_vectors=np.ones((2, 3, 2), np.float32))
+    assert (several.num_vectors, _consumer().num_vectors) == (3, 1)
+    assert several.arrays()["user_vectors"].shape == (2, 3, 2)
+    with pytest.raises(ContractViolation, match="expected a matrix of 6 rows for users of matching v1"):
+        replace(several, user_vectors=np.ones((1, 3, 2), np.float32))
+    with pytest.raises(ContractViolation, match="found 4, 2"):
+        replace(several, user_vectors=np.ones((2, 3, 4), np.float32))
+    with pytest.raises(ContractViolation, match="NaN"):
+        replace(several, user_vectors=np.full((2, 3, 2), np.nan, np.float32))

@@ -31,9 +31,13 @@ def noise(name: str, *shape: int) -> NDArray[np.float32]:
 
 @dataclass
 class World:
-    """A home with users that grow by one a day, from u00..u39 on the first day."""
+    """A home with users that grow by one a day, from u00..u39 on the first day.
+
+    With `num_vectors` above 1 the consumer gives every user so many: its vector in the space and noise besides.
+    """
 
     settings: Settings
+    num_vectors: int = 1
     validated: list[tuple[str, str]] = field(default_factory=list)
     materialised: list[str] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
@@ -70,10 +74,16 @@ class World:
             model=model,
             user_ids=pack_ids([users[row] for row in rows]),
             item_ids=pack_ids([f"i{number:02d}" for number in range(NUM_ITEMS)], "item_id"),
-            user_vectors_UD=z_UZ[rows],
+            user_vectors=self.several(z_UZ[rows]),
             item_vectors_ID=noise(f"{model.consumer} {model.version}", NUM_ITEMS, DIMENSION),
             seen_UI=sparse.csr_array((np.ones(len(pairs), bool), indices), shape=(len(rows), NUM_ITEMS)),
         )
+
+    def several(self, vectors_UD: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.num_vectors == 1:
+            return vectors_UD
+        more = [noise(f"vector {k} of users", *vectors_UD.shape) for k in range(1, self.num_vectors)]
+        return np.stack([vectors_UD, *more], axis=1)
 
     def validate(self, settings: Settings, space: SpaceVectors) -> None:
         self.before_validating(space)
