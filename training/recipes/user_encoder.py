@@ -23,7 +23,7 @@ from training.recipes.user_encoder_evaluation import (
 )
 from training.recipes.user_encoder_fit import FittedEncoder, UserEncoderConfig, fit_encoder, version_name
 from training.recipes.user_encoder_gate import checks_of
-from training.recipes.user_encoder_rows import anchor_of, read_rows, read_snapshot, require_rows
+from training.recipes.user_encoder_rows import TrainingRows, anchor_of, read_rows, require_rows
 from training.recipes.user_encoder_store import SpaceContent, save_space
 from training.settings import Settings
 from training.spaces.alignment import SpaceMap
@@ -65,9 +65,9 @@ def train_space(
     snapshots = [partition] if anchor is None else [partition, anchor]
     rows = read_rows(settings, snapshots, items.item_space_id)
     require_rows(settings, partition, rows)
-    live = _load_live(settings, partition, previous)
+    live = _load_live(settings, partition, previous, rows)
     fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(live, config))
-    today = rows.frame.iloc[: _num_newest(rows.frame)]
+    today = rows.snapshot(settings, partition, items.item_space_id)
     z_UZ = fitted.encode(today)
     ref = SpaceRef(
         space_id=version_name(partition, fitted.content_hash(items.item_space_id, config)),
@@ -78,7 +78,7 @@ def train_space(
     space_map = None
     if live is not None:
         space_map = _map_to(live, z_UZ)
-        evaluation["live"] = _evaluate_beside(settings, partition, anchor, config, fitted, items, live, z_UZ)
+        evaluation["live"] = _evaluate_beside(settings, partition, anchor, config, fitted, items, live, rows, z_UZ)
     content = SpaceContent(
         ref=ref,
         fitted=fitted,
@@ -120,12 +120,12 @@ def _item_space(settings: Settings, partition: Partition, config: UserEncoderCon
     return load_item_space(settings, current) if current else learn_item_space(settings, partition, config.item_space)
 
 
-def _load_live(settings: Settings, partition: Partition, previous: SpaceRef | None) -> _Live | None:
+def _load_live(settings: Settings, partition: Partition, previous: SpaceRef | None, rows: TrainingRows) -> _Live | None:
     named = [previous.space_id] if previous else published_spaces(settings)[:1]
     if not named:
         return None
     space = UserSpace.load(settings, named[0])
-    return _Live(space, space.encode(read_snapshot(settings, partition, space.ref.item_space_id)))
+    return _Live(space, space.encode(rows.snapshot(settings, partition, space.ref.item_space_id)))
 
 
 def _warm_start(live: _Live | None, config: UserEncoderConfig) -> dict[str, torch.Tensor] | None:
@@ -133,10 +133,6 @@ def _warm_start(live: _Live | None, config: UserEncoderConfig) -> dict[str, torc
         return None
     state: dict[str, torch.Tensor] = torch.load(live.space.folder / "encoder.pt", weights_only=True)
     return state
-
-
-def _num_newest(frame: Any) -> int:
-    return int((frame["event_timestamp"] == frame["event_timestamp"].max()).sum())
 
 
 def _map_to(live: _Live, z_UZ: FloatArray) -> SpaceMap | None:
@@ -167,14 +163,15 @@ def _evaluate_beside(
     fitted: FittedEncoder,
     items: ItemSpace,
     live: _Live,
+    rows: TrainingRows,
     z_UZ: FloatArray,
 ) -> dict[str, Any]:
     beside: dict[str, Any] = compare_with_live(z_UZ, live.vectors, settings.seed)
     beside |= {"space_id": live.space.ref.space_id}
     if anchor is None:
         return beside | {"seven_day": {"evidence": "not enough evidence: no interactions before the label window"}}
-    own = read_snapshot(settings, anchor, items.item_space_id)
-    old = read_snapshot(settings, anchor, live.space.ref.item_space_id)
+    own = rows.snapshot(settings, anchor, items.item_space_id)
+    old = rows.snapshot(settings, anchor, live.space.ref.item_space_id)
     vectors = {"challenger": fitted.encode(own), "live": live.space.encode(old)}
     args = (settings, anchor, partition, vectors, own, items, config.max_positives)
     return beside | {"seven_day": probe_beside_live(*args)}

@@ -48,15 +48,11 @@ def evaluate_twin(
 
 
 def representations(frame: pd.DataFrame, encoder: FittedEncoder) -> dict[str, FloatArray]:
-    """Return z and what it must beat: the mean of the user's items, PCA of the input, the input itself."""
+    """Return z and what it must beat: the mean of the user's items, and PCA of the input to the same width."""
     z_UZ = encoder.encode(frame)
     x_UF, _ = encoder.assembler.transform(frame)
-    return {
-        "z": z_UZ,
-        "mean_of_items": mean_of_items(frame),
-        "pca": principal_components(x_UF, z_UZ.shape[1]),
-        "raw_input": x_UF,
-    }
+    pca = principal_components(x_UF, z_UZ.shape[1])
+    return {"z": z_UZ, "mean_of_items": mean_of_items(frame), "pca": pca}
 
 
 def mean_of_items(frame: pd.DataFrame) -> FloatArray:

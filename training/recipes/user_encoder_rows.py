@@ -33,16 +33,25 @@ class TrainingRows:
     Attributes:
         frame: One row per (user, snapshot); users of older snapshots may repeat.
         partitions: The snapshots, newest first.
+        item_space_id: Whose pooled vectors they hold.
     """
 
     frame: pd.DataFrame
     partitions: tuple[str, ...]
+    item_space_id: str
+
+    def snapshot(self, settings: Settings, partition: Partition, item_space_id: str) -> pd.DataFrame:
+        """Return one snapshot, out of these rows where they hold it: reading one takes seconds."""
+        if item_space_id == self.item_space_id and str(partition) in self.partitions:
+            return self.frame[self.frame[EVENT_TIMESTAMP] == partition.as_of].reset_index(drop=True)
+        return read_snapshot(settings, partition, item_space_id)
 
 
 def read_rows(settings: Settings, partitions: list[Partition], item_space_id: str) -> TrainingRows:
     """Return the rows of several snapshots, point-in-time through the feature service, pooled where they were not."""
     frames = [read_snapshot(settings, partition, item_space_id) for partition in partitions]
-    return TrainingRows(pd.concat(frames, ignore_index=True), tuple(str(partition) for partition in partitions))
+    names = tuple(str(partition) for partition in partitions)
+    return TrainingRows(pd.concat(frames, ignore_index=True), names, item_space_id)
 
 
 def require_rows(settings: Settings, partition: Partition, rows: TrainingRows) -> None:

@@ -55,7 +55,7 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
     task = read_pair_task(settings, anchor, partition, frame, items, config.max_positives)
     encoder = fit_encoder(frame, config, settings.seed)
     ablated = ablations(frame, config, settings.seed)
-    table = representations(frame, encoder)
+    table = representations(frame, encoder) | {"raw_input": encoder.assembler.transform(frame)[0]}
     seed, vectors = settings.seed, items.vectors()
     _log.info("studying the representation as of %s on %d positives", partition, task.num_positives)
     report = {

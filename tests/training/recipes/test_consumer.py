@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,8 +60,8 @@ class _Consumer:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    found = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+def settings(tmp_path: Path, fresh_mlflow: Callable[[Settings], Settings]) -> Settings:
+    found = fresh_mlflow(Settings.from_env({"ATTUNE_HOME": str(tmp_path)}))
     Ledger(found).record_space(SpaceRef(space_id=SPACE, item_space_id="20261105-11111111", partition=str(DAY)))
     return found
 

@@ -47,15 +47,15 @@ def test_it_starts_from_the_live_encoder_and_maps_to_it(trained):
 
 def test_it_is_judged_on_an_honest_week_and_beside_the_live_space(trained):
     found = evaluation(trained, trained.candidate.space_id)
-    assert set(found["seven_day"]["representations"]) == {"z", "mean_of_items", "pca", "raw_input"}
+    assert set(found["seven_day"]["representations"]) == {"z", "mean_of_items", "pca"}
     assert found["seven_day"]["representations"]["z"]["auc"] > 0.6
     assert found["live"]["neighbour_overlap"] > found["live"]["chance_overlap"]
     assert set(found["live"]["seven_day"]["representations"]) == {"challenger", "live"}
     assert "live" not in evaluation(trained, trained.live.space_id)
 
 
-def test_the_same_inputs_and_seed_give_the_same_space(trained, tmp_path):
-    world = prepared_home(tmp_path)
+def test_the_same_inputs_and_seed_give_the_same_space(trained, tmp_path, fresh_mlflow):
+    world = prepared_home(tmp_path, fresh_mlflow)
     again = train_space(world.settings, LAST.shift(-1), config=SMALL)
     assert again == trained.live
     assert train_space(world.settings, LAST.shift(-1), config=SMALL) == again

@@ -4,6 +4,7 @@ import pytest
 
 from tests.training.spaces.trained_home import LAST
 from training.contracts.errors import ContractViolation
+from training.recipes import user_encoder_rows
 from training.recipes.user_encoder_rows import (
     TrainingRows,
     anchor_of,
@@ -43,7 +44,7 @@ def test_good_rows_pass_their_suite_and_leave_docs(trained, item_space_id):
 
 def test_a_user_twice_stops_the_training(trained, item_space_id):
     frame = read_snapshot(trained.settings, LAST, item_space_id)
-    twice = TrainingRows(pd.concat([frame, frame.head(1)], ignore_index=True), (str(LAST),))
+    twice = TrainingRows(pd.concat([frame, frame.head(1)], ignore_index=True), (str(LAST),), item_space_id)
     with pytest.raises(ContractViolation, match="training_set"):
         require_rows(trained.settings, LAST, twice)
 
@@ -64,3 +65,11 @@ def test_the_task_is_the_week_after_the_anchor(trained, item_space_id):
     users, ids = frame["user_id"].to_numpy(), np.array(items.item_ids)
     found = set(zip(users[task.user_idx[positive]], ids[task.item_idx[positive]], strict=True))
     assert found == expected
+
+
+def test_a_snapshot_that_was_read_is_not_read_again(trained, item_space_id, monkeypatch):
+    anchor = LAST.shift(-7)
+    rows = read_rows(trained.settings, [LAST, anchor], item_space_id)
+    fresh = read_snapshot(trained.settings, anchor, item_space_id)
+    monkeypatch.setattr(user_encoder_rows, "read_snapshot", None)
+    pd.testing.assert_frame_equal(rows.snapshot(trained.settings, anchor, item_space_id), fresh)
