@@ -1,0 +1,182 @@
+"""Search the negative sampler for a model and a log: learn weights, drop the least, train on from where it ends.
+
+AutoSample (arXiv 2311.03526) is known by its abstract; this is a reconstruction. Minimising the *training* loss over
+the weights picks the easiest sampler, so weights are learned from held-out pairs: by the gradient through one step of
+training, or as a bandit. The naive form stays as the reference that must collapse.
+
+Shape legend: M samplers still in the search.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+
+from training.data.pair_log import PairLog
+from training.engine.sampled_ranking import Fitted, Judge, SampledRankingConfig, SampledTraining, fit_sampled
+from training.models.ranking import RankingModel
+from training.samplers.candidates import CANDIDATES, samplers_of
+from training.search.sampler_bandit import BanditConfig, BanditSearch
+from training.search.sampler_gradient import GradientConfig, GradientSearch
+from training.search.sampler_validation import HeldOut, ValidationLoss
+
+_log = logging.getLogger(__name__)
+Method = Literal["second_order", "bandit", "naive"]
+
+
+class SearchMethod(Protocol):
+    """One way to weigh samplers. Their order is that of `names`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The M samplers still in the search."""
+        ...
+
+    def advance(self, num_epochs: int) -> None:
+        """Train on and update the weights."""
+        ...
+
+    def weights(self) -> np.ndarray:
+        """Return float64[M], not negative, summing to 1."""
+        ...
+
+    def drop(self, place: int) -> None:
+        """Take one sampler out; the others share its weight."""
+        ...
+
+    def model(self) -> RankingModel:
+        """Return the model with the parameters that retraining may start from."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerSearchConfig:
+    """What is fixed about the search.
+
+    Attributes:
+        method: "second_order" and "bandit" learn from held-out pairs; "naive" from the training loss, as a reference.
+        candidates: Names of samplers, at least one.
+        training: How models learn, in the search and after it.
+        warm_up_epochs: Epochs with equal weights before anything is learned about them.
+        prune_every: Epochs between two samplers being dropped.
+        patience: Prunings without a better validation after which the search stops.
+        inherit: Whether retraining starts from the search's parameters, with a fresh optimiser, or anew.
+        gradient: Of "second_order" and "naive".
+        bandit: Of "bandit".
+        seed: Seed of every draw.
+    """
+
+    method: Method = "second_order"
+    candidates: tuple[str, ...] = CANDIDATES
+    training: SampledRankingConfig = field(default_factory=SampledRankingConfig)
+    warm_up_epochs: int = 1
+    prune_every: int = 1
+    patience: int = 4
+    inherit: bool = True
+    gradient: GradientConfig = field(default_factory=GradientConfig)
+    bandit: BanditConfig = field(default_factory=BanditConfig)
+    seed: int = 17
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """The weights when a sampler was dropped, by name, and the validation then."""
+
+    weights: dict[str, float]
+    dropped: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerChoice:
+    """What a search found.
+
+    Attributes:
+        weights: Of the samplers that stayed, by name, summing to 1.
+        rounds: How it came to that.
+        fitted: The retraining with it.
+        search_seconds: CPU seconds of the search.
+        retrain_seconds: CPU seconds of the retraining.
+    """
+
+    weights: dict[str, float]
+    rounds: tuple[Round, ...]
+    fitted: Fitted
+    search_seconds: float
+    retrain_seconds: float
+
+    @property
+    def best(self) -> str:
+        """The sampler with the most weight."""
+        return max(self.weights, key=lambda name: self.weights[name])
+
+
+def search_samplers(
+    make_model: Callable[[], RankingModel], known: PairLog, held_out: PairLog, config: SamplerSearchConfig
+) -> tuple[RankingModel, SamplerChoice]:
+    """Return the model retrained with the samplers that the search chose, and the choice with its evidence.
+
+    Args:
+        make_model: Gives a freshly drawn model over the index spaces of `known`; called once, twice without inheriting.
+        known: Distinct pairs to learn from.
+        held_out: Distinct pairs that validate, over the same index spaces.
+        config: What is fixed.
+    """
+    validation = HeldOut(known.matrix(), held_out.matrix())
+    started = time.process_time()
+    method = _method(make_model(), known, held_out, validation.ndcg, config)
+    rounds = prune(method, validation.ndcg, config)
+    weights = dict(zip(method.names, map(float, method.weights()), strict=True))
+    searched = time.process_time()
+    model = method.model() if config.inherit else make_model()
+    samplers = samplers_of(known, tuple(weights))
+    training = SampledTraining(model, known, samplers, config.training, config.seed + 1)
+    fitted = fit_sampled(training, torch.tensor(list(weights.values()), dtype=torch.float32), validation.ndcg)
+    choice = SamplerChoice(
+        weights=weights,
+        rounds=tuple(rounds),
+        fitted=fitted,
+        search_seconds=searched - started,
+        retrain_seconds=time.process_time() - searched,
+    )
+    _log.info("sampler search: chose %s, validation NDCG %.4f", weights, fitted.value)
+    return model, choice
+
+
+def prune(method: SearchMethod, judge: Judge, config: SamplerSearchConfig) -> list[Round]:
+    """Advance, drop the least weight, and repeat until one sampler is left or the validation stalls."""
+    rounds: list[Round] = []
+    best_at = 0
+    while len(method.names) > 1 and len(rounds) - best_at < config.patience:
+        method.advance(config.prune_every)
+        weights, value = method.weights(), judge(method.model())
+        least = int(weights.argmin())
+        noted = dict(zip(method.names, map(float, weights), strict=True))
+        rounds.append(Round(weights=noted, dropped=method.names[least], value=value))
+        _log.debug("sampler search: validation %.4f, dropped %s of %s", value, rounds[-1].dropped, noted)
+        if value >= max(step.value for step in rounds):
+            best_at = len(rounds)
+        method.drop(least)
+    return rounds
+
+
+def _method(
+    model: RankingModel, known: PairLog, held_out: PairLog, judge: Judge, config: SamplerSearchConfig
+) -> SearchMethod:
+    samplers = samplers_of(known, config.candidates)
+    training = SampledTraining(model, known, samplers, config.training, config.seed)
+    for _ in range(config.warm_up_epochs):
+        training.epoch(torch.full((len(samplers),), 1 / len(samplers)))
+    if config.method == "bandit":
+        return BanditSearch(training, config.candidates, judge, config.bandit)
+    gradient = config.gradient
+    validation = ValidationLoss(
+        known, held_out, config.training.batch_pairs, gradient.validation_negatives, config.seed, gradient.sharpness
+    )
+    return GradientSearch(training, config.candidates, gradient, None if config.method == "naive" else validation)
