@@ -17,6 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from training.contracts.consumers import REQUIRED_CONSUMERS
 from training.contracts.errors import AttuneError
 from training.settings import REPO_ROOT, Settings
 
@@ -29,6 +30,12 @@ POOLS = {"warehouse": 1, "serving": 1, "training": 1}
 """One slot each, as `orchestration.assets` explains; named here too, because importing Airflow takes seconds."""
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
 """No triggerer: nothing here defers."""
+
+
+def dag_ids() -> set[str]:
+    """Return the DAGs to wait for: one per file, but for the consumers', which share one."""
+    files = {path.stem for path in DAGS.glob("*.py")} - {"train_consumers"}
+    return files | {f"train_{consumer}" for consumer in REQUIRED_CONSUMERS}
 
 
 class LocalAirflow:
@@ -108,7 +115,7 @@ class LocalAirflow:
         return self.services.stop()
 
     def _missing(self) -> str:
-        expected = {path.stem for path in DAGS.glob("*.py")}
+        expected = dag_ids()
         try:
             unhealthy = self.api.unhealthy()
             if unhealthy:

@@ -5,6 +5,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from orchestration.local_airflow import dag_ids
 
 from training.contracts.consumers import REQUIRED_CONSUMERS
 from training.settings import REPO_ROOT
@@ -34,9 +35,9 @@ SENDS = {
 
 
 def test_every_dag_imports_under_the_name_of_its_file_and_consumers_share_one(dags):
+    assert set(dags) == set(EXPECTED) == dag_ids()
     consumers = {f"train_{consumer}" for consumer in REQUIRED_CONSUMERS}
     assert {path.stem for path in FILES} - {"train_consumers"} == set(dags) - consumers
-    assert set(dags) == set(EXPECTED)
     assert "train_matching" in consumers
 
 
