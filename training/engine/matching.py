@@ -2,7 +2,8 @@
 
 Each block is scored against the whole catalogue where that is small, so nothing is sampled and nothing needs a
 correction; a larger catalogue is scored on the block's targets and drawn candidates, corrected by their probability.
-The other objective, on batches of pairs scored against themselves, is in `matching_pairs`.
+The other objectives are in `matching_pairs` (batches of pairs scored against themselves) and `matching_next` (every
+position of a history predicts the next item).
 
 Shape legend: U users, I items, B users of a block, C candidates, T targets, D width.
 """
@@ -10,6 +11,7 @@ Shape legend: U users, I items, B users of a block, C candidates, T targets, D w
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,6 +23,7 @@ from torch import Tensor
 
 from training.contracts.errors import AttuneError
 from training.data.pair_log import SECONDS_PER_DAY, Histories, PairLog
+from training.engine.matching_next import NextItemBatches, next_item_loss
 from training.engine.matching_pairs import PairBatches, pair_loss
 from training.losses.block import BlockTargets, block_cross_entropy
 from training.losses.nce import LOSSES
@@ -30,6 +33,14 @@ from training.models.two_tower import TwoTower, TwoTowerConfig
 _log = logging.getLogger(__name__)
 Indices = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+
+
+Objective = Literal["catalogue", "pairs", "next_item"]
+OBJECTIVES: tuple[Objective, ...] = ("catalogue", "pairs", "next_item")
+TASKS = ("recommendation", "targeting")
+WARM_UP_STEPS = 100
+LEAST_RATE = 0.02
+"""Share of the learning rate that a cosine schedule ends on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +57,13 @@ class MatchingTrainingConfig:
         alpha: Weight of the row (recommendation) side.
         beta: Weight of the column (targeting) side.
         objective: "catalogue" scores blocks of users against the catalogue; "pairs" scores batches of positive pairs
-            against themselves, for which of the fields above only `tower` and `learning_rate` count.
+            against themselves; "next_item" scores every position of a history against the catalogue, recommendation
+            alone. For the last two only `tower` and `learning_rate` count of the fields above.
         pairs_loss: Name in `training.losses.nce.LOSSES`, for "pairs".
         batch_pairs: Positive pairs scored together, for "pairs".
+        batch_users: Histories read together, for "next_item".
+        max_targets: Positions of a history that predict in an epoch, for "next_item".
+        schedule: "constant", or "cosine": the learning rate warms up and falls to nothing over the epochs.
     """
 
     tower: TwoTowerConfig = field(default_factory=TwoTowerConfig)
@@ -59,20 +74,38 @@ class MatchingTrainingConfig:
     max_candidates: int = 16_384
     alpha: float = 1.0
     beta: float = 1.0
-    objective: Literal["catalogue", "pairs"] = "catalogue"
+    objective: Objective = "catalogue"
     pairs_loss: str = "bbcnce"
     batch_pairs: int = 1024
+    batch_users: int = 64
+    max_targets: int = 48
+    schedule: Literal["constant", "cosine"] = "constant"
 
     def __post_init__(self) -> None:
-        if self.objective not in ("catalogue", "pairs"):
-            raise AttuneError(
-                f"expected catalogue or pairs as matching's objective, found {self.objective!r}; name one"
-            )
+        if self.objective not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise AttuneError(f"expected matching's objective among {known}, found {self.objective!r}; name one")
+        if self.is_ordered and self.tower.history.encoder == "mean":
+            raise AttuneError("expected an encoder that reads in order for next_item, found mean; name another")
         if self.pairs_loss not in LOSSES:
             known = ", ".join(sorted(LOSSES))
             raise AttuneError(f"expected a pairs_loss of matching among {known}, found {self.pairs_loss!r}; name one")
         if self.batch_pairs < 2:
             raise AttuneError(f"expected batch_pairs of matching of at least 2, found {self.batch_pairs}; raise it")
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the objective learns from the order of events."""
+        return self.objective == "next_item"
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the objective learns: "recommendation", "targeting" or both."""
+        if self.is_ordered:
+            return TASKS[:1]
+        switches = LOSSES[self.pairs_loss]
+        row, column = (switches.alpha, switches.beta) if self.objective == "pairs" else (self.alpha, self.beta)
+        return tuple(task for task, weight in zip(TASKS, (row, column), strict=True) if weight)
 
 
 EpochHook = Callable[[int, TwoTower], bool]
@@ -109,17 +142,36 @@ def fit(
     epoch_losses = _objective(pairs, config, since)
     for epoch in range(1, num_epochs + 1):
         model.train()
-        losses = [_step(optimizer, loss) for loss in epoch_losses(model, rng)]
+        losses: list[float] = []
+        for loss in epoch_losses(model, rng):
+            _set_rate(optimizer, config, len(losses), epoch, num_epochs)
+            losses.append(_step(optimizer, loss))
         model.eval()
         _log.info("matching epoch %d of %d: loss %.4f", epoch, num_epochs, float(np.mean(losses)) if losses else 0.0)
         if not after_epoch(epoch, model):
             break
 
 
+def _set_rate(
+    optimizer: torch.optim.Optimizer, config: MatchingTrainingConfig, step: int, epoch: int, num_epochs: int
+) -> None:
+    """Set the cosine schedule's rate, which falls once an epoch: epochs need not be of equal length."""
+    if config.schedule == "constant":
+        return
+    falling = LEAST_RATE + (1 - LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * (epoch - 1) / num_epochs))
+    warming = min((step + 1) / WARM_UP_STEPS, 1.0) if epoch == 1 else 1.0
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * falling * warming
+
+
 def _objective(pairs: PairLog, config: MatchingTrainingConfig, since: int | None) -> EpochLosses:
     if config.objective == "pairs":
         batches, switches = PairBatches(pairs, config.batch_pairs, since), LOSSES[config.pairs_loss]
         return lambda model, rng: (pair_loss(model, batch, switches) for batch in batches.epoch(rng))
+    if config.is_ordered:
+        length = config.tower.history.max_length
+        windows = NextItemBatches(pairs, config.batch_users, length, config.max_targets, since)
+        return lambda model, rng: (next_item_loss(model, batch) for batch in windows.epoch(rng) if len(batch.target_P))
     blocks = Blocks(pairs, config, since)
     return lambda model, rng: (
         block_loss(model, block, config) for block in blocks.epoch(rng) if len(block.target_item_idx)
@@ -244,13 +296,13 @@ def block_loss(model: TwoTower, block: Block, config: MatchingTrainingConfig) ->
     bias = model.item_bias if candidates is None else model.item_bias[candidates]
     if block.log_inclusion is not None:
         bias = bias - torch.from_numpy(block.log_inclusion)
-    return block_cross_entropy(
-        model.scale * users, model.items(candidates), bias, model.user_bias(num_shown), _targets(block), config.alpha,
-        config.beta,
-    )  # fmt: skip
+    num_terms = model.user_bias(num_shown)
+    arguments = (model.scale * users, model.items(candidates), bias, num_terms, block_targets(block))
+    return block_cross_entropy(*arguments, config.alpha, config.beta)
 
 
-def _targets(block: Block) -> BlockTargets:
+def block_targets(block: Block) -> BlockTargets:
+    """Return what a block's loss needs, items as places among its candidates; shown pairs are out of play."""
     columns, masked_columns, masked_rows = block.target_item_idx, block.shown_item_idx, block.shown_place
     if block.candidates is not None:
         columns = np.searchsorted(block.candidates, columns)

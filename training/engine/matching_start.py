@@ -5,6 +5,8 @@ Shape legend: U users, I items, D width.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -17,6 +19,10 @@ from training.models.two_tower import TwoTower, TwoTowerConfig
 Floats = npt.NDArray[np.float32]
 DEGREE_OFFSET = 5.0
 """Added to each degree before normalising, so that a single interaction does not dominate a direction."""
+REACH = 5
+"""Items after an item that count as transitions from it."""
+TRANSITION_DECAY = 0.7
+"""Weight of a transition relative to the one an item nearer."""
 
 
 def svd_items(pairs: PairLog, width: int, seed: int) -> Floats:
@@ -43,12 +49,75 @@ def svd_items(pairs: PairLog, width: int, seed: int) -> Floats:
     return vectors
 
 
+def transition_items(pairs: PairLog, width: int, seed: int) -> tuple[Floats, Floats]:
+    """Return float32[I, D] of items as what was met and as what is met next: the SVD of transitions in histories.
+
+    A transition counts less with each item between, and is divided by the degrees of both ends; both sides take the
+    root of the singular values. Prefixes of the columns are the starts of smaller widths.
+    """
+    from sklearn.utils.extmath import randomized_svd
+
+    counts = transitions(pairs)
+    left, right = (np.asarray(counts.sum(axis=axis)).ravel() + DEGREE_OFFSET * REACH for axis in (1, 0))
+    normalised = (sp.diags(left**-0.5) @ counts @ sp.diags(right**-0.5)).astype(np.float32)
+    met, following = (np.zeros((pairs.num_items, width), np.float32) for _ in range(2))
+    if counts.nnz:
+        u, values, vt = randomized_svd(normalised, min(width, pairs.num_items), n_iter=3, random_state=seed)
+        met[:, : len(values)], following[:, : len(values)] = u * values**0.5, vt.T * values**0.5
+    return met, following
+
+
+def transitions(pairs: PairLog) -> sp.csr_matrix:
+    """Return float64[I, I]: how often who met an item met another within `REACH` items after it, nearer ones more."""
+    histories = pairs.histories()
+    users = np.repeat(np.arange(pairs.num_users), histories.lengths)
+    counts = sp.csr_matrix((pairs.num_items, pairs.num_items))
+    for gap in range(1, REACH + 1):
+        same = users[gap:] == users[:-gap]
+        weights = np.full(int(same.sum()), TRANSITION_DECAY ** (gap - 1))
+        ends = histories.item_idx[:-gap][same], histories.item_idx[gap:][same]
+        counts = counts + sp.csr_matrix((weights, ends), counts.shape)
+    return sp.csr_matrix(counts)
+
+
+@dataclass(frozen=True)
+class ItemStart:
+    """Where the two id tables start, most important column first.
+
+    Attributes:
+        history_ID: float32[I, D], items that histories are made of.
+        scored_ID: float32[I, D], items that are scored.
+        seed: Of the weights that no item gives.
+    """
+
+    history_ID: Floats
+    scored_ID: Floats
+    seed: int = 0
+
+    @classmethod
+    def of(cls, pairs: PairLog, width: int, seed: int, *, ordered: bool) -> ItemStart:
+        """Return the start from transitions where the order of events counts, else from who met what."""
+        if ordered:
+            return cls(*transition_items(pairs, width, seed), seed)
+        items = svd_items(pairs, width, seed)
+        return cls(items, items, seed)
+
+    def tower(self, config: TwoTowerConfig, pairs: PairLog) -> TwoTower:
+        """Return towers of at most D columns of the start, L2-normalised; item terms are log popularity."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            tower = TwoTower(config, pairs.num_items)
+        history, scored = (
+            torch.nn.functional.normalize(torch.from_numpy(side[:, : config.width].copy()), dim=1)
+            for side in (self.history_ID, self.scored_ID)
+        )
+        tower.start_from(history, torch.from_numpy(np.log(pairs.item_counts() + COUNT_OFFSET)).float(), scored)
+        return tower.eval()
+
+
 def started_tower(config: TwoTowerConfig, pairs: PairLog, svd_ID: Floats) -> TwoTower:
     """Return towers whose id tables are the first D columns of `svd_ID` and whose item terms are log popularity."""
-    tower = TwoTower(config, pairs.num_items)
-    items = torch.nn.functional.normalize(torch.from_numpy(svd_ID[:, : config.width].copy()), dim=1)
-    tower.start_from(items, torch.from_numpy(np.log(pairs.item_counts() + COUNT_OFFSET)).float())
-    return tower.eval()
+    return ItemStart(svd_ID, svd_ID).tower(config, pairs)
 
 
 @torch.no_grad()

@@ -76,12 +76,16 @@ class _BlockCrossEntropy(torch.autograd.Function):
         positive = scores[targets.rows_T, targets.columns_T]
         total = targets.weights_T.sum().clamp(min=1e-12)
         weights = targets.weights_T / total
-        column_loss, column_grad, columns = _column_side(scores, user_bias, targets, weights)
+        column = _column_side(scores, user_bias, targets, weights) if beta else None
         row_loss = _row_side_in_place(scores, targets, weights, positive)
-        grad = scores.mul_(alpha)
-        grad[targets.rows_T, targets.columns_T] -= alpha * weights
-        grad.index_add_(1, columns, column_grad, alpha=beta)
-        ctx.save_for_backward(grad @ items, grad.T @ users, grad.sum(0), beta * column_grad.sum(1))
+        grad = scores if alpha == 1 else scores.mul_(alpha)
+        grad.index_put_((targets.rows_T, targets.columns_T), -alpha * weights, accumulate=True)
+        column_loss, user_grad = row_loss.new_zeros(()), torch.zeros_like(user_bias)
+        if column is not None:
+            column_loss, column_grad, columns = column
+            grad.index_add_(1, columns, column_grad, alpha=beta)
+            user_grad = beta * column_grad.sum(1)
+        ctx.save_for_backward(grad @ items, grad.T @ users, grad.sum(0), user_grad)
         return alpha * row_loss + beta * column_loss
 
     @staticmethod

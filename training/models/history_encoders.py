@@ -25,7 +25,7 @@ class HistoryConfig:
     Attributes:
         encoder: "mean" and "recency_mean" pool without parameters; the others transform each position first.
         aggregator: How transformed positions become one vector; the two means bring their own.
-        decay: Weight of an item relative to the next newer one under "recency_mean".
+        decay: Weight of an item relative to the next newer one, under "recency_mean" and where the others start.
         max_length: Newest items that are read.
         num_layers: Layers of GRU, convolution or attention.
         num_heads: Heads of self-attention.
@@ -44,7 +44,11 @@ class HistoryConfig:
 
 
 class SequenceEncoder(nn.Module):
-    """Turn every position into a vector that has seen only its past: [B, L, D] in, [B, L, D] out."""
+    """Turn every position into a vector that has seen only its past: [B, L, D] in, [B, L, D] out.
+
+    What comes back is the decayed mean of the items up to the position plus what the layers add to it, which starts at
+    zero: items that are good vectors to begin with give good users before the first step.
+    """
 
     def __init__(self, config: HistoryConfig, width: int) -> None:
         super().__init__()
@@ -53,15 +57,28 @@ class SequenceEncoder(nn.Module):
         self.layers = _LAYERS[config.encoder](config, width)
         self.place = nn.Parameter(torch.zeros(config.max_length, width)) if config.encoder == "self_attention" else None
         self.norm = nn.LayerNorm(width)
+        self.change = nn.Linear(width, width)
+        nn.init.zeros_(self.change.weight)
+        nn.init.zeros_(self.change.bias)
 
     def forward(self, items_BLD: Tensor) -> Tensor:
         """Return float[B, L, D]; position l depends on positions up to l alone, so end padding changes nothing."""
-        states = items_BLD if self.place is None else items_BLD + self.place[: items_BLD.shape[1]]
+        states = items_BLD * items_BLD.shape[-1] ** 0.5
+        if self.place is not None:
+            states = states + self.place[: items_BLD.shape[1]]
         states = self.drop(states)
         for layer in self.layers:
             states = states + self.drop(layer(states))
-        normed: Tensor = self.norm(states)
-        return normed
+        encoded: Tensor = decayed_means(items_BLD, self.config.decay) + self.change(self.norm(states))
+        return encoded
+
+
+def decayed_means(items_BLD: Tensor, decay: float) -> Tensor:
+    """Return float[B, L, D]: at each position the mean of the items so far, weighed by decay ** (age in positions)."""
+    place = torch.arange(items_BLD.shape[1])
+    age_LL = place[:, None] - place[None, :]
+    weights_LL = torch.where(age_LL >= 0, decay ** age_LL.clamp(min=0).float(), 0.0)
+    return (weights_LL / weights_LL.sum(dim=1, keepdim=True)) @ items_BLD
 
 
 class CausalConvolution(nn.Module):

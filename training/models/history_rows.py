@@ -30,19 +30,20 @@ def encode_rows(model: TwoTower, item_idx: Indices, place: Indices, num_users: i
 
 def pooling_weights(place: Indices, num_users: int, decay: float, max_length: int) -> Floats:
     """Return float32[M]: decay ** (number of the user's newer items), summing to 1 per user; 0 past `max_length`."""
-    newer = _num_newer(place, num_users)
+    newer = num_newer(place, num_users)
     weights = np.where(newer < max_length, float(decay) ** np.minimum(newer, max_length), 0.0)
     return np.asarray(weights / np.bincount(place, weights, minlength=num_users)[place], np.float32)
 
 
-def _num_newer(place: Indices, num_users: int) -> Indices:
+def num_newer(place: Indices, num_users: int) -> Indices:
+    """Return int64[M]: how many newer rows each row's user has."""
     return np.cumsum(np.bincount(place, minlength=num_users))[place] - 1 - np.arange(len(place))
 
 
 def pad(item_idx: Indices, place: Indices, num_users: int, max_length: int) -> tuple[Indices, npt.NDArray[np.bool_]]:
     """Return the newest `max_length` items of each user as int64[B, L], oldest first, and the mask bool[B, L]."""
     lengths = np.bincount(place, minlength=num_users)
-    newer = _num_newer(place, num_users)
+    newer = num_newer(place, num_users)
     kept = np.minimum(lengths, max_length)
     width = max(int(kept.max(initial=0)), 1)
     padded, mask = np.zeros((num_users, width), np.int64), np.zeros((num_users, width), np.bool_)

@@ -47,10 +47,10 @@ class TwoTower(nn.Module):
         self.log_scale = nn.Parameter(torch.log(torch.tensor(1.0 / config.temperature)))
 
     @torch.no_grad()
-    def start_from(self, items_ID: Tensor, item_bias_I: Tensor) -> None:
-        """Set both id tables to float[I, D] and the item terms to float[I]."""
+    def start_from(self, items_ID: Tensor, item_bias_I: Tensor, scored_ID: Tensor | None = None) -> None:
+        """Set both id tables to float[I, D], the scored one to another where given, and the item terms to float[I]."""
         self.history_items.weight.copy_(items_ID)
-        self.scored_items.weight.copy_(items_ID)
+        self.scored_items.weight.copy_(items_ID if scored_ID is None else scored_ID)
         self.item_bias.copy_(item_bias_I)
 
     def users(self, item_idx_BL: Tensor, mask_BL: Tensor) -> Tensor:
@@ -61,6 +61,16 @@ class TwoTower(nn.Module):
             mask_BL: bool[B, L], true on real items, which come first.
         """
         return F.normalize(self.history(self.history_items(item_idx_BL), mask_BL), dim=1)
+
+    def positions(self, item_idx_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """Return float[B, L, D], L2-normalised: the user as of each item, for encoders that read in order.
+
+        Args:
+            item_idx_BL: int64[B, L], oldest first; any valid index on padded places.
+            mask_BL: bool[B, L], true on real items, which come first.
+        """
+        items_BLD = self.history_items(item_idx_BL).masked_fill(~mask_BL[..., None], 0.0)
+        return F.normalize(self.history.sequence(items_BLD), dim=2)
 
     def pooled_users(self, item_idx_M: Tensor, offsets_B: Tensor, weights_M: Tensor) -> Tensor:
         """Return float[B, D] as `users` does for the two means, without padding.

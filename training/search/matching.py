@@ -1,23 +1,26 @@
 """Train the matching model with every choice made on a validation cut of its own training period.
 
-The cut is the last tenth of the log. On the rest, width and calibration are chosen on the untrained start, then the
-number of epochs by early stopping, then the calibration again; last, the same is trained on the whole log.
+The cut is the last tenth of the log, or every user's last item. On the rest, width and calibration are chosen on the
+untrained start, then the number of epochs by early stopping, then the calibration again; last, the same is trained on
+the whole log.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from training.contracts.errors import AttuneError
 from training.data.matching_set import MatchingData
 from training.data.pair_log import PairLog
 from training.engine.matching import MatchingTrainingConfig, fit
-from training.engine.matching_start import continued_tower, started_tower, svd_items
+from training.engine.matching_start import ItemStart, continued_tower
+from training.models.history_encoders import HistoryConfig
 from training.models.matching import Calibration, MatchingModel, fit_z_map, learned_terms, user_directions
-from training.models.two_tower import TwoTower
+from training.models.two_tower import TwoTower, TwoTowerConfig
 from training.search.matching_evidence import Evidence, popularity_vectors
 from training.search.matching_trial import Choice, Trial
 from training.search.matching_validation import Cut
@@ -36,9 +39,12 @@ class MatchingConfig:
         widths: Tower widths to choose among on the untrained start, ascending.
         max_epochs: Passes over the users at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
+        validation: "newest" validates on the newest rows, "last_item" on every user's last, without z: a vector of the
+            time before a user's last item is not kept for each user.
         validation_share: Share of rows, the newest, that validate.
         longer_horizons: Further shares, held out in turn, that the calibration is judged on beside the validation's.
         min_validation_rows: Fewer held-out rows than this choose nothing: defaults are used and no epoch is trained.
+        refit: Whether the choices are trained again on the whole log; otherwise the towers of the cut read it.
         seed: Seed of every draw.
     """
 
@@ -46,10 +52,47 @@ class MatchingConfig:
     widths: tuple[int, ...] = (64, 128, 256)
     max_epochs: int = 4
     patience: int = 1
+    validation: Literal["newest", "last_item"] = "newest"
     validation_share: float = 0.1
     longer_horizons: tuple[float, ...] = (0.25,)
     min_validation_rows: int = 50
+    refit: bool = True
     seed: int = 17
+
+    def with_objective(self, objective: str | None, loss: str | None) -> MatchingConfig:
+        """Return the configuration with another objective, and its loss for "pairs"; "next_item" brings its encoder.
+
+        Raises:
+            AttuneError: No such objective or loss, or a loss without "pairs".
+        """
+        objective = objective or (self.training.objective if loss is None else "pairs")
+        if objective == "next_item" and loss is None:
+            return replace(NEXT_ITEM, seed=self.seed)
+        if loss is not None and objective != "pairs":
+            raise AttuneError(
+                f"expected a loss with objective pairs alone, found {loss!r} with {objective}; leave it out"
+            )
+        changes: dict[str, Any] = {"objective": objective, "pairs_loss": loss or self.training.pairs_loss}
+        return replace(self, training=replace(self.training, **changes))
+
+
+NEXT_ITEM = MatchingConfig(
+    training=MatchingTrainingConfig(
+        tower=TwoTowerConfig(
+            temperature=0.08,
+            history=HistoryConfig(encoder="self_attention", decay=0.6, max_length=100, dropout=0.2),
+        ),
+        learning_rate=3e-3,
+        objective="next_item",
+        schedule="cosine",
+    ),
+    widths=(64,),
+    max_epochs=20,
+    patience=3,
+    validation="last_item",
+    refit=False,
+)
+"""A sequence encoder trained event by event, for the next item of each user: recommendation alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +135,12 @@ def search_and_train(data: MatchingData, config: MatchingConfig, rival: Choice |
         rival: The champion's choices; they are trained on the same cut, so that neither has seen what it is judged on.
     """
     pairs = data.pairs()
-    cut = Cut.at(pairs, 1 - config.validation_share)
+    is_last = config.validation == "last_item"
+    cut = Cut.last_items(pairs) if is_last else Cut.at(pairs, 1 - config.validation_share)
     trial = _searched(data, cut, config)
     _log.info("matching: chose %s", asdict(trial.choice))
-    model = _train_whole(data, pairs, trial.choice, config, trial.figures)
+    tower = _train_whole(pairs, trial.choice, config) if config.refit else trial.tower
+    model = _as_model(data, pairs, tower, trial.choice, {"config": asdict(config), "validation": trial.figures})
     return TrainedMatching(model=model, evidence=_evidence(data, cut, trial, rival, model), curves=trial.curves())
 
 
@@ -106,10 +151,12 @@ def choice_of(model: MatchingModel) -> Choice:
 
 
 def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
-    is_earlier = data.earlier is not None and data.earlier.as_of <= cut.known.as_of
+    is_by_time = config.validation == "newest"
+    is_earlier = is_by_time and data.earlier is not None and data.earlier.as_of <= cut.known.as_of
     z_UZ = data.earlier.z_UZ if is_earlier and data.earlier is not None else None
     is_enough = len(cut.later) >= config.min_validation_rows
-    others = [Cut.at(data.pairs(), 1 - share) for share in config.longer_horizons] if is_enough else []
+    horizons = config.longer_horizons if is_enough and is_by_time else ()
+    others = [Cut.at(data.pairs(), 1 - share) for share in horizons]
     trial = Trial(cut, z_UZ, config.training, max(config.widths), config.seed, others)
     if is_enough:
         trial.choose_width(config.widths)
@@ -118,14 +165,13 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
     return trial
 
 
-def _train_whole(
-    data: MatchingData, pairs: PairLog, choice: Choice, config: MatchingConfig, figures: dict[str, Any]
-) -> MatchingModel:
-    training = replace(config.training, tower=replace(config.training.tower, width=choice.width))
-    tower = started_tower(training.tower, pairs, svd_items(pairs, choice.width, config.seed))
+def _train_whole(pairs: PairLog, choice: Choice, config: MatchingConfig) -> TwoTower:
+    training = choice.applied_to(config.training)
+    start = ItemStart.of(pairs, choice.width, config.seed, ordered=training.is_ordered)
+    tower = start.tower(training.tower, pairs)
     if choice.num_epochs:
         fit(tower, pairs, training, choice.num_epochs, config.seed, lambda epoch, model: True)
-    return _as_model(data, pairs, tower, choice, {"config": asdict(config), "validation": figures})
+    return tower
 
 
 def _as_model(
@@ -158,7 +204,7 @@ def _continue(data: MatchingData, config: MatchingConfig, start: MatchingModel, 
     start.refuse_other_space(data.space_id)
     pairs = data.pairs()
     choice = choice_of(start)
-    training = replace(config.training, tower=start.tower.config)
+    training = replace(choice.applied_to(config.training), tower=start.tower.config)
     tower = continued_tower(start.tower, start.items.encode(data.items.ids, unknown="ignore"), pairs)
     fit(tower, pairs, training, 1, config.seed, lambda epoch, model: True, since=since)
     return _as_model(data, pairs, tower, choice, {key: start.facts[key] for key in start.facts if key != "choice"})

@@ -6,13 +6,14 @@ a small validation set moves little away from the defaults.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from training.data.pair_log import PairLog
+from training.engine.matching import TASKS
 from training.models.matching import Calibration
 from training.search.matching_validation import Side
 
@@ -59,8 +60,8 @@ class Judged:
         return dict(zip(FIELDS, (float(value) for value in np.concatenate(means)), strict=True))
 
 
-def calibrate(start: Calibration, cuts: Sequence[Judged]) -> Calibration:
-    """Return the calibration that does best on average over the cuts.
+def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str] = TASKS) -> Calibration:
+    """Return the calibration that does best on average over the cuts; what no task of `tasks` judges stays.
 
     How far ahead a model will serve is not known when it is trained, and recency counts for more the nearer that is:
     cuts of several horizons keep the choice from betting on one.
@@ -68,12 +69,12 @@ def calibrate(start: Calibration, cuts: Sequence[Judged]) -> Calibration:
     items = [cut.judge_items for cut in cuts]
     users = [cut.judge_users for cut in cuts]
     chosen = start
-    for _ in range(2):
+    for _ in range(2 if TASKS[0] in tasks else 0):
         chosen = best_of(chosen, ({"gamma": g} for g in GAMMAS), items)
         recents = ({"recent_share": s, "recent_weight": w} for s in RECENT_SHARES for w in RECENT_WEIGHTS)
         chosen = best_of(chosen, recents, items)
         chosen = best_of(chosen, ({"learned_weight": w} for w in LEARNED_WEIGHTS), items)
-    for _ in range(2):
+    for _ in range(2 if TASKS[1] in tasks else 0):
         chosen = best_of(chosen, ({"recency": r} for r in RECENCIES), users)
         chosen = best_of(chosen, ({"activity": a} for a in ACTIVITIES), users)
     return chosen

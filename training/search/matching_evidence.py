@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.pair_log import PairLog
+from training.engine.matching import TASKS
 from training.evaluation.ranking import TwoSidedScores, VectorScorer, evaluate
 from training.search.matching_validation import CUT, Cut
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-TASKS = ("recommendation", "targeting")
 
 
 @dataclass

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from training.engine.matching import MatchingTrainingConfig, fit
-from training.engine.matching_start import started_tower, svd_items
+from training.engine.matching import TASKS, MatchingTrainingConfig, Objective, fit
+from training.engine.matching_start import ItemStart
+from training.models.history_encoders import EncoderName
 from training.models.matching import (
     Calibration,
     blend,
@@ -25,7 +27,7 @@ from training.models.matching import (
     user_directions,
     z_directions,
 )
-from training.models.two_tower import TwoTower, TwoTowerConfig
+from training.models.two_tower import TwoTower
 from training.search.matching_calibration import FIELDS, Judged, calibrate
 from training.search.matching_validation import Cut, sides
 
@@ -39,11 +41,44 @@ REQUIRED_GAIN = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What validation chose; the defaults are used when there is too little to validate on."""
+    """What validation chose and what the model learned by; the defaults are used when there is little to validate on.
+
+    Attributes:
+        width: D.
+        num_epochs: Passes over the training period.
+        calibration: How parts are weighed when serving.
+        objective: `MatchingTrainingConfig.objective`.
+        pairs_loss: `MatchingTrainingConfig.pairs_loss`.
+        encoder: The history encoder.
+    """
 
     width: int = 64
     num_epochs: int = 0
     calibration: Calibration = field(default_factory=Calibration)
+    objective: Objective = "catalogue"
+    pairs_loss: str = "bbcnce"
+    encoder: EncoderName = "recency_mean"
+
+    @classmethod
+    def before_search(cls, training: MatchingTrainingConfig, width: int) -> Choice:
+        """Return what a search sets out from; an objective that trains its own terms is served as it was trained."""
+        calibration = Calibration(gamma=1.0) if training.is_ordered else Calibration()
+        return cls(width=width, calibration=calibration, **by_which(training))
+
+    def applied_to(self, training: MatchingTrainingConfig) -> MatchingTrainingConfig:
+        """Return `training` with this choice's objective, loss, encoder and width."""
+        history = replace(training.tower.history, encoder=self.encoder)
+        tower = replace(training.tower, width=self.width, history=history)
+        return replace(training, tower=tower, objective=self.objective, pairs_loss=self.pairs_loss)
+
+
+def by_which(training: MatchingTrainingConfig) -> dict[str, Any]:
+    """Return the fields of a `Choice` that say how its model learned."""
+    return {
+        "objective": training.objective,
+        "pairs_loss": training.pairs_loss,
+        "encoder": training.tower.history.encoder,
+    }
 
 
 class Trial:
@@ -59,10 +94,11 @@ class Trial:
         other_cuts: Sequence[Cut] = (),
     ) -> None:
         self.cut, self.z_UZ, self.training, self.seed = cut, z_UZ, training, seed
-        self.svd_ID = svd_items(cut.known, max_width, seed)
-        self.choice = Choice(width=min(64, max_width))
+        self.max_width = max_width
+        self.start = self._start_of(cut, training.is_ordered)
+        self.choice = Choice.before_search(training, min(64, max_width))
         self.tower = self._started(self.choice.width)
-        self.others = [(other, svd_items(other.known, max_width, seed)) for other in other_cuts]
+        self.others = [(other, self._start_of(other, training.is_ordered)) for other in other_cuts]
         self.figures: dict[str, Figures] = {}
         self._epochs: list[float] = []
 
@@ -74,12 +110,12 @@ class Trial:
         for width in widths:
             tower = self._started(width)
             cuts = [self._judged(tower), *self._other_starts(width)]
-            calibration = calibrate(self.choice.calibration, cuts)
+            calibration = self._calibrated(cuts, trained=False)
             figures = cuts[0].figures(calibration)
             self.figures[f"start_width_{width}"] = figures
             every = [cut.figures(calibration) for cut in cuts]
             references = references or every
-            value = float(np.mean([gain(a, b) for a, b in zip(every, references, strict=True)]))
+            value = float(np.mean([self._gain(a, b) for a, b in zip(every, references, strict=True)]))
             if value > best_value:
                 best, best_value, self.tower = figures, value, tower
                 self.choice = replace(self.choice, width=width, calibration=calibration)
@@ -93,7 +129,7 @@ class Trial:
         def after_epoch(epoch: int, tower: TwoTower) -> bool:
             nonlocal best
             figures = self._judged(tower).figures(self.choice.calibration)
-            value = gain(figures, start)
+            value = self._gain(figures, start)
             self._epochs.append(value)
             _log.info("matching: epoch %d, validation %.4f of the start", epoch, value)
             if value > best:
@@ -103,13 +139,14 @@ class Trial:
 
         tower = self._started(self.choice.width)
         if max_epochs:
-            fit(tower, self.cut.known, self._training(self.choice.width), max_epochs, self.seed, after_epoch)
+            training = self.choice.applied_to(self.training)
+            fit(tower, self.cut.known, training, max_epochs, self.seed, after_epoch)
         self._calibrate_again()
 
     def _calibrate_again(self) -> None:
         if self.choice.num_epochs:
             cuts = [self._judged(self.tower), *self._other_starts(self.choice.width)]
-            self.choice = replace(self.choice, calibration=calibrate(self.choice.calibration, cuts))
+            self.choice = replace(self.choice, calibration=self._calibrated(cuts, trained=True))
             self.figures["chosen"] = cuts[0].figures(self.choice.calibration)
 
     def choose_z_share(self) -> None:
@@ -121,8 +158,8 @@ class Trial:
         for share in Z_SHARES:
             figures = self._judged(self.tower, replace(current, z_share=share)).figures(current)
             self.figures[f"z_share_{share}"] = figures
-            if gain(figures, self.figures["chosen"]) > best:
-                best = gain(figures, self.figures["chosen"])
+            if self._gain(figures, self.figures["chosen"]) > best:
+                best = self._gain(figures, self.figures["chosen"])
                 self.choice = replace(self.choice, calibration=replace(current, z_share=share))
 
     def vectors(self) -> tuple[Floats, Floats]:
@@ -131,9 +168,11 @@ class Trial:
 
     def vectors_of(self, choice: Choice) -> tuple[Floats, Floats]:
         """Return the vectors of other choices, trained on the same cut."""
-        tower = started_tower(self._tower(choice.width), self.cut.known, self._svd(choice.width))
+        training = choice.applied_to(self.training)
+        is_own = training.is_ordered == self.training.is_ordered and choice.width <= self.max_width
+        start = self.start if is_own else self._start_of(self.cut, training.is_ordered, choice.width)
+        tower = start.tower(training.tower, self.cut.known)
         if choice.num_epochs:
-            training = self._training(choice.width)
             fit(tower, self.cut.known, training, choice.num_epochs, self.seed, lambda epoch, model: True)
         return self._folded(tower, choice.calibration)
 
@@ -143,12 +182,14 @@ class Trial:
 
     def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> Judged:
         directions = self._directions(tower, calibration or self.choice.calibration)
-        return judged(self.cut, tower, directions, self.seed)
+        return judged(self.cut, tower, directions, self.seed, self.training.tasks)
 
     def _other_starts(self, width: int) -> list[Judged]:
         """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
-        starts = [(cut, started_tower(self._tower(width), cut.known, svd)) for cut, svd in self.others]
-        return [judged(cut, tower, user_directions(tower, cut.known), self.seed) for cut, tower in starts]
+        config = replace(self.training.tower, width=width)
+        starts = [(cut, start.tower(config, cut.known)) for cut, start in self.others]
+        tasks = self.training.tasks
+        return [judged(cut, tower, user_directions(tower, cut.known), self.seed, tasks) for cut, tower in starts]
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:
         directions = user_directions(tower, self.cut.known)
@@ -161,26 +202,32 @@ class Trial:
         users = fold_users(self._directions(tower, calibration), tower, calibration, calibration.user_terms(known))
         return users, fold_items(tower, calibration.item_terms(known, learned_terms(tower, known)))
 
+    def _calibrated(self, cuts: Sequence[Judged], *, trained: bool) -> Calibration:
+        """Terms that training sets itself are weighed after it alone."""
+        if self.training.is_ordered and not trained:
+            return self.choice.calibration
+        return calibrate(self.choice.calibration, cuts, self.training.tasks)
+
+    def _gain(self, figures: Figures, reference: Figures) -> float:
+        return gain(figures, reference, self.training.tasks)
+
     def _started(self, width: int) -> TwoTower:
-        return started_tower(self._tower(width), self.cut.known, self._svd(width))
+        return self.start.tower(replace(self.training.tower, width=width), self.cut.known)
 
-    def _svd(self, width: int) -> Floats:
-        return self.svd_ID if width <= self.svd_ID.shape[1] else svd_items(self.cut.known, width, self.seed)
-
-    def _tower(self, width: int) -> TwoTowerConfig:
-        return replace(self.training.tower, width=width)
-
-    def _training(self, width: int) -> MatchingTrainingConfig:
-        return replace(self.training, tower=self._tower(width))
+    def _start_of(self, cut: Cut, is_ordered: bool, width: int | None = None) -> ItemStart:
+        return ItemStart.of(cut.known, width or self.max_width, self.seed, ordered=is_ordered)
 
 
-def judged(cut: Cut, tower: TwoTower, directions_UD: Floats, seed: int) -> Judged:
+def judged(
+    cut: Cut, tower: TwoTower, directions_UD: Floats, seed: int, tasks: Collection[str] = TASKS
+) -> Judged:
     """Return both sides of a cut for some towers and user directions float32[U, D]."""
     users = float(tower.scale.detach()) * directions_UD
-    recommend, target = sides(cut, users, tower.items().detach().numpy(), seed)
+    recommend, target = sides(cut, users, tower.items().detach().numpy(), seed, tasks)
     return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
 
 
-def gain(figures: Figures, reference: Figures) -> float:
-    """Return the mean over the four figures of the ratio to a reference."""
-    return float(np.mean([figures[name] / max(reference[name], 1e-9) for name in FIELDS]))
+def gain(figures: Figures, reference: Figures, tasks: Collection[str] = TASKS) -> float:
+    """Return the mean ratio to a reference over recall and NDCG of each task."""
+    names = [name for name in FIELDS if TASKS[name.startswith("target")] in tasks]
+    return float(np.mean([figures[name] / max(reference[name], 1e-9) for name in names]))

@@ -5,6 +5,7 @@ Shape legend: K judged keys (users or items), C candidates of the other side, U 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import scipy.sparse as sp
 import torch
 
 from training.data.pair_log import PairLog
+from training.engine.matching import TASKS
 from training.evaluation.ranking import score_lists
 
 Floats = npt.NDArray[np.float32]
@@ -34,7 +36,17 @@ class Cut:
     def at(cls, pairs: PairLog, share: float) -> Cut:
         """Return the cut after the first `share` of rows; held-out rows have known users and items, unseen pairs."""
         second = pairs.instant_at(share)
-        known, later = pairs.before(second), pairs.since(second)
+        return cls._warm(pairs.before(second), pairs.since(second))
+
+    @classmethod
+    def last_items(cls, pairs: PairLog) -> Cut:
+        """Return the cut before every user's newest row, whenever that was."""
+        newest = np.zeros(len(pairs), np.bool_)
+        newest[len(pairs) - 1 - np.unique(pairs.user_idx[::-1], return_index=True)[1]] = True
+        return cls._warm(pairs.where(~newest), pairs.where(newest))
+
+    @classmethod
+    def _warm(cls, known: PairLog, later: PairLog) -> Cut:
         warm = (known.user_counts()[later.user_idx] > 0) & (known.item_counts()[later.item_idx] > 0)
         return cls(known, later.where(warm))
 
@@ -62,11 +74,18 @@ class Side:
         return np.column_stack([found.recall(CUT), found.ndcg(CUT)])
 
 
-def sides(cut: Cut, users_UD: Floats, items_ID: Floats, seed: int) -> tuple[Side, Side]:
-    """Return the recommendation and the targeting side of a cut for vectors that hold the scale but no terms."""
+def sides(
+    cut: Cut, users_UD: Floats, items_ID: Floats, seed: int, tasks: Collection[str] = TASKS
+) -> tuple[Side, Side]:
+    """Return the recommendation and the targeting side of a cut for vectors that hold the scale but no terms.
+
+    The side of a task that is not among `tasks` has no keys.
+    """
     seen, truth = cut.known.matrix(), cut.later.matrix()
-    recommend = _side(users_UD, items_ID, seen, truth, seed)
-    return recommend, _side(items_ID, users_UD, seen.T.tocsr(), truth.T.tocsr(), seed)
+    nothing = sp.csr_matrix(truth.shape, dtype=truth.dtype)
+    wanted, wanted_T = (truth if task in tasks else nothing for task in TASKS)
+    recommend = _side(users_UD, items_ID, seen, wanted, seed)
+    return recommend, _side(items_ID, users_UD, seen.T.tocsr(), wanted_T.T.tocsr(), seed)
 
 
 def _side(queries: Floats, candidates: Floats, seen: sp.csr_matrix, truth: sp.csr_matrix, seed: int) -> Side:
@@ -74,7 +93,19 @@ def _side(queries: Floats, candidates: Floats, seen: sp.csr_matrix, truth: sp.cs
     most = max(MAX_SCORES // max(len(candidates), 1), 50)
     if len(keys) > most:
         keys = np.sort(np.random.default_rng(seed).choice(keys, most, replace=False))
-    scores = torch.from_numpy(queries[keys]) @ torch.from_numpy(np.ascontiguousarray(candidates)).T
+    scores = _products(queries[keys], candidates)
     rows, columns = seen[keys].nonzero()
     scores[torch.from_numpy(rows).long(), torch.from_numpy(columns).long()] = -torch.inf
     return Side(keys, scores, truth)
+
+
+def _products(queries: Floats, candidates: Floats) -> torch.Tensor:
+    """Return float[K, C]; of a side with several vectors [N, interests, D] the largest product of each pair."""
+    left, right = (torch.from_numpy(np.ascontiguousarray(side)) for side in (queries, candidates))
+    if left.dim() == right.dim() == 2:
+        return left @ right.T
+    several, single = (left, right) if left.dim() == 3 else (right, left)
+    best = several[:, 0] @ single.T
+    for interest in range(1, several.shape[1]):
+        best = torch.maximum(best, several[:, interest] @ single.T)
+    return best if left.dim() == 3 else best.T.contiguous()
