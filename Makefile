@@ -17,7 +17,7 @@ export PYTHONPATH := dags
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup run test lint up down bench bench-quality lock clean
+.PHONY: help setup run test lint lint-types lint-imports lint-sql up down bench bench-quality bench-speed lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -37,13 +37,21 @@ run: $(STAMP) ## the main job: days of logs through the whole workflow in Airflo
 	@$(BIN)/python -m orchestration.local run --logs "$(LOGS)" --format "$(FORMAT)" --columns "$(COLUMNS)" --days $(DAYS)
 
 test: $(STAMP) lint ## every test, lint first
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+	# a worker per core: threads of a worker's own would only take turns
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q
 
 lint: $(STAMP) ## format, linter, types, import rules, SQL
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-types lint-imports lint-sql
+
+lint-types:
 	$(BIN)/mypy
+
+lint-imports:
 	$(BIN)/lint-imports
+
+lint-sql:
 	$(BIN)/sqlfluff lint dbt_project
 
 up: $(STAMP) ## Airflow, MLflow and the lookup server in the background; prints the addresses
@@ -57,6 +65,9 @@ bench: $(STAMP) ## figures against peers, as a table; DATA="DIR DIR" benchmarks 
 
 bench-quality: $(STAMP) ## the same with three seeds, intervals and both protocols; DATA="DIR DIR"
 	@$(BIN)/python -m training.jobs.bench quality --seeds 3 --protocol temporal --protocol loo $(foreach folder,$(DATA),--data "$(folder)")
+
+bench-speed: $(STAMP) ## lookups, top-k, feature building and training beside incumbents and limits, as ratios
+	@$(BIN)/python -m serving_export.bench
 
 lock: ## write requirements.lock anew from the newest versions that pyproject.toml allows
 	rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
