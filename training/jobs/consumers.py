@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from training.contracts.artefacts import GateDecision, ModelRef
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.settings import Settings
 
+if TYPE_CHECKING:
+    from training.recipes.consumer import Consumer
+
 
 def train_consumer(
-    settings: Settings, partition: Partition, consumer: str = "matching", space_id: str | None = None
+    settings: Settings,
+    partition: Partition,
+    consumer: str = "matching",
+    space_id: str | None = None,
+    objective: str | None = None,
+    loss: str | None = None,
 ) -> ModelRef:
     """Train a consumer's model on a space, the partition's candidate when none is named.
 
+    Args:
+        settings: Home and seed.
+        partition: The newest data that may be known.
+        consumer: Whose model.
+        space_id: The space.
+        objective: For `matching`: "catalogue" (the default), "pairs" or "next_item".
+        loss: For `matching` with "pairs": info_nce, sim_clr, row_bcnce, column_bcnce or bbcnce (the default).
+
     Raises:
-        AttuneError: No space is named and the partition has no candidate, or no such consumer.
+        AttuneError: No space is named and the partition has no candidate, no such consumer, objective or loss.
     """
-    from training.recipes.consumer import consumer_named
     from training.recipes.consumer import train_consumer as train
 
-    recipe = consumer_named(consumer)
+    recipe = recipe_of(consumer, objective, loss)
     return train(settings, partition, recipe, space_id or candidate_space(settings, partition))
+
+
+def recipe_of(consumer: str, objective: str | None, loss: str | None) -> Consumer:
+    """Return a consumer's recipe, with another objective or loss where one is named.
+
+    Raises:
+        AttuneError: No such consumer, objective or loss, or a consumer that has no choice of them.
+    """
+    from training.recipes.consumer import consumer_named
+
+    recipe = consumer_named(consumer)
+    if objective is None and loss is None:
+        return recipe
+    if not hasattr(recipe, "with_objective"):
+        raise AttuneError(f"expected no objective or loss for {consumer}, found {objective or loss}; leave it out")
+    chosen: Consumer = recipe.with_objective(objective, loss)
+    return chosen
 
 
 def gate_consumer(

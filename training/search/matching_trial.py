@@ -218,9 +218,7 @@ class Trial:
         return ItemStart.of(cut.known, width or self.max_width, self.seed, ordered=is_ordered)
 
 
-def judged(
-    cut: Cut, tower: TwoTower, directions_UD: Floats, seed: int, tasks: Collection[str] = TASKS
-) -> Judged:
+def judged(cut: Cut, tower: TwoTower, directions_UD: Floats, seed: int, tasks: Collection[str] = TASKS) -> Judged:
     """Return both sides of a cut for some towers and user directions float32[U, D]."""
     users = float(tower.scale.detach()) * directions_UD
     recommend, target = sides(cut, users, tower.items().detach().numpy(), seed, tasks)

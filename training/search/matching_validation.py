@@ -74,9 +74,7 @@ class Side:
         return np.column_stack([found.recall(CUT), found.ndcg(CUT)])
 
 
-def sides(
-    cut: Cut, users_UD: Floats, items_ID: Floats, seed: int, tasks: Collection[str] = TASKS
-) -> tuple[Side, Side]:
+def sides(cut: Cut, users_UD: Floats, items_ID: Floats, seed: int, tasks: Collection[str] = TASKS) -> tuple[Side, Side]:
     """Return the recommendation and the targeting side of a cut for vectors that hold the scale but no terms.
 
     The side of a task that is not among `tasks` has no keys.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from training.contracts.artefacts import SpaceRef
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.jobs import find
-from training.jobs.consumers import candidate_space, newest_version
+from training.jobs.consumers import candidate_space, newest_version, recipe_of, train_consumer
+from training.recipes.matching import MatchingConsumer
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 from training.storage import write_json
@@ -43,3 +45,23 @@ def test_the_newest_model_of_a_partition_is_the_default(settings: Settings) -> N
     assert newest_version(settings, DAY, "matching") == "20261105-aaaaaaaa"
     (settings.model_dir("matching", "20261105-dddddddd")).mkdir()
     assert newest_version(settings, DAY, "matching") == "20261105-aaaaaaaa"
+
+
+def test_objective_and_loss_reach_the_recipe() -> None:
+    plain = recipe_of("matching", None, None)
+    assert isinstance(plain, MatchingConsumer)
+    chosen = recipe_of("matching", "pairs", "sim_clr")
+    assert isinstance(chosen, MatchingConsumer)
+    training = chosen.config.training
+    assert (training.objective, training.pairs_loss) == ("pairs", "sim_clr")
+    assert plain.config.training.objective == "catalogue"
+    assert "objective" in inspect.signature(train_consumer).parameters
+
+
+def test_an_unknown_objective_or_loss_is_named() -> None:
+    with pytest.raises(AttuneError, match="found 'triples'"):
+        recipe_of("matching", "triples", None)
+    with pytest.raises(AttuneError, match="found 'hinge'"):
+        recipe_of("matching", "pairs", "hinge")
+    with pytest.raises(AttuneError, match="leave it out"):
+        recipe_of("matching", "catalogue", "sim_clr")

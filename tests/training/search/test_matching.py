@@ -131,3 +131,33 @@ def test_one_pass_over_a_new_day_keeps_choices_and_learns_new_items(model: Match
     assert choice_of(continued) == choice_of(model)
     scores = continued.user_vectors(grown)[:, :-2] @ continued.item_vectors()[-1, :-2]
     assert scores[::2].mean() > scores[1::2].mean()
+
+
+def test_a_loss_alone_means_pairs_and_the_next_item_brings_its_encoder() -> None:
+    assert CONFIG.with_objective(None, "row_bcnce").training.objective == "pairs"
+    ordered = CONFIG.with_objective("next_item", None)
+    assert ordered.training.tower.history.encoder == "self_attention"
+    assert ordered.validation == "last_item"
+    assert CONFIG.with_objective(None, None) == CONFIG
+
+
+@pytest.mark.parametrize("objective", ["pairs", "next_item"])
+def test_the_choice_carries_how_the_model_learned(objective: str, tmp_path: Path) -> None:
+    config = replace(CONFIG.with_objective(objective, None), widths=(8,), max_epochs=1)
+    small = replace(config.training.tower.history, max_length=8, num_layers=1)
+    tower = replace(config.training.tower, history=small)
+    config = replace(config, training=replace(config.training, tower=tower))
+    trained = search_and_train(two_tastes(), config, Choice(width=4, num_epochs=1))
+    trained.model.save(tmp_path)
+    choice = choice_of(MatchingModel.load(tmp_path))
+    assert choice.objective == objective
+    assert choice.encoder == small.encoder
+    assert "champion" in trained.evidence.rivals
+    assert np.isfinite(trained.model.user_vectors(two_tastes())).all()
+
+
+def test_towers_that_are_not_trained_again_are_those_of_the_cut() -> None:
+    data = two_tastes()
+    whole, kept = (train_matching(data, replace(CONFIG, refit=refit)) for refit in (True, False))
+    assert choice_of(whole) == choice_of(kept)
+    assert not np.array_equal(whole.item_vectors(), kept.item_vectors())

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tests.training.search.matching_world import two_tastes
+from training.data.pair_log import PairLog
 from training.evaluation.ranking import VectorScorer, evaluate
 from training.search.matching_validation import CUT, Cut, sides
 
@@ -38,3 +41,20 @@ def test_both_sides_agree_with_the_full_scorer() -> None:
     np.testing.assert_allclose(recommend.judge(0.5, item_terms)[:, 1], full.recommendation.ndcg(CUT))
     assert full.targeting is not None
     np.testing.assert_allclose(target.judge(0.5, user_terms)[:, 0], full.targeting.recall(CUT))
+
+
+def test_the_last_item_of_each_user_validates_whenever_it_was() -> None:
+    pairs = PairLog(
+        user_idx=np.array([0, 1, 0, 2, 1]),
+        item_idx=np.array([0, 0, 1, 2, 1]),
+        occurred_at=np.array([1, 2, 3, 4, 5]),
+        num_users=3,
+        num_items=3,
+        as_of=9,
+    )
+    cut = Cut.last_items(pairs)
+    assert list(zip(cut.known.user_idx, cut.known.item_idx, strict=True)) == [(0, 0), (1, 0)]
+    assert len(cut.later) == 0
+    longer = replace(pairs, item_idx=np.array([1, 0, 0, 2, 1]))
+    assert Cut.last_items(longer).later.item_idx.tolist() == [0, 1]
+    assert cut.known.as_of == 9
