@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from serving_export.champion import ENCODER, find_run, name_champions
 from serving_export.pointer import read_pointer
 from tests.serving_export.world import DAY1, DAY2, World
+from training.settings import Settings
 
 
 @pytest.mark.integration
-def test_champion_follows_the_pointer(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_champion_follows_the_pointer(
+    world: World, fresh_mlflow: Callable[[Settings], Settings], caplog: pytest.LogCaptureFixture
+) -> None:
     from training.tracking.mlflow import aliases, tracking_client
 
+    fresh_mlflow(world.settings)
     first, second = world.promote(DAY1, DAY2)
     pointer = read_pointer(world.settings.published_dir)
     with tracking_client(world.settings) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,17 +42,18 @@ class TrainedHome:
         return self.world.settings
 
 
-def prepared_home(home: Path) -> FeatureHome:
+def prepared_home(home: Path, fresh_mlflow: Callable[[Settings], Settings]) -> FeatureHome:
     """Write the snapshots of the last two days and of their anchors, a week earlier."""
     world = two_tastes(home)
+    fresh_mlflow(world.settings)
     for back in (8, 7, 2, 1, 0):
         world.write_snapshots(LAST.shift(-back))
     feature_store.apply(world.settings)
     return world
 
 
-def trained_home(home: Path) -> TrainedHome:
-    world = prepared_home(home)
+def trained_home(home: Path, fresh_mlflow: Callable[[Settings], Settings]) -> TrainedHome:
+    world = prepared_home(home, fresh_mlflow)
     live = train_space(world.settings, LAST.shift(-1), config=SMALL)
     pointer = {"live": {"space_id": live.space_id}, "legacy": None}
     write_json(pointer, world.settings.published_dir / "pointer.json")

@@ -20,8 +20,8 @@ def test_flatten_joins_keys_and_keeps_empty_mappings():
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory) -> Settings:
-    return Settings.from_env({"ATTUNE_HOME": str(tmp_path_factory.mktemp("tracking"))})
+def home(tmp_path_factory, fresh_mlflow) -> Settings:
+    return fresh_mlflow(Settings.from_env({"ATTUNE_HOME": str(tmp_path_factory.mktemp("tracking"))}))
 
 
 @pytest.fixture(scope="module")
