@@ -119,9 +119,16 @@ class Histories:
         """int64[U]: rows per user."""
         return np.diff(self.offsets)
 
-    def rows_of(self, user_idx: Indices) -> tuple[Indices, Indices]:
-        """Return the rows of some users, end to end, and for each the place of its user in `user_idx`."""
+    def rows_of(self, user_idx: Indices, newest: int | None = None) -> tuple[Indices, Indices]:
+        """Return the rows of some users, end to end, and for each the place of its user in `user_idx`.
+
+        Args:
+            user_idx: int64[B].
+            newest: When given, no more than so many newest rows of each user.
+        """
         lengths = self.lengths[user_idx]
+        if newest is not None:
+            lengths = np.minimum(lengths, newest)
         place = np.repeat(np.arange(len(user_idx)), lengths)
         within = np.arange(len(place)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return self.offsets[user_idx][place] + within, place
+        return (self.offsets[1:][user_idx] - lengths)[place] + within, place

@@ -26,7 +26,7 @@ from training.data.pair_log import SECONDS_PER_DAY, Histories, PairLog
 from training.engine.matching_next import NextItemBatches, next_item_loss
 from training.engine.matching_pairs import PairBatches, pair_loss
 from training.losses.block import BlockTargets, block_cross_entropy
-from training.losses.nce import LOSSES
+from training.losses.family import PAIR_LOSSES
 from training.models.history_rows import encode_rows
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
@@ -59,7 +59,7 @@ class MatchingTrainingConfig:
         objective: "catalogue" scores blocks of users against the catalogue; "pairs" scores batches of positive pairs
             against themselves; "next_item" scores every position of a history against the catalogue, recommendation
             alone. For the last two only `tower` and `learning_rate` count of the fields above.
-        pairs_loss: Name in `training.losses.nce.LOSSES`, for "pairs".
+        pairs_loss: Name in `training.losses.family.PAIR_LOSSES`, for "pairs".
         batch_pairs: Positive pairs scored together, for "pairs".
         batch_users: Histories read together, for "next_item".
         max_targets: Positions of a history that predict in an epoch, for "next_item".
@@ -87,8 +87,8 @@ class MatchingTrainingConfig:
             raise AttuneError(f"expected matching's objective among {known}, found {self.objective!r}; name one")
         if self.is_ordered and self.tower.history.encoder == "mean":
             raise AttuneError("expected an encoder that reads in order for next_item, found mean; name another")
-        if self.pairs_loss not in LOSSES:
-            known = ", ".join(sorted(LOSSES))
+        if self.pairs_loss not in PAIR_LOSSES:
+            known = ", ".join(sorted(PAIR_LOSSES))
             raise AttuneError(f"expected a pairs_loss of matching among {known}, found {self.pairs_loss!r}; name one")
         if self.batch_pairs < 2:
             raise AttuneError(f"expected batch_pairs of matching of at least 2, found {self.batch_pairs}; raise it")
@@ -103,8 +103,8 @@ class MatchingTrainingConfig:
         """The tasks that the objective learns: "recommendation", "targeting" or both."""
         if self.is_ordered:
             return TASKS[:1]
-        switches = LOSSES[self.pairs_loss]
-        row, column = (switches.alpha, switches.beta) if self.objective == "pairs" else (self.alpha, self.beta)
+        switches = PAIR_LOSSES[self.pairs_loss].switches if self.objective == "pairs" else self
+        row, column = (switches.alpha, switches.beta) if switches is not None else (1.0, 1.0)
         return tuple(task for task, weight in zip(TASKS, (row, column), strict=True) if weight)
 
 
@@ -166,8 +166,9 @@ def _set_rate(
 
 def _objective(pairs: PairLog, config: MatchingTrainingConfig, since: int | None) -> EpochLosses:
     if config.objective == "pairs":
-        batches, switches = PairBatches(pairs, config.batch_pairs, since), LOSSES[config.pairs_loss]
-        return lambda model, rng: (pair_loss(model, batch, switches) for batch in batches.epoch(rng))
+        loss = PAIR_LOSSES[config.pairs_loss]
+        batches = PairBatches(pairs, config.batch_pairs, since, loss, config.tower.history.max_length)
+        return lambda model, rng: (pair_loss(model, batch, loss) for batch in batches.epoch(rng))
     if config.is_ordered:
         length = config.tower.history.max_length
         windows = NextItemBatches(pairs, config.batch_users, length, config.max_targets, since)

@@ -1,12 +1,14 @@
 """Choose on a validation cut how the parts of the matching score are weighed, task by task.
 
-A value replaces the one in force only when its gain exceeds half a standard error of the paired differences, so that
-a small validation set moves little away from the defaults.
+A value replaces the one in force only when its gain exceeds a standard error of the paired differences, and of the
+values within a standard error of the best the plainest is taken: a small validation set moves little away from the
+defaults. Users are what varies independently, so the error of ranking users for items is no smaller than the number of
+users allows, however many items there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,16 +20,29 @@ from training.models.matching import Calibration
 from training.search.matching_validation import Side
 
 Doubles = npt.NDArray[np.float64]
-Judge = Callable[[Calibration], Doubles]
 FIELDS = ("recall", "ndcg", "target_recall", "target_ndcg")
-GAMMAS = (0.2, 0.3, 0.5, 0.7, 1.0, 1.4)
-RECENT_SHARES = (0.01, 0.02, 0.05, 0.1, 0.25)
+GAMMAS = (0.7, 1.0, 0.5, 1.4, 0.3, 0.2)
+RECENT_SHARES = (0.25, 0.1, 0.05, 0.02, 0.01)
 RECENT_WEIGHTS = (0.3, 0.6, 1.0)
-LEARNED_WEIGHTS = (0.0, 0.5, 1.0)
-ACTIVITIES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+LEARNED_WEIGHTS = (1.0, 0.5, 0.0)
+ACTIVITIES = (1.0, 0.5, 2.0, 0.25, 0.0, 4.0)
 RECENCIES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.0)
-REQUIRED_GAIN = 0.5
+"""Values of each field, the plainest first."""
+REQUIRED_GAIN = 1.0
 """Standard errors by which a value must beat the one in force."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How one cut judges a calibration on one task.
+
+    Attributes:
+        figures: Gives float64[K, 2], recall and NDCG of each key.
+        num_units: How many of the keys can vary independently, at least 1.
+    """
+
+    figures: Callable[[Calibration], Doubles]
+    num_units: int
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,12 @@ class Judged:
     learned_I: Doubles
     recommend: Side
     target: Side
+
+    @property
+    def num_users(self) -> int:
+        """Users with something held out: what is independent of each other on both sides."""
+        held_out = [np.diff(self.recommend.truth.indptr), np.diff(self.target.truth.tocsc().indptr)]
+        return int(max(np.count_nonzero(counts) for counts in held_out))
 
     def judge_items(self, trial: Calibration) -> Doubles:
         """Return float64[K, 2]: recall and NDCG of recommendation."""
@@ -66,44 +87,47 @@ def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
     How far ahead a model will serve is not known when it is trained, and recency counts for more the nearer that is:
     cuts of several horizons keep the choice from betting on one.
     """
-    items = [cut.judge_items for cut in cuts]
-    users = [cut.judge_users for cut in cuts]
+    items = [Judge(cut.judge_items, cut.num_users) for cut in cuts]
+    users = [Judge(cut.judge_users, cut.num_users) for cut in cuts]
     chosen = start
     for _ in range(2 if TASKS[0] in tasks else 0):
-        chosen = best_of(chosen, ({"gamma": g} for g in GAMMAS), items)
-        recents = ({"recent_share": s, "recent_weight": w} for s in RECENT_SHARES for w in RECENT_WEIGHTS)
+        chosen = best_of(chosen, [{"gamma": g} for g in GAMMAS], items)
+        recents = [{"recent_share": s, "recent_weight": w} for w in RECENT_WEIGHTS for s in RECENT_SHARES]
         chosen = best_of(chosen, recents, items)
-        chosen = best_of(chosen, ({"learned_weight": w} for w in LEARNED_WEIGHTS), items)
+        chosen = best_of(chosen, [{"learned_weight": w} for w in LEARNED_WEIGHTS], items)
     for _ in range(2 if TASKS[1] in tasks else 0):
-        chosen = best_of(chosen, ({"recency": r} for r in RECENCIES), users)
-        chosen = best_of(chosen, ({"activity": a} for a in ACTIVITIES), users)
+        chosen = best_of(chosen, [{"recency": r} for r in RECENCIES], users)
+        chosen = best_of(chosen, [{"activity": a} for a in ACTIVITIES], users)
     return chosen
 
 
-def best_of(current: Calibration, changes: Iterable[dict[str, float]], judges: Sequence[Judge]) -> Calibration:
-    """Return `current` with the change that gains most, or `current` when none gains enough.
+def best_of(current: Calibration, changes: Sequence[dict[str, float]], judges: Sequence[Judge]) -> Calibration:
+    """Return `current` with the plainest change that is as good as any, or `current` when none gains enough.
 
     The gain is the mean of the relative changes of recall and NDCG, averaged over the judges.
+
+    Args:
+        current: The calibration in force.
+        changes: Fields to replace, the plainest first.
+        judges: What each cut says.
     """
-    references = [judge(current) for judge in judges]
-    best, best_gain = current, 0.0
-    for change in changes:
-        trial = replace(current, **change)
-        if trial == current:
-            continue
-        gain, error = _gain([judge(trial) for judge in judges], references)
-        if gain > max(best_gain, REQUIRED_GAIN * error):
-            best, best_gain = trial, gain
-    return best
+    references = [judge.figures(current) for judge in judges]
+    trials = [replace(current, **change) for change in changes]
+    gains = [_gain([judge.figures(trial) for judge in judges], references, judges) for trial in trials]
+    best, error = max(gains, default=(0.0, 0.0))
+    if best <= REQUIRED_GAIN * error:
+        return current
+    return next(trial for trial, (gain, _) in zip(trials, gains, strict=True) if gain >= best - error)
 
 
-def _gain(trials: Sequence[Doubles], references: Sequence[Doubles]) -> tuple[float, float]:
+def _gain(trials: Sequence[Doubles], references: Sequence[Doubles], judges: Sequence[Judge]) -> tuple[float, float]:
+    """Return the mean gain over the judges and its standard error."""
     gains, variances = [0.0], [0.0]
-    for trial, reference in zip(trials, references, strict=True):
+    for trial, reference, judge in zip(trials, references, judges, strict=True):
         if len(reference):
             relative = ((trial - reference) / np.maximum(_means(reference), 1e-9)).mean(axis=1)
             gains.append(float(relative.mean()))
-            variances.append(float(relative.var() / len(relative)))
+            variances.append(float(relative.var() / min(len(relative), judge.num_units)))
     num = max(len(gains) - 1, 1)
     return sum(gains) / num, float(np.sqrt(sum(variances)) / num)
 

@@ -63,6 +63,9 @@ def test_histories_are_oldest_first() -> None:
     rows, place = histories.rows_of(np.array([1, 2, 0]))
     assert histories.item_idx[rows].tolist() == [1, 3, 1, 2, 1]
     assert place.tolist() == [0, 0, 2, 2, 2]
+    newest, place = histories.rows_of(np.array([1, 2, 0]), newest=2)
+    assert histories.item_idx[newest].tolist() == [1, 3, 2, 1]
+    assert place.tolist() == [0, 0, 2, 2]
 
 
 def test_an_empty_log_answers_everything() -> None:

@@ -13,7 +13,7 @@ from training.contracts.errors import AttuneError
 from training.data.pair_log import PairLog
 from training.engine.matching import MatchingTrainingConfig, fit
 from training.engine.matching_pairs import PairBatch, PairBatches, pair_loss, pair_scores
-from training.losses.nce import BBCNCE, LOSSES
+from training.losses.family import PAIR_LOSSES
 from training.models.history_encoders import ENCODERS, HistoryConfig
 from training.models.matching import MatchingModel, user_directions
 from training.models.two_tower import TwoTower, TwoTowerConfig
@@ -39,9 +39,10 @@ def _fitted(
 
 
 def _mean_loss(tower: TwoTower, config: MatchingTrainingConfig) -> float:
-    batches = PairBatches(KNOWN, config.batch_pairs).epoch(np.random.default_rng(9))
+    loss = PAIR_LOSSES[config.pairs_loss]
+    batches = PairBatches(KNOWN, config.batch_pairs, loss=loss).epoch(np.random.default_rng(9))
     with torch.no_grad():
-        return float(np.mean([float(pair_loss(tower, batch, LOSSES[config.pairs_loss])) for batch in batches]))
+        return float(np.mean([float(pair_loss(tower, batch, loss)) for batch in batches]))
 
 
 def _mean_rank(scores_UI: np.ndarray) -> float:
@@ -53,7 +54,7 @@ def _mean_rank(scores_UI: np.ndarray) -> float:
     return float(np.mean(ahead / (unseen.sum(1) - 1)))
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("name", sorted(PAIR_LOSSES))
 def test_training_lowers_every_loss_and_finds_held_out_pairs_better_than_popularity(name: str) -> None:
     config = replace(CONFIG, pairs_loss=name)
     tower = _fitted(config)
@@ -134,7 +135,7 @@ def test_accidental_hits_stay_in_the_denominator() -> None:
     scores = pair_scores(tower, batch)
     # one user, twice: each pair's other column is a positive of his, and masking it would make the loss zero
     row, column = (-torch.log_softmax(scores, dim).diagonal().mean() for dim in (1, 0))
-    torch.testing.assert_close(pair_loss(tower, batch, BBCNCE), row + column)
+    torch.testing.assert_close(pair_loss(tower, batch, PAIR_LOSSES["bbcnce"]), row + column)
     assert float(row.detach()) > 0
 
 
@@ -148,6 +149,36 @@ def test_only_the_corrected_loss_keeps_popularity_and_activity_in_phi() -> None:
     assert slopes["bbcnce"] == (pytest.approx(1.0, abs=0.35), pytest.approx(1.0, abs=0.35))
     assert slopes["info_nce"][0] < 0.3
     assert slopes["sim_clr"] == (pytest.approx(0.0, abs=0.35), pytest.approx(0.0, abs=0.35))
+
+
+def test_drawn_negatives_are_as_each_loss_says() -> None:
+    log = _log([0, 0, 1, 1, 2, 2], [4, 1, 1, 2, 0, 3])
+
+    def drawn(name: str) -> tuple[PairBatch, object]:
+        batch = next(PairBatches(log, 6, loss=PAIR_LOSSES[name]).epoch(np.random.default_rng(0)))
+        return batch, batch.negatives
+
+    assert drawn("bbcnce")[1] is None
+    batch, keep_user = drawn("bce_keep_user")
+    assert keep_user.are_own_users  # type: ignore[attr-defined]
+    assert len(keep_user.item_idx) == 6  # type: ignore[attr-defined]
+    batch, shuffled = drawn("bce_shuffled")
+    assert sorted(shuffled.item_idx) == sorted(batch.item_idx)  # type: ignore[attr-defined]
+    batch, keep_item = drawn("bce_keep_item")
+    np.testing.assert_array_equal(keep_item.item_idx, batch.item_idx)  # type: ignore[attr-defined]
+    assert not keep_item.are_own_users  # type: ignore[attr-defined]
+    assert keep_item.num_met.tolist() == [2] * 6  # type: ignore[attr-defined]
+
+
+def test_items_past_the_encoder_s_reach_are_not_handed_over() -> None:
+    history = HistoryConfig(encoder="recency_mean", max_length=3)
+    tower = _random_tower(replace(CONFIG, tower=replace(CONFIG.tower, history=history)))
+    whole, short = (
+        next(PairBatches(PAIRS, 64, max_length=length).epoch(np.random.default_rng(1))) for length in (None, 3)
+    )
+    assert len(short.shown_item_idx) < len(whole.shown_item_idx)
+    np.testing.assert_array_equal(short.item_idx, whole.item_idx)
+    torch.testing.assert_close(pair_scores(tower, short), pair_scores(tower, whole))
 
 
 def test_a_log_of_single_rows_trains_nothing() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from training.data.pair_log import PairLog
 from training.models.matching import Calibration
-from training.search.matching_calibration import Judged, best_of, calibrate
+from training.search.matching_calibration import ACTIVITIES, GAMMAS, Judge, Judged, best_of, calibrate
 from training.search.matching_validation import Side
 
 DAY = 86_400
@@ -51,7 +51,7 @@ def test_user_terms_are_chosen_by_targeting_alone() -> None:
     judged = _popular_wins()
     blind = replace(judged, target=replace(judged.target, keys=judged.target.keys[:0], scores_KC=torch.zeros(0, 40)))
     chosen = calibrate(Calibration(), [blind])
-    assert (chosen.activity, chosen.recency) == (0.0, 0.0)
+    assert (chosen.activity, chosen.recency) == (Calibration().activity, Calibration().recency)
 
 
 def test_a_change_within_the_noise_is_not_taken() -> None:
@@ -61,7 +61,7 @@ def test_a_change_within_the_noise_is_not_taken() -> None:
     def judge(trial: Calibration) -> np.ndarray:
         return base + (rng.normal(0, 0.3, base.shape) - 0.05 if trial.gamma != 0.7 else 0.0)
 
-    assert best_of(Calibration(), [{"gamma": 0.3}], [judge]) == Calibration()
+    assert best_of(Calibration(), [{"gamma": 0.3}], [Judge(judge, 30)]) == Calibration()
 
 
 def test_the_larger_of_two_gains_wins_over_all_cuts() -> None:
@@ -72,8 +72,8 @@ def test_the_larger_of_two_gains_wins_over_all_cuts() -> None:
         return np.full((20, 2), 1.0 + {0.7: 0.0, 0.3: -0.4, 0.5: 0.1}[trial.gamma])
 
     changes = [{"gamma": 0.3}, {"gamma": 0.5}]
-    assert best_of(Calibration(), changes, [judge_near]).gamma == 0.3
-    assert best_of(Calibration(), changes, [judge_near, judge_far]).gamma == 0.5
+    assert best_of(Calibration(), changes, [Judge(judge_near, 20)]).gamma == 0.3
+    assert best_of(Calibration(), changes, [Judge(judge_near, 20), Judge(judge_far, 20)]).gamma == 0.5
 
 
 @pytest.mark.parametrize("gamma", [0.2, 1.4])
@@ -82,3 +82,32 @@ def test_figures_are_means_of_both_sides(gamma: float) -> None:
     figures = judged.figures(Calibration(gamma=gamma))
     assert figures["recall"] == pytest.approx(judged.judge_items(Calibration(gamma=gamma))[:, 0].mean())
     assert figures["target_ndcg"] == pytest.approx(judged.judge_users(Calibration(gamma=gamma))[:, 1].mean())
+
+
+def _uneven(gain: float, spread: float) -> np.ndarray:
+    """Return figures of 100 keys that are better than 1 by `gain` on average, some more and some less."""
+    return np.repeat(1.0 + gain + spread * np.tile([-1.0, 1.0], 50)[:, None], 2, axis=1)
+
+
+def test_many_keys_of_few_users_are_no_more_certain_than_the_users() -> None:
+    def judge(trial: Calibration) -> np.ndarray:
+        return _uneven(0.1, 0.5) if trial.recency else _uneven(0.0, 0.0)
+
+    changes = [{"recency": 1.0}]
+    assert best_of(Calibration(), changes, [Judge(judge, 100)]).recency == 1.0
+    assert best_of(Calibration(), changes, [Judge(judge, 20)]).recency == 0.0
+
+
+def test_of_values_as_good_as_the_best_the_plainest_is_taken() -> None:
+    def judge(trial: Calibration) -> np.ndarray:
+        return _uneven({0.0: 0.0, 0.1: 0.02, 0.3: 0.19, 2.0: 0.2}[trial.recency], 0.5 * bool(trial.recency))
+
+    changes = [{"recency": value} for value in (0.0, 0.1, 0.3, 2.0)]
+    assert best_of(Calibration(), changes, [Judge(judge, 100)]).recency == 0.3
+
+
+def test_the_users_held_out_are_counted_once() -> None:
+    judged = _popular_wins()
+    assert judged.num_users == 40
+    assert GAMMAS[0] == Calibration().gamma
+    assert ACTIVITIES[0] == Calibration().activity

@@ -34,6 +34,8 @@ def _run(options: argparse.Namespace) -> int:
         print("rewrote", ", ".join(rewrite(options.page, written_parts(report_dir(settings)))) or "nothing")
         return 0
     folders = [Path(name).expanduser() for given in options.data for name in given.split(",") if name]
+    if options.what == "losses":
+        return _losses(settings, folders, options.seeds)
     protocols = options.protocol or ["temporal"]
     simulator = options.simulator or not folders
     for table in run_quality(settings, folders, protocols, options.seeds, simulator=simulator).values():
@@ -42,9 +44,21 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _losses(settings: Settings, folders: list[Path], num_seeds: int) -> int:
+    from training.jobs.bench.loss_report import run_losses
+    from training.jobs.bench.quality import report_dir
+
+    if not folders:
+        raise AttuneError("expected folders of public logs to compare losses on, found none; add --data DIR")
+    for table in run_losses(settings, folders, num_seeds).values():
+        print(table)
+    print(f"Tables and pictures: {report_dir(settings)}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.jobs.bench", description=__doc__)
-    parser.add_argument("what", choices=["quality", "readme"], help="measure, or put the tables in a page")
+    parser.add_argument("what", choices=["quality", "losses", "readme"], help="measure, or put the tables in a page")
     parser.add_argument("--data", action="append", default=[], help="folder of public logs; may be repeated")
     parser.add_argument("--protocol", action="append", choices=["temporal", "loo"], help="default: temporal")
     parser.add_argument("--simulator", action="store_true", help="simulated logs too; the default without --data")
