@@ -5,7 +5,7 @@ Shape legend: U users, I items, Z width of a user vector, E width of an item vec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,15 @@ class MatchingData:
     space_id: str = ""
     earlier: EarlierVectors | None = None
 
+    @property
+    def content_vectors(self) -> Floats:
+        """float32[I, E / 2]: what attributes say of the items, the second half of their vectors.
+
+        The first half, collaborative, knows who met what up to the day of the space: a model that is validated on a
+        cut before that day must not read it.
+        """
+        return self.item_vectors_IE[:, self.item_vectors_IE.shape[1] // 2 :]
+
     def pairs(self) -> PairLog:
         """Return the distinct pairs in time order."""
         log = PairLog(
@@ -68,3 +77,12 @@ class MatchingData:
             as_of=self.as_of,
         )
         return log.distinct()
+
+    def pairs_over(self, items: Vocabulary) -> PairLog:
+        """Return the distinct pairs with item indices of another vocabulary; items that it lacks are passed over."""
+        pairs = self.pairs()
+        if items == self.items:
+            return pairs
+        own = items.encode(self.items.ids, unknown="ignore").astype(np.int64)[pairs.item_idx]
+        known = pairs.where(own >= 0)
+        return replace(known, item_idx=own[own >= 0], num_items=len(items))

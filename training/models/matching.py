@@ -6,7 +6,7 @@ Shape legend: U users, I items, D tower width, Z width of a user vector of the s
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Calibration:
     """How the parts of phi = gamma <u, v> / tau + b_u + b_i are weighed when serving; chosen on validation.
 
     b_u is the same for every item of a user, so it orders users alone, as b_i orders items alone: each is chosen by
-    its own task, and gamma by recommendation.
+    its own task, and gamma by recommendation. The default terms are those of log p(u, i): popularity and activity.
 
     Attributes:
         gamma: Weight of the inner product.
@@ -49,7 +49,7 @@ class Calibration:
     recent_share: float = 1.0
     recent_weight: float = 0.0
     learned_weight: float = 1.0
-    activity: float = 0.0
+    activity: float = 1.0
     recency: float = 0.0
     z_share: float = 0.0
 
@@ -95,7 +95,7 @@ class MatchingModel:
             SpaceMismatch: The data's vectors are of another space.
         """
         self.refuse_other_space(data.space_id)
-        pairs = self._known_pairs(data)
+        pairs = data.pairs_over(self.items)
         towards = blend(user_directions(self.tower, pairs), z_directions(data.z_UZ, self.z_map_ZD), self.calibration)
         return fold_users(towards, self.tower, self.calibration, self.calibration.user_terms(pairs))
 
@@ -152,20 +152,6 @@ class MatchingModel:
             item_terms_I=item_terms,
             z_map_ZD=z_map,
             facts=described["facts"],
-        )
-
-    def _known_pairs(self, data: MatchingData) -> PairLog:
-        pairs = data.pairs()
-        if self.items == data.items:
-            return pairs
-        own = self.items.encode(data.items.ids, unknown="ignore").astype(np.int64)[pairs.item_idx]
-        known = own >= 0
-        return replace(
-            pairs,
-            user_idx=pairs.user_idx[known],
-            item_idx=own[known],
-            occurred_at=pairs.occurred_at[known],
-            num_items=len(self.items),
         )
 
 
