@@ -38,18 +38,31 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class VectorScorer:
-    """Score by plain inner product of user vectors float32[U, D] and item vectors float32[I, D]."""
+    """Score by plain inner product of user vectors float32[U, D] and item vectors float32[I, D].
+
+    Of user vectors float32[U, K, D], K each, the largest inner product is the score.
+    """
 
     user_vectors: Floats
     item_vectors: Floats
 
     def item_scores(self, user_idx: Indices) -> Floats:
         """Return float32[B, I]."""
-        return np.asarray(self.user_vectors[user_idx] @ self.item_vectors.T, np.float32)
+        return best_products(self.user_vectors[user_idx], self.item_vectors)
 
     def user_scores(self, item_idx: Indices) -> Floats:
         """Return float32[B, U]."""
-        return np.asarray(self.item_vectors[item_idx] @ self.user_vectors.T, np.float32)
+        return best_products(self.user_vectors, self.item_vectors[item_idx]).T
+
+
+def best_products(users: Floats, items_ID: Floats) -> Floats:
+    """Return float32[B, I]: inner products of users float32[B, D], or the largest of each of float32[B, K, D]."""
+    if users.ndim == 2:
+        return np.asarray(users @ items_ID.T, np.float32)
+    best = users[:, 0] @ items_ID.T
+    for interest in range(1, users.shape[1]):
+        np.maximum(best, users[:, interest] @ items_ID.T, out=best)
+    return np.asarray(best, np.float32)
 
 
 @dataclass(frozen=True)

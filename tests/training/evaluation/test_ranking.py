@@ -112,3 +112,13 @@ def test_agrees_with_the_outside_scorer_on_the_same_lists():
         ours, theirs = rank_metrics(lists, truth, k), outside.rank_metrics(lists, truth, k)
         for name in theirs:
             assert ours[name] == pytest.approx(theirs[name], abs=1e-6), name
+
+
+def test_a_user_of_several_vectors_is_scored_by_the_best_of_them() -> None:
+    users = np.array([[[1, 0], [0, 1]], [[-1, 0], [0, -2]]], np.float32)
+    items = np.array([[3, 5], [2, -4], [1, 1]], np.float32)
+    scorer = VectorScorer(users, items)
+    assert scorer.item_scores(np.array([0, 1])).tolist() == [[5, 2, 1], [-3, 8, -1]]
+    assert scorer.user_scores(np.array([2, 0])).tolist() == [[1, -1], [5, -3]]
+    single = VectorScorer(users[:, 0], items)
+    assert single.item_scores(np.array([1])).tolist() == [[-3, -2, -1]]

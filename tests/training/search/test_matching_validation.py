@@ -58,3 +58,15 @@ def test_the_last_item_of_each_user_validates_whenever_it_was() -> None:
     longer = replace(pairs, item_idx=np.array([1, 0, 0, 2, 1]))
     assert Cut.last_items(longer).later.item_idx.tolist() == [0, 1]
     assert cut.known.as_of == 9
+
+
+def test_of_several_vectors_the_largest_product_is_judged_on_both_sides() -> None:
+    cut = Cut.at(two_tastes().pairs(), 0.8)
+    rng = np.random.default_rng(0)
+    users = rng.normal(size=(cut.known.num_users, 3, 4)).astype(np.float32)
+    items = rng.normal(size=(cut.known.num_items, 4)).astype(np.float32)
+    recommend, target = sides(cut, users, items, seed=0)
+    full = evaluate(VectorScorer(users, items), cut.known.matrix(), cut.later.matrix(), CUT)
+    np.testing.assert_allclose(recommend.judge(1.0, np.zeros(len(items)))[:, 1], full.recommendation.ndcg(CUT))
+    assert full.targeting is not None
+    np.testing.assert_allclose(target.judge(1.0, np.zeros(len(users)))[:, 1], full.targeting.ndcg(CUT))

@@ -1,0 +1,87 @@
+"""The consumer `multi_interest`: several vectors of a user, so that each interest finds its own items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from training.contracts.artefacts import Check
+from training.contracts.partitions import Partition
+from training.models.multi_interest_model import MultiInterestModel
+from training.recipes.consumer import ConsumerSides, TrainedConsumer
+from training.recipes.matching import build_dataset, checks_of
+from training.search.multi_interest import (
+    MultiInterestSearchConfig,
+    TrainedMultiInterest,
+    interest_choice_of,
+    search_and_train_interests,
+)
+from training.settings import Settings
+
+__all__ = ["CONSUMER", "MultiInterestConsumer", "MultiInterestModel", "MultiInterestSearchConfig"]
+
+NAME = "multi_interest"
+LEAST_WIN_SHARE = 0.1
+"""Of an equal share, below which a tower counts as dead: with four towers, one that wins fewer than 2.5 % of pairs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiInterestConsumer:
+    """Train `multi_interest` on a space, and judge it by full ranking on the newest tenth of its training period."""
+
+    config: MultiInterestSearchConfig = field(default_factory=MultiInterestSearchConfig)
+    name: str = NAME
+
+    def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
+        """Return the model trained on everything up to `partition`; see `recipes.consumer.Consumer`."""
+        data = build_dataset(settings, partition, space_id, validate=True)
+        rival = interest_choice_of(MultiInterestModel.load(champion)) if champion else None
+        trained = search_and_train_interests(data, replace(self.config, seed=settings.seed), rival)
+        return TrainedConsumer(
+            model=trained.model,
+            checks=interest_checks(trained, settings.seed),
+            metrics=interest_metrics(trained),
+            params=trained.model.facts,
+            curves=trained.curves,
+        )
+
+    def vectors(self, settings: Settings, folder: Path, partition: Partition) -> ConsumerSides:
+        """Return both sides of a stored model; see `recipes.consumer.Consumer`."""
+        model = MultiInterestModel.load(folder)
+        data = build_dataset(settings, partition, model.space_id)
+        return ConsumerSides(
+            space_id=model.space_id,
+            users=data.users,
+            items=data.items,
+            user_vectors=model.user_vectors(data),
+            item_vectors_ID=model.item_vectors(data),
+            user_idx=data.user_idx,
+            item_idx=data.item_idx,
+        )
+
+
+def interest_checks(trained: TrainedMultiInterest, seed: int) -> list[Check]:
+    """Return the gate's checks: those of `matching`, and that every tower wins its part."""
+    return [*checks_of(trained.evidence, seed), no_dead_tower(trained.shares_K)]
+
+
+def no_dead_tower(shares_K: list[float]) -> Check:
+    """Return the check that the tower with the least wins still wins `LEAST_WIN_SHARE` of an equal share.
+
+    A model that knows no pair at all passes: nobody could win.
+    """
+    floor = LEAST_WIN_SHARE / max(len(shares_K), 1)
+    return Check(
+        name="no dead tower",
+        passed=min(shares_K, default=0.0) >= floor or not any(shares_K),
+        observed="shares of wins " + ", ".join(f"{share:.3f}" for share in shares_K),
+        allowed=f"each at least {floor:.3f}",
+    )
+
+
+def interest_metrics(trained: TrainedMultiInterest) -> dict[str, float]:
+    """Return the evaluation's figures with each tower's share of wins, flat."""
+    return trained.evidence.metrics() | {f"win_share_{k}": share for k, share in enumerate(trained.shares_K)}
+
+
+CONSUMER = MultiInterestConsumer()

@@ -1,0 +1,219 @@
+"""Train multi-interest candidates on one validation cut and compare them user by user.
+
+Shape legend: U users, I items, K judged users, D width, E width of an item's features, Z width of the space's vectors.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from training.data.pair_log import PairLog
+from training.engine.matching_start import svd_items
+from training.engine.multi_interest import MultiInterestTrainingConfig, fit
+from training.engine.multi_interest_start import started_model
+from training.models.matching import Calibration, fit_z_map
+from training.models.multi_interest import MultiInterest
+from training.models.multi_interest_model import (
+    blended,
+    fold_interests,
+    fold_scored_items,
+    interests_of,
+    learned_item_terms,
+)
+from training.search.matching_calibration import REQUIRED_GAIN, Judged, calibrate
+from training.search.matching_validation import Cut, sides
+
+_log = logging.getLogger(__name__)
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Z_SHARES = (0.1, 0.25, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterestChoice:
+    """What validation chooses.
+
+    Attributes:
+        num_interests: K.
+        decay: Weight of an item relative to the next newer one at the start.
+        repel_weight: lambda.
+        num_epochs: Passes over the users.
+        calibration: How the parts of the score are weighed.
+    """
+
+    num_interests: int
+    decay: float
+    repel_weight: float
+    num_epochs: int = 0
+    calibration: Calibration = field(default_factory=Calibration)
+
+    def applied_to(self, config: MultiInterestTrainingConfig) -> MultiInterestTrainingConfig:
+        """Return a training configuration with the choices in force."""
+        towers = replace(config.towers, num_interests=self.num_interests, decay=self.decay)
+        return replace(config, towers=towers, repel_weight=self.repel_weight)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A choice trained on the cut.
+
+    Attributes:
+        choice: With the number of epochs that did best.
+        network: As of that epoch.
+        found_K2: float64[K, 2], recall and NDCG of recommendation of each judged user.
+        curves: One list of values per curve, one value an epoch.
+    """
+
+    choice: InterestChoice
+    network: MultiInterest
+    found_K2: Doubles
+    curves: dict[str, list[float]]
+
+
+class InterestTrial:
+    """Starts, trains and judges candidates; all of them know the same rows and are judged on the same users."""
+
+    def __init__(
+        self,
+        cut: Cut,
+        features_IE: Floats,
+        z_UZ: Floats | None,
+        config: MultiInterestTrainingConfig,
+        seed: int,
+    ) -> None:
+        self.cut, self.features_IE, self.z_UZ, self.config, self.seed = cut, features_IE, z_UZ, config, seed
+        self.svd_ID = svd_items(cut.known, config.towers.width, seed)
+
+    def untrained(self, choice: InterestChoice) -> Candidate:
+        """Return a choice at its start."""
+        network = self._started(choice)
+        return Candidate(replace(choice, num_epochs=0), network, self._found(network, choice), {})
+
+    def trained(self, choice: InterestChoice, max_epochs: int, patience: int) -> Candidate:
+        """Return a choice at its best epoch, which may be none; training stops after `patience` that gain nothing."""
+        best = self.untrained(choice)
+        curves: dict[str, list[float]] = {}
+
+        def after_epoch(epoch: int, network: MultiInterest, figures: dict[str, float]) -> bool:
+            nonlocal best
+            found = self._found(network, choice)
+            gain, _ = relative_gain(found, best.found_K2)
+            for name, value in {**figures, "validation_ndcg": float(found[:, 1].mean())}.items():
+                curves.setdefault(name, []).append(value)
+            if gain > 0:
+                best = Candidate(replace(choice, num_epochs=epoch), copy.deepcopy(network), found, curves)
+            return epoch - best.choice.num_epochs < patience
+
+        network = self._started(choice)
+        fit(network, self.cut.known, choice.applied_to(self.config), max_epochs, self.seed, after_epoch)
+        _log.info("multi-interest: %s reached NDCG %.4f", _short(best.choice), float(best.found_K2[:, 1].mean()))
+        return replace_curves(best, curves)
+
+    def exactly(self, choice: InterestChoice) -> MultiInterest:
+        """Return a choice trained for its own number of epochs."""
+        network = self._started(choice)
+        if choice.num_epochs:
+            fit(network, self.cut.known, choice.applied_to(self.config), choice.num_epochs, self.seed, go_on)
+        return network
+
+    def calibrated(self, network: MultiInterest, choice: InterestChoice) -> InterestChoice:
+        """Return the choice with the parts of the score weighed anew, z beside the history among them."""
+        calibration = calibrate(choice.calibration, [self.judged(network, choice.calibration)])
+        chosen = replace(choice, calibration=calibration)
+        if self.z_UZ is None or not self.z_UZ.any():
+            return chosen
+        reference = self._found(network, chosen)
+        for share in Z_SHARES:
+            trial = replace(chosen, calibration=replace(calibration, z_share=share))
+            if is_better(found := self._found(network, trial), reference):
+                chosen, reference = trial, found
+        return chosen
+
+    def judged(self, network: MultiInterest, calibration: Calibration) -> Judged:
+        """Return both sides of the cut, scored by the largest of each user's products."""
+        users = float(network.scale.detach()) * self._interests(network, calibration)
+        recommend, target = sides(self.cut, users, network.items().detach().numpy(), self.seed)
+        return Judged(self.cut.known, learned_item_terms(network, self.cut.known), recommend, target)
+
+    def vectors(self, network: MultiInterest, calibration: Calibration) -> tuple[Floats, Floats]:
+        """Return users float32[U, K, D + 2] and items float32[I, D + 2] as known at the cut."""
+        known = self.cut.known
+        terms = calibration.item_terms(known, learned_item_terms(network, known))
+        interests = self._interests(network, calibration)
+        return (
+            fold_interests(interests, network, calibration, calibration.user_terms(known)),
+            fold_scored_items(network, terms),
+        )
+
+    def _interests(self, network: MultiInterest, calibration: Calibration) -> Floats:
+        interests = interests_of(network, self.cut.known)
+        if self.z_UZ is None:
+            return interests
+        return blended(interests, self.z_UZ, z_map(self.z_UZ, interests), calibration)
+
+    def _found(self, network: MultiInterest, choice: InterestChoice) -> Doubles:
+        return self.judged(network, choice.calibration).judge_items(choice.calibration)
+
+    def _started(self, choice: InterestChoice) -> MultiInterest:
+        towers = choice.applied_to(self.config).towers
+        return started_model(towers, self.cut.known, self.svd_ID, self.features_IE, self.seed)
+
+
+def train_choice(
+    choice: InterestChoice, config: MultiInterestTrainingConfig, pairs: PairLog, features_IE: Floats, seed: int
+) -> tuple[MultiInterest, dict[str, list[float]]]:
+    """Return a choice trained on a whole log for its number of epochs, and the curves of that training."""
+    training = choice.applied_to(config)
+    svd_ID = svd_items(pairs, training.towers.width, seed)
+    network = started_model(training.towers, pairs, svd_ID, features_IE, seed)
+    curves: dict[str, list[float]] = {}
+
+    def after_epoch(epoch: int, model: MultiInterest, figures: dict[str, float]) -> bool:
+        for name, value in figures.items():
+            curves.setdefault(name, []).append(value)
+        return True
+
+    if choice.num_epochs:
+        fit(network, pairs, training, choice.num_epochs, seed, after_epoch)
+    return network, curves
+
+
+def z_map(z_UZ: Floats, interests_UKD: Floats) -> Floats:
+    """Return float32[Z, K * D]: ridge maps from the space's vectors to each tower's direction, side by side."""
+    return fit_z_map(z_UZ, interests_UKD.reshape(len(interests_UKD), -1))
+
+
+def is_better(found_K2: Doubles, reference_K2: Doubles) -> bool:
+    """Return whether the gain exceeds `REQUIRED_GAIN` standard errors of the paired differences."""
+    gain, error = relative_gain(found_K2, reference_K2)
+    return gain > REQUIRED_GAIN * error
+
+
+def relative_gain(found_K2: Doubles, reference_K2: Doubles) -> tuple[float, float]:
+    """Return the mean relative change of recall and NDCG, and its standard error over users; zeros without users."""
+    if not len(found_K2):
+        return 0.0, 0.0
+    changes = (found_K2 - reference_K2) / np.maximum(reference_K2.mean(axis=0), 1e-9)
+    per_user = changes.mean(axis=1)
+    return float(per_user.mean()), float(per_user.std() / np.sqrt(len(per_user)))
+
+
+def go_on(epoch: int, network: MultiInterest, figures: dict[str, float]) -> bool:
+    """Return True after every epoch."""
+    return True
+
+
+def replace_curves(candidate: Candidate, curves: dict[str, list[float]]) -> Candidate:
+    """Return the candidate with the curves of its whole training."""
+    return replace(candidate, curves=curves)
+
+
+def _short(choice: InterestChoice) -> str:
+    return (
+        f"K {choice.num_interests}, decay {choice.decay:g}, repel {choice.repel_weight:g}, {choice.num_epochs} epochs"
+    )
