@@ -8,11 +8,11 @@ import torch
 
 from training.losses.nce import BBCNCE, COLUMN_BCNCE, INFO_NCE, LOSSES, ROW_BCNCE, SIM_CLR, Switches, bidirectional_nce
 
-NUM_USERS, NUM_ITEMS, BATCH = 60, 80, 512
+NUM_USERS, NUM_ITEMS, BATCH = 30, 40, 256
 
 
 def _joint(seed: int = 0) -> torch.Tensor:
-    """A joint probability [60, 80] with long tails on both sides and taste of rank 4."""
+    """A joint probability [30, 40] with long tails on both sides and taste of rank 4."""
     rng = np.random.default_rng(seed)
     taste = rng.normal(size=(NUM_USERS, 4)) @ rng.normal(size=(4, NUM_ITEMS)) * 0.7
     logits = taste - np.log(np.arange(1, NUM_USERS + 1))[:, None] * 0.7 - np.log(np.arange(1, NUM_ITEMS + 1))[None, :]
@@ -28,7 +28,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _fit(switches: Switches, joint: torch.Tensor, steps: int = 900) -> torch.Tensor:
+def _fit(switches: Switches, joint: torch.Tensor, steps: int = 500) -> torch.Tensor:
     torch.manual_seed(0)
     phi = torch.zeros(NUM_USERS, NUM_ITEMS, requires_grad=True)
     log_p_users, log_p_items = joint.sum(1).log(), joint.sum(0).log()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.tracking.open_tracking import count_experiments
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
 from training.settings import Settings
 from training.spaces.encoder_file import export_encoder
@@ -100,13 +101,8 @@ def test_an_unknown_model_or_run_has_no_alias(home, logged):
     assert set_alias(home, "user_encoder", "champion", "20990101-00000000") is None
 
 
-def _open(home: Settings) -> int:
-    with tracking_client(home) as client:
-        return len(client.search_experiments())
-
-
 @pytest.mark.slow
 def test_two_processes_that_meet_a_fresh_database_both_go_on(tmp_path):
     home = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert pool.map(_open, [home, home]) == [1, 1]
+        assert pool.map(count_experiments, [home, home]) == [1, 1]
