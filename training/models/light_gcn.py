@@ -5,6 +5,8 @@ Shape legend: U users, I items, V = U + I nodes, L layers counted with the free 
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -63,4 +65,6 @@ def as_torch(matrix: sp.csr_matrix) -> Tensor:
     """Return a sparse row matrix as torch's, float32."""
     parts = (torch.from_numpy(matrix.indptr.astype(np.int64)), torch.from_numpy(matrix.indices.astype(np.int64)))
     values = torch.from_numpy(matrix.data.astype(np.float32))
-    return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, check_invariants=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
+        return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, check_invariants=False)

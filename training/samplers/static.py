@@ -51,7 +51,7 @@ class InBatchSampler:
 
     States the *marginal* over batches, in which an item comes up as often as among the training pairs: p(i) over the
     mass of what the user has not met. Given one batch the draw is uniform over its rows. A row for which the batch
-    offers nothing new keeps its last draw.
+    offers nothing new takes any of its items.
     """
 
     name = "in-batch"
@@ -65,11 +65,17 @@ class InBatchSampler:
         item_idx_B = positives.item_idx_B
         user_idx = positives.user_idx_B[:, None].expand(-1, num)
         picked = _rows(item_idx_B, user_idx.shape, generator)
+        seen = self.proposal.seen
         for _ in range(ROUNDS):
-            wrong = self.proposal.seen.contains(user_idx, picked).nonzero(as_tuple=True)
+            wrong = seen.contains(user_idx, picked).nonzero(as_tuple=True)
             if not len(wrong[0]):
                 break
             picked[wrong] = _rows(item_idx_B, wrong[0].shape, generator)
+        wrong = seen.contains(user_idx, picked).nonzero(as_tuple=True)
+        if len(wrong[0]):
+            free = ~seen.contains(user_idx[wrong][:, None], item_idx_B)
+            free |= ~free.any(dim=1, keepdim=True)
+            picked[wrong] = item_idx_B[torch.multinomial(free.float(), 1, generator=generator)[:, 0]]
         log_p = self.proposal.log_p
         return Negatives(current, positives, picked[:, :, None], lambda: log_p(user_idx, picked))
 

@@ -10,6 +10,7 @@ Shape legend: M samplers still in the search.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +65,9 @@ class SamplerSearchConfig:
         candidates: Names of samplers, at least one.
         training: How models learn, in the search and after it.
         warm_up_epochs: Epochs with equal weights before anything is learned about them.
-        prune_every: Epochs between two samplers being dropped.
+        keep: Share of the samplers that stays when those with the least weight are dropped, in (0, 1).
+        round_epochs: Epochs before a pruning, times the samplers then in the search: few samplers are told apart over
+            a longer horizon, at a cost per round that stays about the same.
         patience: Prunings without a better validation after which the search stops.
         inherit: Whether retraining starts from the search's parameters, with a fresh optimiser, or anew.
         gradient: Of "second_order" and "naive".
@@ -76,8 +79,9 @@ class SamplerSearchConfig:
     candidates: tuple[str, ...] = CANDIDATES
     training: SampledRankingConfig = field(default_factory=SampledRankingConfig)
     warm_up_epochs: int = 1
-    prune_every: int = 1
-    patience: int = 4
+    keep: float = 0.5
+    round_epochs: int = 12
+    patience: int = 3
     inherit: bool = True
     gradient: GradientConfig = field(default_factory=GradientConfig)
     bandit: BanditConfig = field(default_factory=BanditConfig)
@@ -86,10 +90,11 @@ class SamplerSearchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """The weights when a sampler was dropped, by name, and the validation then."""
+    """The weights by name when samplers were dropped, which ones, the epochs before it and the validation then."""
 
     weights: dict[str, float]
-    dropped: str
+    dropped: tuple[str, ...]
+    num_epochs: int
     value: float
 
 
@@ -150,20 +155,27 @@ def search_samplers(
 
 
 def prune(method: SearchMethod, judge: Judge, config: SamplerSearchConfig) -> list[Round]:
-    """Advance, drop the least weight, and repeat until one sampler is left or the validation stalls."""
+    """Advance, drop the least weights, and repeat until one sampler is left or the validation stalls."""
     rounds: list[Round] = []
     best_at = 0
     while len(method.names) > 1 and len(rounds) - best_at < config.patience:
-        method.advance(config.prune_every)
+        num_epochs = max(1, round(config.round_epochs / len(method.names)))
+        method.advance(num_epochs)
         weights, value = method.weights(), judge(method.model())
-        least = int(weights.argmin())
         noted = dict(zip(method.names, map(float, weights), strict=True))
-        rounds.append(Round(weights=noted, dropped=method.names[least], value=value))
-        _log.debug("sampler search: validation %.4f, dropped %s of %s", value, rounds[-1].dropped, noted)
+        dropped = tuple(sorted(noted, key=lambda name: noted[name])[: -num_kept(len(noted), config.keep)])
+        rounds.append(Round(weights=noted, dropped=dropped, num_epochs=num_epochs, value=value))
+        _log.debug("sampler search: validation %.4f, dropped %s of %s", value, dropped, noted)
         if value >= max(step.value for step in rounds):
             best_at = len(rounds)
-        method.drop(least)
+        for name in dropped:
+            method.drop(method.names.index(name))
     return rounds
+
+
+def num_kept(num: int, keep: float) -> int:
+    """Return how many of several samplers stay: the share, rounded up, but not all."""
+    return min(num - 1, math.ceil(num * keep))
 
 
 def _method(

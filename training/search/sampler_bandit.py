@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +23,33 @@ class BanditConfig:
 
     Attributes:
         temperature: t in p = softmax(gain / t), in units of the largest gain.
-        average: Share of the newest reward in an arm's value; validation is noisy.
     """
 
     temperature: float = 0.2
-    average: float = 0.6
+
+
+@dataclass
+class Arm:
+    """One sampler's own training, and the best that it has been.
+
+    Attributes:
+        training: Its model, optimiser and sampler.
+        floor: Validation at the start.
+        gain: What the best validation since is above it; negative until the first is known to be no worse.
+        best: The parameters of that validation.
+    """
+
+    training: SampledTraining
+    floor: float
+    gain: float = -np.inf
+    best: dict[str, Any] = field(default_factory=dict)
+
+    def play(self, judge: Judge) -> None:
+        """Train for one epoch, and keep the parameters where that was worth it."""
+        self.training.epoch(torch.ones(1))
+        gain = judge(self.training.model) - self.floor
+        if gain > self.gain:
+            self.gain, self.best = gain, copy.deepcopy(self.training.model.state_dict())
 
 
 class BanditSearch:
@@ -39,10 +62,8 @@ class BanditSearch:
     def __init__(self, start: SampledTraining, names: Sequence[str], judge: Judge, config: BanditConfig) -> None:
         """Give each sampler of `start`, named by `names`, a copy of its model and optimiser."""
         self._names, self.judge, self.config = list(names), judge, config
-        self.arms = [_branch(start, place) for place in range(len(names))]
-        self.floor = judge(start.model)
-        self.gain_M = np.zeros(len(names))
-        self.is_played = False
+        floor = judge(start.model)
+        self.arms = [Arm(_branch(start, place), floor) for place in range(len(names))]
 
     @property
     def names(self) -> Sequence[str]:
@@ -50,30 +71,31 @@ class BanditSearch:
         return self._names
 
     def advance(self, num_epochs: int) -> None:
-        """Let every arm train for some epochs, and note what it has gained since the start."""
-        alone = torch.ones(1)
+        """Let every arm train for some epochs."""
         for arm in self.arms:
             for _ in range(num_epochs):
-                arm.epoch(alone)
-        newest = np.array([self.judge(arm.model) - self.floor for arm in self.arms])
-        share = self.config.average if self.is_played else 1.0
-        self.gain_M = self.gain_M + share * (newest - self.gain_M)
-        self.is_played = True
+                arm.play(self.judge)
 
     def weights(self) -> np.ndarray:
-        """Return float64[M]: the softmax of gains over the temperature."""
-        unit = self.config.temperature * max(float(np.abs(self.gain_M).max()), 1e-9)
-        raised = np.exp((self.gain_M - self.gain_M.max()) / unit)
+        """Return float64[M]: the softmax of gains over the temperature; equal before the first epoch."""
+        gain_M = np.array([arm.gain for arm in self.arms])
+        if not np.isfinite(gain_M).all():
+            return np.full(len(self.arms), 1 / len(self.arms))
+        unit = self.config.temperature * max(float(np.abs(gain_M).max()), 1e-9)
+        raised = np.exp((gain_M - gain_M.max()) / unit)
         return np.asarray(raised / raised.sum())
 
     def drop(self, place: int) -> None:
         """Take one arm out with its model."""
         del self._names[place], self.arms[place]
-        self.gain_M = np.delete(self.gain_M, place)
 
     def model(self) -> RankingModel:
-        """Return the model of the best arm."""
-        return self.arms[int(self.gain_M.argmax())].model
+        """Return a model with the best parameters of the best arm."""
+        arm = max(self.arms, key=lambda arm: arm.gain)
+        model = copy.deepcopy(arm.training.model)
+        if arm.best:
+            model.load_state_dict(arm.best)
+        return model
 
 
 def _branch(start: SampledTraining, place: int) -> SampledTraining:
