@@ -144,7 +144,7 @@ class Trial:
         self._calibrate_again()
 
     def _calibrate_again(self) -> None:
-        if self.choice.num_epochs:
+        if self.choice.num_epochs or self.training.is_ordered:
             cuts = [self._judged(self.tower), *self._other_starts(self.choice.width)]
             self.choice = replace(self.choice, calibration=self._calibrated(cuts, trained=True))
             self.figures["chosen"] = cuts[0].figures(self.choice.calibration)

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from training.data.splits import Protocol
 from training.evaluation.ranking import TwoSidedScores, VectorScorer, evaluate
 from training.jobs.bench.cache import Cache, code_hash, library_versions
 from training.jobs.bench.representation import Represented, represent
 from training.jobs.bench.rows import Row, average
 from training.jobs.bench.tasks import Problem
 from training.recipes.matching import MatchingConfig, MatchingModel, train_matching
+from training.search.matching import NEXT_ITEM
 from training.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -32,10 +34,11 @@ CODE = (
     "training.search",
     "training.spaces",
 )
-VARIANTS: Mapping[str, MatchingConfig] = {
-    "matching": MatchingConfig(),
-    "matching, untrained start": MatchingConfig(max_epochs=0),
+VARIANTS: Mapping[Protocol, Mapping[str, MatchingConfig]] = {
+    "temporal": {"matching": MatchingConfig(), "matching, untrained start": MatchingConfig(max_epochs=0)},
+    "loo": {"matching, next item": NEXT_ITEM, "matching, untrained start": replace(NEXT_ITEM, max_epochs=0)},
 }
+"""Configurations by protocol and by the name that tables print; the untrained ones say what training adds."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def matching_rows(
     problem: Problem,
     cache: Cache,
     seeds: Sequence[int],
-    variants: Mapping[str, MatchingConfig] = VARIANTS,
+    variants: Mapping[str, MatchingConfig] | None = None,
 ) -> list[Row]:
     """Return a row per variant. Its seconds are the whole training, every choice on validation included.
 
@@ -59,10 +62,10 @@ def matching_rows(
         problem: What is learned from and judged by.
         cache: Where rows are kept.
         seeds: Seeds of each variant.
-        variants: Configurations by the name that tables print.
+        variants: Configurations by the name that tables print; those of the protocol when not given.
     """
     rows = []
-    for name, config in variants.items():
+    for name, config in (variants or VARIANTS[problem.protocol]).items():
         key = {
             "data": problem.content_hash,
             "protocol": problem.protocol,
