@@ -65,7 +65,8 @@ def _parsed(settings: Settings, locations: Mapping[str, str]) -> Any:
     from dbt.cli.main import dbtRunner
 
     (settings.warehouse_path.parent / "dbt").mkdir(parents=True, exist_ok=True)
-    outcome = dbtRunner().invoke(_arguments(settings, "parse", locations))
+    # the command that follows writes the manifest; twice would cost as much as the queries of a small day
+    outcome = dbtRunner().invoke([*_arguments(settings, "parse", locations), "--no-write-json"])
     if not outcome.success:
         raise AttuneError(_refusal(settings, "parse", outcome.exception))
     return outcome.result
