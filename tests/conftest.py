@@ -14,7 +14,7 @@ import pytest
 
 from training.settings import Settings
 
-SHARED_FIXTURES = ("trained", "built", "dag_bag")
+SHARED_FIXTURES = ("trained", "built")
 """Session-wide fixtures that take many seconds; the tests that read one of them form a group."""
 LONG_FIRST = ("slow", "airflow", "walk", "integration")
 
@@ -32,7 +32,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def group_of(item: pytest.Item) -> str:
+    """Return the shared fixture of a test, "airflow" for those that import Airflow, which is slow, else its file."""
     shared = [name for name in SHARED_FIXTURES if name in getattr(item, "fixturenames", ())]
+    if item.get_closest_marker("airflow") or "airflow_home" in getattr(item, "fixturenames", ()):
+        return "airflow"
     return shared[0] if shared else item.nodeid.partition("::")[0]
 
 
@@ -58,7 +61,8 @@ def fresh_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Settings
         folder = template.home / "mlflow"
 
     def give(settings: Settings) -> Settings:
-        shutil.copytree(folder, settings.home / "mlflow", dirs_exist_ok=True)
+        if not (settings.home / "mlflow").exists():
+            shutil.copytree(folder, settings.home / "mlflow")
         return settings
 
     return give

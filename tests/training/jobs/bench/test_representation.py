@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from training.data.splits import first_interactions
+from training.jobs.bench import representation
 from training.jobs.bench.cache import Cache
+from training.jobs.bench.homes import own_home
 from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.matching_rows import matching_rows
 from training.jobs.bench.representation import SECONDS_PER_DAY, represent
@@ -24,8 +26,10 @@ def problem():
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    return Settings.from_env({"ATTUNE_HOME": str(tmp_path_factory.mktemp("home"))})
+def settings(tmp_path_factory, fresh_mlflow):
+    with pytest.MonkeyPatch.context() as homes:
+        homes.setattr(representation, "own_home", lambda *where: fresh_mlflow(own_home(*where)))
+        yield Settings.from_env({"ATTUNE_HOME": str(tmp_path_factory.mktemp("home"))})
 
 
 @pytest.mark.integration
