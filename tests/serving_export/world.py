@@ -55,6 +55,7 @@ class World:
             validate=self.validate,
             materialise=self.materialise,
             announce=self.announce,
+            required=("matching",),
         )
 
     def users(self, partition: Partition) -> list[str]:

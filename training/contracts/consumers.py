@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-REQUIRED_CONSUMERS = ("matching",)
+REQUIRED_CONSUMERS = ("matching", "multi_interest")
 """Each is the module `training.recipes.<name>`, whose `CONSUMER` is its recipe. A space goes live only with a model of
 each, unless the consumer is pinned to another space."""

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.training.search.matching_world import two_tastes
+from tests.training.search.test_multi_interest import CONFIG
+from tests.training.spaces.trained_home import LAST, TrainedHome
+from training.recipes.consumer import consumer_named, gate_consumer, train_consumer
+from training.recipes.multi_interest import (
+    CONSUMER,
+    MultiInterestConsumer,
+    MultiInterestModel,
+    interest_checks,
+    interest_metrics,
+    no_dead_tower,
+)
+from training.search.multi_interest import search_and_train_interests
+
+
+def test_the_recipe_is_found_by_its_name() -> None:
+    assert consumer_named("multi_interest") is CONSUMER
+    assert CONSUMER.name == "multi_interest"
+
+
+def test_checks_are_those_of_matching_and_that_no_tower_is_dead() -> None:
+    trained = search_and_train_interests(two_tastes(), CONFIG, None)
+    assert [check.name for check in interest_checks(trained, seed=1)] == [
+        "finite vectors",
+        "recommendation NDCG@20 against popularity and activity",
+        "targeting NDCG@20 against popularity and activity",
+        "no dead tower",
+    ]
+    metrics = interest_metrics(trained)
+    assert metrics["win_share_0"] + metrics["win_share_1"] + metrics.get("win_share_2", 0) == pytest.approx(1.0)
+    assert "own.ndcg_at_20" in metrics
+
+
+@pytest.mark.parametrize(
+    ("shares", "passed"),
+    [
+        ([0.4, 0.3, 0.2, 0.1], True),
+        ([0.975, 0.025], False),
+        ([0.5, 0.5, 0.0], False),
+        ([0.0, 0.0], True),
+        ([1.0], True),
+    ],
+)
+def test_a_tower_that_wins_next_to_nothing_fails_the_gate(shares: list[float], passed: bool) -> None:
+    check = no_dead_tower(shares)
+    assert check.passed is passed
+    assert f"{shares[-1]:.3f}" in check.observed
+
+
+@pytest.mark.integration
+def test_the_whole_way_from_a_space_to_a_candidate_of_several_vectors(trained: TrainedHome) -> None:
+    settings, space_id = trained.settings, trained.candidate.space_id
+    consumer = MultiInterestConsumer(config=CONFIG)
+    ref = train_consumer(settings, LAST, consumer, space_id)
+    assert train_consumer(settings, LAST, consumer, space_id) == ref
+    decision = gate_consumer(settings, LAST, "multi_interest", ref.version)
+    folder = settings.model_dir("multi_interest", ref.version)
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    assert "no dead tower" in [check["name"] for check in evaluation["checks"]]
+    assert decision.accepted, decision.reasons
+    sides = consumer.vectors(settings, folder, LAST)
+    interests = MultiInterestModel.load(folder).network.config.num_interests
+    assert sides.user_vectors.shape[:2] == (len(sides.users), interests)
+    assert sides.user_vectors.shape[2] == sides.item_vectors_ID.shape[1]
+    assert sides.space_id == space_id
