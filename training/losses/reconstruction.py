@@ -44,3 +44,9 @@ def _block_loss(x_hat_BF: torch.Tensor, x_BF: torch.Tensor, block: Block) -> tor
     if block.kind == "one_hot":
         return functional.cross_entropy(x_hat, x.argmax(dim=1), reduction="none")
     return (x_hat - x).square().mean(dim=1)
+
+
+def masked_mse(rebuilt: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared error over what `mask`, broadcast to the target, leaves; nothing left gives zero."""
+    kept = mask.expand_as(target).to(target.dtype)
+    return ((rebuilt - target).square() * kept).sum() / kept.sum().clamp(min=1.0)

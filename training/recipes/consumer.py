@@ -79,6 +79,9 @@ class ConsumerSides:
             the largest of a user's K.
         item_vectors_ID: float32[I, D].
         user_idx, item_idx: int32[N], pairs that have interacted before the partition's `as_of`.
+        virtual_idx: int64[n], rows of the users without history whose vector of the space this consumer imagines; None
+            for a consumer that imagines none.
+        virtual_z: float32[n, Z], those vectors.
     """
 
     space_id: str
@@ -88,6 +91,8 @@ class ConsumerSides:
     item_vectors_ID: npt.NDArray[np.float32]
     user_idx: npt.NDArray[np.int32]
     item_idx: npt.NDArray[np.int32]
+    virtual_idx: npt.NDArray[np.int64] | None = None
+    virtual_z: npt.NDArray[np.float32] | None = None
 
 
 class Consumer(Protocol):

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.search.cold_start_world import TINY, two_groups
+from tests.training.spaces.trained_home import LAST, TrainedHome
+from training.models.cold_start_model import ColdStartModel
+from training.recipes.cold_start import ColdStartConsumer, checks_of
+from training.recipes.cold_start_data import behaviour_columns, build_cold_start, virtual_vectors
+from training.recipes.consumer import gate_consumer, train_consumer
+from training.search.cold_start import Evidence, search_and_train
+from training.spaces.user_space import encode_partition
+
+CONFIG = replace(TINY, max_epochs=4)
+
+
+def test_checks_hold_new_users_against_popularity_and_old_ones_against_the_ranker_alone() -> None:
+    evidence = search_and_train(two_groups(), CONFIG).evidence
+    assert [check.name for check in checks_of(evidence, seed=1)] == [
+        "finite vectors",
+        "new users' NDCG@20 against popularity",
+        "new users' NDCG@20 against ranker alone",
+        "old users' NDCG@20 against ranker alone",
+    ]
+
+
+def test_vectors_that_are_not_finite_fail() -> None:
+    assert [check.passed for check in checks_of(Evidence(finite=False, scores={}), seed=1)] == [False]
+
+
+def test_a_model_worse_than_popularity_fails_its_gate() -> None:
+    evidence = search_and_train(two_groups(), TINY).evidence
+    swapped = {"own": evidence.scores["popularity"], "popularity": evidence.scores["own"]}
+    failed = [check.name for check in checks_of(Evidence(finite=True, scores=swapped), seed=1) if not check.passed]
+    assert failed == ["new users' NDCG@20 against popularity"]
+
+
+@pytest.mark.integration
+def test_the_whole_way_from_a_space_to_a_candidate_model(trained: TrainedHome) -> None:
+    settings, space_id = trained.settings, trained.candidate.space_id
+    consumer = ColdStartConsumer(config=CONFIG)
+    ref = train_consumer(settings, LAST, consumer, space_id)
+    assert train_consumer(settings, LAST, consumer, space_id) == ref
+    folder = settings.model_dir("cold_start", ref.version)
+    assert "own.new.ndcg_at_20" in json.loads((folder / "evaluation.json").read_text())["metrics"]
+    assert gate_consumer(settings, LAST, "cold_start", ref.version).subject == f"cold_start {ref.version}"
+    sides = consumer.vectors(settings, folder, LAST)
+    assert sides.space_id == space_id
+    assert sides.user_vectors.shape == (len(sides.users), sides.item_vectors_ID.shape[1])
+    assert np.isfinite(sides.user_vectors).all()
+    assert sides.virtual_idx is not None
+    without = set(range(len(sides.users))) - set(sides.user_idx.tolist())
+    assert set(sides.virtual_idx.tolist()) == without
+
+
+@pytest.mark.integration
+def test_attributes_are_profile_and_onboarding_and_never_the_user_id(trained: TrainedHome) -> None:
+    found = build_cold_start(trained.settings, LAST, trained.candidate.space_id)
+    columns = {value.split("=")[0] for value in found.data.values.ids}
+    assert columns <= {"country", "language", "age_band", "gender", "occupation", "onboarding_category"}
+    assert not any(user in value for user in found.users.ids for value in found.data.values.ids)
+    assert found.data.x_UF.shape[1] == found.space.assembler.layout.num_columns
+    assert not (found.data.x_mask_UF & ~behaviour_columns(found.space)).any()
+
+
+@pytest.mark.integration
+def test_virtual_vectors_keep_the_profile_and_differ_from_those_of_nothing(trained: TrainedHome) -> None:
+    settings, space_id = trained.settings, trained.candidate.space_id
+    found = build_cold_start(settings, LAST, space_id)
+    model: ColdStartModel = search_and_train(found.data, CONFIG, space_id).model
+    bare = replace(found, interactions=replace(found.interactions, user_idx=np.zeros(0, np.int32)))
+    rows, z_nZ = virtual_vectors(bare, model)
+    _, z_UZ = encode_partition(settings, space_id, LAST)
+    assert rows.tolist() == list(range(len(found.users)))
+    assert z_nZ.shape == z_UZ.shape
+    assert np.isfinite(z_nZ).all()
+    assert np.abs(z_nZ - z_UZ).max() > 1e-3

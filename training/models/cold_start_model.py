@@ -1,0 +1,152 @@
+"""Serve the trained cold-start network: plain vectors for ranking, virtual encoder inputs for lookups.
+
+Shape legend: U users, I items, D width, F encoder columns.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
+from training.data.cold_start_set import ColdStartData
+from training.data.vocabulary import Vocabulary
+from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork, InnerProductRanker, UserTokens
+from training.models.cold_start_rows import all_tokens
+from training.models.zero_shot import ZeroShotConfig
+from training.storage import write_json
+
+Floats = npt.NDArray[np.float32]
+CHUNK = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColdStartModel:
+    """A trained network with the ids that its rows belong to.
+
+    Attributes:
+        space_id: The space whose vectors and inputs it reads.
+        items: Ids of the item rows.
+        values: Attribute values of the rows of the attribute table.
+        network: Trained, in eval mode.
+        token_widths: A and P, the attribute and pick tokens that the network was built for.
+        num_columns: F, the encoder columns that it was built for.
+        history_length: Newest behaviours read.
+        facts: JSON-able account of how it was chosen and trained.
+    """
+
+    space_id: str
+    items: Vocabulary
+    values: Vocabulary
+    network: ColdStartNetwork
+    token_widths: tuple[int, int]
+    num_columns: int
+    history_length: int
+    facts: dict[str, Any]
+
+    def user_vectors(self, data: ColdStartData) -> Floats:
+        """Return float32[U, D + 1] of users, those without behaviour filled; `data` is over the model's own ids.
+
+        Raises:
+            AttuneError: The ranking tower is the MLP, whose score is no inner product, or the ids are others.
+        """
+        ranker = self.network.ranker
+        if not isinstance(ranker, InnerProductRanker):
+            raise AttuneError("expected the inner_product ranking tower, found mlp; train with ranker inner_product")
+        parts = [ranker.user_vectors(*self.network.pooled(tokens, fill=True)) for tokens in self._chunks(data)]
+        users = _joined(parts, self.network.config.width)
+        return np.column_stack([users, np.ones(len(users), np.float32)])
+
+    def item_vectors(self, items: Vocabulary | None = None) -> Floats:
+        """Return float32[I, D + 1]: the model's own items, or those asked for, new ones below every known one."""
+        table, bias = self.network.targets.weight.detach().numpy(), self.network.item_bias.detach().numpy()
+        own = np.column_stack([table, bias]).astype(np.float32)
+        if items is None:
+            return own
+        unknown = np.zeros((1, own.shape[1]), np.float32)
+        unknown[0, -1] = own[:, -1].min(initial=0.0) - 1.0
+        return np.vstack([own, unknown])[self.items.encode(items.ids, unknown="ignore")]
+
+    def virtual_columns(self, data: ColdStartData) -> Floats:
+        """Return float32[U, F]: the encoder's behaviour columns, scaled, that such users would have; others are noise.
+
+        Raises:
+            AttuneError: The model has no zero-shot tower.
+        """
+        if self.network.zero_shot is None:
+            raise AttuneError("expected a model with a zero-shot tower, found one of mode base; train mode full")
+        return _joined([self.network.fill(tokens)[1] for tokens in self._chunks(data)], self.num_columns)
+
+    def _chunks(self, data: ColdStartData) -> list[UserTokens]:
+        if data.items != self.items or data.values != self.values:
+            raise AttuneError("expected data over the model's items and attribute values, found others; build it so")
+        users, histories = np.arange(data.pairs.num_users), data.pairs.histories()
+        starts = range(0, len(users), CHUNK)
+        return [all_tokens(data, users[start : start + CHUNK], self.history_length, histories) for start in starts]
+
+    def refuse_other_space(self, space_id: str) -> None:
+        """Raise SpaceMismatch unless `space_id` is the model's."""
+        if space_id != self.space_id:
+            remedy = "train the model on this space"
+            raise SpaceMismatch(self.space_id or "no space", space_id or "no space", "the cold-start model", remedy)
+
+    def save(self, folder: Path) -> None:
+        """Write the model into an existing folder; equal models give equal bytes."""
+        arrays = {name: value.numpy() for name, value in sorted(self.network.state_dict().items())}
+        np.savez(folder / "arrays.npz", **arrays)
+        self.items.save(folder / "items.json")
+        self.values.save(folder / "values.json")
+        described = {
+            "space_id": self.space_id,
+            "network": asdict(self.network.config),
+            "token_widths": list(self.token_widths),
+            "num_columns": self.num_columns,
+            "history_length": self.history_length,
+            "facts": self.facts,
+        }
+        write_json(described, folder / "model.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> ColdStartModel:
+        """Return the model that `save` wrote.
+
+        Raises:
+            MissingArtefact: No model lies there.
+        """
+        if not (folder / "model.json").exists():
+            raise MissingArtefact(f"expected a cold-start model at {folder}, found none; run train_consumer first")
+        described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        items, values = Vocabulary.load(folder / "items.json"), Vocabulary.load(folder / "values.json")
+        widths, num_columns = tuple(described["token_widths"]), described["num_columns"]
+        sizes = len(values), len(items), sum(widths), num_columns
+        network = ColdStartNetwork(_config(described["network"]), *sizes)
+        with np.load(folder / "arrays.npz") as arrays:
+            network.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+        return cls(
+            space_id=described["space_id"],
+            items=items,
+            values=values,
+            network=network.eval(),
+            token_widths=(widths[0], widths[1]),
+            num_columns=num_columns,
+            history_length=described["history_length"],
+            facts=described["facts"],
+        )
+
+
+def _config(values: dict[str, Any]) -> ColdStartModelConfig:
+    tower = values["zero_shot"]
+    if tower is not None:
+        tower = ZeroShotConfig(**{**tower, "encoder": tuple(tower["encoder"]), "decoder": tuple(tower["decoder"])})
+    return ColdStartModelConfig(**{**values, "zero_shot": tower, "hidden": tuple(values["hidden"])})
+
+
+def _joined(parts: list[torch.Tensor], width: int) -> Floats:
+    whole = torch.cat(parts) if parts else torch.zeros(0, width)
+    return whole.detach().numpy().astype(np.float32)
