@@ -10,7 +10,7 @@ from serving_export.lookup import Embeddings, Ranking
 def embeddings_json(found: Embeddings) -> dict[str, Any]:
     """Return a lookup: what holds for all of it, one entry for each known user, and the unknown ones.
 
-    `age` is in seconds from `as_of` to the lookup.
+    `age` is in seconds from `as_of` to the lookup; `virtual` marks a user without history.
     """
     about = {
         "space_id": found.space_id,
@@ -20,15 +20,20 @@ def embeddings_json(found: Embeddings) -> dict[str, Any]:
         "stale": found.stale,
     }
     vectors = found.vectors.tolist()
-    users = [{"user_id": user, "vector": v, **about} for user, v in zip(found.user_ids, vectors, strict=True)]
+    virtual = set(found.virtual)
+    users = [
+        {"user_id": user, "vector": v, "virtual": user in virtual, **about}
+        for user, v in zip(found.user_ids, vectors, strict=True)
+    ]
     return {**about, "users": users, "unknown": list(found.unknown)}
 
 
 def ranking_json(ranking: Ranking, model: dict[str, str]) -> dict[str, Any]:
-    """Return a ranking with the model version that made it and the space that the model reads."""
+    """Return a ranking with the consumer that answered, its model version and the space that the model reads."""
     return {
         "query": ranking.query,
         "ids": list(ranking.ids),
         "scores": [round(float(score), 6) for score in ranking.scores],
+        "consumer": ranking.consumer,
         **model,
     }

@@ -43,24 +43,27 @@ def lookup(options: argparse.Namespace) -> Answer:
 def recommend(options: argparse.Namespace) -> Answer:
     """Return a user's best items."""
     store = _store(options, Settings.from_env())
-    return _ranking(store, options, store.recommend(options.query, options.k, **_how(options)))
+    ranking = store.recommend(options.query, options.k, **_how(options))
+    return _ranking(ranking, store.model(options.consumer, options.query))
 
 
 def target(options: argparse.Namespace) -> Answer:
     """Return an item's best users."""
     store = _store(options, Settings.from_env())
-    return _ranking(store, options, store.target(options.query, options.k, **_how(options)))
+    return _ranking(store.target(options.query, options.k, **_how(options)), store.model(options.consumer))
 
 
 def rank(options: argparse.Namespace) -> Answer:
     """Write rankings to a file."""
     from serving_export.rank import write_rankings
 
-    consumer = _store(options, Settings.from_env()).consumer(options.consumer)
+    snapshot = _store(options, Settings.from_env()).snapshot_of(options.consumer)
     ids = _read_ids(Path(options.ids)) if options.ids else None
     how: dict[str, Any] = {"k": options.k, "drop_seen": options.drop_seen, "on_unknown": options.unknown}
-    count = write_rankings(consumer, options.task, Path(options.out), ids=ids, **how)
-    return Answer(values={"lines": count, "out": options.out}, text=f"{count} lines in {options.out}")
+    answered = write_rankings(snapshot, options.consumer, options.task, Path(options.out), ids=ids, **how)
+    count, by = sum(answered.values()), ", ".join(f"{lines} by {name}" for name, lines in answered.items())
+    values = {"lines": count, "out": options.out, "consumers": answered}
+    return Answer(values=values, text=f"{count} lines in {options.out} ({by})")
 
 
 def status(options: argparse.Namespace) -> Answer:
@@ -147,10 +150,10 @@ def _how(options: argparse.Namespace) -> dict[str, Any]:
     return {"consumer": options.consumer, "drop_seen": options.drop_seen}
 
 
-def _ranking(store: EmbeddingStore, options: argparse.Namespace, ranking: Ranking) -> Answer:
+def _ranking(ranking: Ranking, model: dict[str, str]) -> Answer:
     from serving_export.answers import ranking_json
 
-    values = ranking_json(ranking, store.model(options.consumer))
+    values = ranking_json(ranking, model)
     lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
     return Answer(values=values, text="\n".join(lines))
 

@@ -41,6 +41,7 @@ def arrange(model: ModelRef, sides: ConsumerSides) -> ConsumerVectors:
         where = f"{model.consumer} {model.version}"
         raise SpaceMismatch(model.space_id, sides.space_id or "none", where, f"train {model.consumer} again")
     pairs = np.ones(len(sides.user_idx), dtype=np.bool_), (sides.user_idx, sides.item_idx)
+    virtual = None if sides.virtual_idx is None else [sides.users.ids[row] for row in sides.virtual_idx.tolist()]
     return ConsumerVectors(
         model=model,
         user_ids=pack_ids(sides.users.ids),
@@ -48,4 +49,6 @@ def arrange(model: ModelRef, sides: ConsumerSides) -> ConsumerVectors:
         user_vectors=sides.user_vectors,
         item_vectors_ID=sides.item_vectors_ID,
         seen_UI=sparse.csr_array(pairs, shape=(len(sides.users), len(sides.items))),
+        virtual_ids=None if virtual is None else pack_ids(virtual),
+        virtual_z=sides.virtual_z,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy as np
 
 from serving_export.packed import Floats, Ids, Rows, find_rows, pair_scores, top_rows, unpack_ids
 from serving_export.pointer import Pointer, PublishedSnapshot, read_pointer
+from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
 
@@ -39,6 +40,7 @@ class Embeddings:
         as_of: Exclusive upper bound of what the vectors know.
         age: From `as_of` to the moment of the lookup.
         stale: Whether the age exceeds the configured one.
+        virtual: Those without history: the encoder read their profile, their picks and imagined behaviour.
     """
 
     user_ids: tuple[str, ...]
@@ -49,15 +51,17 @@ class Embeddings:
     as_of: datetime
     age: timedelta
     stale: bool
+    virtual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """The best `ids` for one query, best first, with their scores float32 [k]."""
+    """The best `ids` for one query, best first, with their scores float32 [k]; `consumer` made them, where known."""
 
     query: str
     ids: tuple[str, ...]
     scores: Floats
+    consumer: str = ""
 
 
 class Side:
@@ -139,6 +143,18 @@ class Snapshot:
             remedy = f"publish {entry.space_id} again for {entry.partition}"
             raise SpaceMismatch(entry.space_id, self.manifest["space_id"], str(self.folder), remedy)
         self._consumers: dict[str, Consumer] = {}
+
+    @cached_property
+    def is_virtual(self) -> Any:
+        """Bool [U]: users without history, whose vectors are imagined; none where no consumer imagines any."""
+        path = self.folder / "is_virtual.npy"
+        return _map(path) if path.exists() else np.zeros(len(self.user_ids), dtype=np.bool_)
+
+    def answering(self, user_id: str, consumer: str) -> str:
+        """Return whose vectors rank items for a user: the consumer's, or for a user without history cold start's."""
+        row = int(find_rows(self.user_ids, [user_id])[0])
+        is_cold = FOR_USERS_WITHOUT_HISTORY in self.entry.consumers and row >= 0 and bool(self.is_virtual[row])
+        return FOR_USERS_WITHOUT_HISTORY if is_cold else consumer
 
     @cached_property
     def as_of(self) -> datetime:
@@ -236,25 +252,40 @@ class EmbeddingStore:
             as_of=snapshot.as_of,
             age=age,
             stale=age > self._stale_after,
+            virtual=tuple(unpack_ids(snapshot.user_ids[known[snapshot.is_virtual[known]]])),
         )
 
-    def consumer(self, name: str) -> Consumer:
-        """Return a consumer's vectors, from the live snapshot or, for a pinned consumer, from its own space's."""
-        entry = self.pointer.resolve(self._space_id, None if self._space_id else name)
-        return self._snapshot(entry).consumer(name)
+    def snapshot_of(self, consumer: str) -> Snapshot:
+        """Return the snapshot with a consumer's vectors: the live one or, for a pinned consumer, its own space's."""
+        return self._snapshot(self.pointer.resolve(self._space_id, None if self._space_id else consumer))
 
-    def model(self, consumer: str) -> dict[str, str]:
-        """Return the `version` and `space_id` of the model that a consumer's vectors are made by."""
-        entry = self.pointer.resolve(self._space_id, None if self._space_id else consumer)
-        return dict(entry.consumers[consumer])
+    def consumer(self, name: str) -> Consumer:
+        """Return a consumer's vectors."""
+        return self.snapshot_of(name).consumer(name)
+
+    def answering(self, user_id: str, consumer: str = "matching") -> tuple[str, Snapshot]:
+        """Return which consumer ranks items for a user where `consumer` is asked, and the snapshot that holds it."""
+        snapshot = self.snapshot_of(consumer)
+        return snapshot.answering(user_id, consumer), snapshot
+
+    def model(self, consumer: str, user_id: str | None = None) -> dict[str, str]:
+        """Return the `version` and `space_id` of the model whose vectors answer for a consumer, or for a user of it."""
+        if user_id is None:
+            return dict(self.snapshot_of(consumer).entry.consumers[consumer])
+        name, snapshot = self.answering(user_id, consumer)
+        return dict(snapshot.entry.consumers[name])
 
     def recommend(self, user_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True) -> Ranking:
-        """Return a user's k best items, best first; `drop_seen` leaves out those already interacted with."""
-        return self.consumer(consumer).recommend(user_id, k, drop_seen=drop_seen)
+        """Return a user's k best items, best first; `drop_seen` leaves out those already interacted with.
+
+        A user without history is answered for by the consumer for such users; `Ranking.consumer` says so.
+        """
+        name, snapshot = self.answering(user_id, consumer)
+        return replace(snapshot.consumer(name).recommend(user_id, k, drop_seen=drop_seen), consumer=name)
 
     def target(self, item_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True) -> Ranking:
         """Return an item's k best users, best first; `drop_seen` leaves out those who already met it."""
-        return self.consumer(consumer).target(item_id, k, drop_seen=drop_seen)
+        return replace(self.consumer(consumer).target(item_id, k, drop_seen=drop_seen), consumer=consumer)
 
     def _snapshot(self, entry: PublishedSnapshot) -> Snapshot:
         if entry.path not in self._snapshots:

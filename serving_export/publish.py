@@ -86,6 +86,8 @@ def verify(folder: Path) -> None:
 
 def _arrays(space: SpaceVectors, consumers: Sequence[ConsumerVectors]) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"user_ids": space.user_ids, "vectors": space.vectors_UZ}
+    if space.is_virtual is not None:
+        arrays["is_virtual"] = space.is_virtual
     for consumer in consumers:
         prefix = f"consumers/{consumer.model.consumer}"
         arrays |= {f"{prefix}/{name}": array for name, array in consumer.arrays().items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from serving_export.answers import embeddings_json, ranking_json
 from serving_export.index import ApproximateConsumer
-from serving_export.lookup import Embeddings, EmbeddingStore, Ranking
+from serving_export.lookup import Embeddings, EmbeddingStore, Snapshot
 from serving_export.packed import Floats
 from serving_export.pointer import POINTER
 from serving_export.status import status
@@ -63,9 +64,9 @@ class Served:
                 )
             return self._stores[space_id]
 
-    def consumer(self, store: EmbeddingStore, name: str) -> ApproximateConsumer:
+    def indexes(self, snapshot: Snapshot, name: str) -> ApproximateConsumer:
         """Return a consumer's indexes, mapped once per snapshot."""
-        consumer = store.consumer(name)
+        consumer = snapshot.consumer(name)
         key = str(consumer.folder), name
         with self._lock:
             if key not in self._consumers:
@@ -131,13 +132,16 @@ def _add_rankings(app: FastAPI, served: Served) -> None:
     def recommend(user_id: str, k: Count = 10, consumer: str = "matching", drop_seen: bool = True) -> dict[str, Any]:
         """Return a user's best items, best first."""
         store = served.store()
-        return _answer(store, consumer, served.consumer(store, consumer).recommend(user_id, k, drop_seen=drop_seen))
+        name, snapshot = store.answering(user_id, consumer)
+        ranking = served.indexes(snapshot, name).recommend(user_id, k, drop_seen=drop_seen)
+        return ranking_json(replace(ranking, consumer=name), store.model(consumer, user_id))
 
     @app.get("/target/{item_id:path}")
     def target(item_id: str, k: Count = 10, consumer: str = "matching", drop_seen: bool = True) -> dict[str, Any]:
         """Return an item's best users, best first."""
         store = served.store()
-        return _answer(store, consumer, served.consumer(store, consumer).target(item_id, k, drop_seen=drop_seen))
+        ranking = served.indexes(store.snapshot_of(consumer), consumer).target(item_id, k, drop_seen=drop_seen)
+        return ranking_json(replace(ranking, consumer=consumer), store.model(consumer))
 
 
 def _aligned(found: Embeddings, user_ids: list[str]) -> Floats:
@@ -145,10 +149,6 @@ def _aligned(found: Embeddings, user_ids: list[str]) -> Floats:
     rows = np.full((len(user_ids), found.vectors.shape[1]), np.nan, dtype="<f4")
     rows[[user_id not in unknown for user_id in user_ids]] = found.vectors
     return rows
-
-
-def _answer(store: EmbeddingStore, consumer: str, ranking: Ranking) -> dict[str, Any]:
-    return ranking_json(ranking, store.model(consumer))
 
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:

@@ -76,6 +76,9 @@ def write_snapshot(
     """
     user_ids, vectors_UZ = sources.encode(settings, space_id, partition)
     space = SpaceVectors.of(space_id, partition, list(user_ids), vectors_UZ)
-    sources.validate(settings, space)
     consumers = [sources.consume(settings, model, partition) for model in models]
+    for consumer in consumers:
+        if consumer.virtual_ids is not None and consumer.virtual_z is not None:
+            space = space.imagined(consumer.virtual_ids, consumer.virtual_z)
+    sources.validate(settings, space)
     return publish(settings, space, consumers, describe_origin(settings, space_id, partition, models))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from serving_export.packed import Floats, Ids, pack_ids
+from serving_export.packed import Floats, Ids, find_rows, pack_ids, unpack_ids
 from training.contracts.artefacts import ModelRef
 from training.contracts.errors import ContractViolation, SpaceMismatch
 from training.contracts.partitions import Partition
@@ -23,12 +23,27 @@ class SpaceVectors:
     Attributes:
         user_ids: Packed external ids [U], sorted.
         vectors_UZ: float32, row i is that of `user_ids[i]`.
+        is_virtual: bool [U], users without history whose vector was imagined; None where no consumer imagines any.
     """
 
     space_id: str
     partition: Partition
     user_ids: Ids
     vectors_UZ: Floats
+    is_virtual: NDArray[np.bool_] | None = None
+
+    def imagined(self, user_ids: Ids, vectors_nZ: Floats) -> SpaceVectors:
+        """Return the same with the vectors of some users, those without history, replaced by imagined ones.
+
+        Args:
+            user_ids: Packed external ids [n]; a user that the space does not hold is passed over.
+            vectors_nZ: float32[n, Z], what the space's encoder makes of their virtual inputs.
+        """
+        checked = check_vectors(vectors_nZ, len(user_ids), f"users without history in space {self.space_id}")
+        rows = find_rows(self.user_ids, unpack_ids(user_ids))
+        vectors, mask = self.vectors_UZ.copy(), np.zeros(len(self.user_ids), dtype=np.bool_)
+        vectors[rows[rows >= 0]], mask[rows[rows >= 0]] = checked[rows >= 0], True
+        return replace(self, vectors_UZ=vectors, is_virtual=mask)
 
     @classmethod
     def of(cls, space_id: str, partition: Partition, user_ids: Sequence[str], vectors_UZ: NDArray[Any]) -> SpaceVectors:
@@ -55,6 +70,8 @@ class ConsumerVectors:
         user_vectors: float32 [U', D], or [U', K, D].
         item_vectors_ID: float32 [I, D].
         seen_UI: bool CSR; which user has interacted with which item before the snapshot's `as_of`.
+        virtual_ids, virtual_z: Users without history [n], sorted, and the vectors of the space float32[n, Z] that this
+            consumer imagines for them; None for a consumer that imagines none.
     """
 
     model: ModelRef
@@ -63,6 +80,8 @@ class ConsumerVectors:
     user_vectors: Floats
     item_vectors_ID: Floats
     seen_UI: sparse.csr_array
+    virtual_ids: Ids | None = None
+    virtual_z: Floats | None = None
 
     def __post_init__(self) -> None:
         """Raise ContractViolation when the sides do not fit together."""

@@ -13,6 +13,7 @@ from serving_export.lookup import Embeddings, Ranking
 
 def test_a_lookup_repeats_its_space_and_age_for_each_user() -> None:
     found = Embeddings(
+        virtual=("a",),
         user_ids=("a",),
         vectors=np.array([[0.5, -1.0]], dtype=np.float32),
         unknown=("b",),
@@ -30,16 +31,21 @@ def test_a_lookup_repeats_its_space_and_age_for_each_user() -> None:
         "stale": True,
     }
     values = json.loads(json.dumps(embeddings_json(found)))
-    assert values == {**about, "users": [{"user_id": "a", "vector": [0.5, -1.0], **about}], "unknown": ["b"]}
+    assert values == {
+        **about,
+        "users": [{"user_id": "a", "vector": [0.5, -1.0], "virtual": True, **about}],
+        "unknown": ["b"],
+    }
 
 
 def test_a_ranking_names_its_model_and_space() -> None:
-    ranking = Ranking(query="u", ids=("x", "y"), scores=np.array([2.0, 1.25], dtype=np.float32))
+    ranking = Ranking(query="u", ids=("x", "y"), scores=np.array([2.0, 1.25], dtype=np.float32), consumer="matching")
     values = ranking_json(ranking, {"version": "v1", "space_id": "20261101-aaaaaaaa"})
     assert json.loads(json.dumps(values)) == {
         "query": "u",
         "ids": ["x", "y"],
         "scores": [2.0, 1.25],
+        "consumer": "matching",
         "version": "v1",
         "space_id": "20261101-aaaaaaaa",
     }

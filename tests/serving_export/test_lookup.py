@@ -12,7 +12,7 @@ import pytest
 
 from serving_export.lookup import EmbeddingStore
 from serving_export.refresh import refresh_embeddings
-from tests.serving_export.world import DAY1, DAY2, DAY3, World
+from tests.serving_export.world import DAY1, DAY2, DAY3, DIMENSION, World, noise
 from training.contracts.artefacts import ModelRef
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
 
@@ -165,3 +165,24 @@ def test_a_lookup_loads_numpy_and_nothing_heavy() -> None:
 def _consumed(world: World, store: EmbeddingStore) -> Any:
     model = store.model("matching")
     return world.consume(world.settings, ModelRef(consumer="matching", partition="2026-11-01", **model), DAY1)
+
+
+def test_a_user_without_history_has_an_imagined_vector_and_cold_start_answers(world: World) -> None:
+    world.cold = True
+    world.promote(DAY1)
+    store = _store(world)
+    found = store.lookup(["u20", "u21"])
+    assert found.virtual == ("u20",)
+    np.testing.assert_array_equal(found.vectors[0], noise("imagined 2026-11-01", 4, DIMENSION)[2])
+    ranking = store.recommend("u20", 3)
+    assert ranking.consumer == "cold_start"
+    assert ranking.ids == store.consumer("cold_start").recommend("u20", 3).ids
+    assert store.model("matching", "u20")["version"] == "cold"
+    assert store.recommend("u21", 3).consumer == "matching"
+    assert store.target("i04", 3).consumer == "matching"
+
+
+def test_a_snapshot_without_cold_start_imagines_nothing(world: World) -> None:
+    world.promote(DAY1)
+    assert not _store(world).snapshot.is_virtual.any()
+    assert _store(world).lookup(["u20"]).virtual == ()

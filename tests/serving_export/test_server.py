@@ -83,6 +83,15 @@ def test_the_store_stays_open_while_the_pointer_stays(world: World) -> None:
     served = Served(world.settings)
     store = served.store()
     assert served.store() is store
-    assert served.consumer(store, "matching") is served.consumer(store, "matching")
+    assert served.indexes(store.snapshot, "matching") is served.indexes(store.snapshot, "matching")
     refresh_embeddings(world.settings, DAY2, world.sources)
     assert served.store() is not store
+
+
+def test_a_user_without_history_is_answered_for_by_cold_start(world: World, client: TestClient) -> None:
+    world.cold = True
+    world.promote(DAY1)
+    answer = client.get("/recommend/u20").json()
+    assert (answer["consumer"], answer["version"]) == ("cold_start", "cold")
+    assert client.get("/recommend/u21").json()["consumer"] == "matching"
+    assert client.get("/users/u20/embedding").json()["virtual"] is True

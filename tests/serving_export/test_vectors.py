@@ -90,3 +90,14 @@ def test_users_may_have_several_vectors_of_the_items_width() -> None:
         replace(several, user_vectors=np.ones((2, 3, 4), np.float32))
     with pytest.raises(ContractViolation, match="NaN"):
         replace(several, user_vectors=np.full((2, 3, 2), np.nan, np.float32))
+
+
+def test_imagined_vectors_replace_those_of_users_without_history() -> None:
+    space = SpaceVectors.of(SPACE, DAY1, ["b", "a", "c"], np.arange(6, dtype=np.float32).reshape(3, 2))
+    imagined = space.imagined(pack_ids(["b", "elsewhere"]), np.full((2, 2), 9, np.float32))
+    assert imagined.vectors_UZ.tolist() == [[2, 3], [9, 9], [4, 5]]
+    assert imagined.is_virtual is not None
+    assert imagined.is_virtual.tolist() == [False, True, False]
+    assert space.is_virtual is None
+    with pytest.raises(ContractViolation, match="without history"):
+        space.imagined(pack_ids(["b"]), np.full((1, 2), np.nan, np.float32))

@@ -33,11 +33,13 @@ def noise(name: str, *shape: int) -> NDArray[np.float32]:
 class World:
     """A home with users that grow by one a day, from u00..u39 on the first day.
 
-    With `num_vectors` above 1 the consumer gives every user so many: its vector in the space and noise besides.
+    With `num_vectors` above 1 the consumer gives every user so many: its vector in the space and noise besides. With
+    `cold`, a consumer `cold_start` answers for users without history, and imagines their vectors.
     """
 
     settings: Settings
     num_vectors: int = 1
+    cold: bool = False
     validated: list[tuple[str, str]] = field(default_factory=list)
     materialised: list[str] = field(default_factory=list)
     announced: list[str] = field(default_factory=list)
@@ -55,7 +57,7 @@ class World:
             validate=self.validate,
             materialise=self.materialise,
             announce=self.announce,
-            required=("matching",),
+            required=("matching", "cold_start") if self.cold else ("matching",),
         )
 
     def users(self, partition: Partition) -> list[str]:
@@ -68,8 +70,10 @@ class World:
     def consume(self, settings: Settings, model: ModelRef, partition: Partition) -> ConsumerVectors:
         """User n has seen items n and n + 1 (modulo the items); users with n divisible by 10 have no history."""
         users, z_UZ = self.encode(settings, model.space_id, partition)
-        rows = [row for row in range(len(users)) if row % 10]
-        pairs = [(at, (row + step) % NUM_ITEMS) for at, row in enumerate(rows) for step in (0, 1)]
+        is_cold = model.consumer == "cold_start"
+        rows = [row for row in range(len(users)) if row % 10 or is_cold]
+        without = [user for row, user in enumerate(users) if not row % 10]
+        pairs = [(at, (row + step) % NUM_ITEMS) for at, row in enumerate(rows) for step in (0, 1) if row % 10]
         indices = tuple(np.array(pairs).T)
         return ConsumerVectors(
             model=model,
@@ -78,6 +82,8 @@ class World:
             user_vectors=self.several(z_UZ[rows]),
             item_vectors_ID=noise(f"{model.consumer} {model.version}", NUM_ITEMS, DIMENSION),
             seen_UI=sparse.csr_array((np.ones(len(pairs), bool), indices), shape=(len(rows), NUM_ITEMS)),
+            virtual_ids=pack_ids(without) if is_cold else None,
+            virtual_z=noise(f"imagined {partition}", len(without), DIMENSION) if is_cold else None,
         )
 
     def several(self, vectors_UD: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -110,6 +116,9 @@ class World:
         ref = SpaceRef(space_id=space_id, item_space_id="20261101-11111111", partition=str(partition))
         self.ledger.record_space(ref)
         self.train_matching(ref, partition)
+        if self.cold:
+            cold = ModelRef(consumer="cold_start", version="cold", space_id=space_id, partition=str(partition))
+            self.ledger.record_model(cold)
         return ref
 
     def train_matching(self, space: SpaceRef, partition: Partition, tag: str = "") -> ModelRef:
