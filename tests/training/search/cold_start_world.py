@@ -23,7 +23,7 @@ TINY = ColdStartConfig(
 
 
 def two_groups(num_cold: int = 4, seed: int = 3) -> ColdStartData:
-    """Return users 0..59, group = number modulo 2; the last `num_cold` have no pairs. User 0 has no attribute either."""
+    """Return users 0..59, group = number modulo 2; the last `num_cold` have no pairs, user 0 no attribute."""
     rng = np.random.default_rng(seed)
     tokens = [[f"group={user % 2}"] if user else [] for user in range(NUM_USERS)]
     values = value_vocabulary(tokens, 2)
