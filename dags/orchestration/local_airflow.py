@@ -59,6 +59,7 @@ class LocalAirflow:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         quiet = {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         own = {"ATTUNE_HOME": str(self.settings.home), "ATTUNE_SCHEDULE": os.environ.get("ATTUNE_SCHEDULE", "manual")}
+        own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(DAGS), os.environ.get("PYTHONPATH")]))
         return {**outside, **quiet, **own, **self._airflow_settings()}
 
     def begin(self) -> None:
@@ -71,10 +72,17 @@ class LocalAirflow:
         self.services.stop()
         self._migrate()
         for component in COMPONENTS:
-            options = {"api-server": ["--port", str(self.port), "--host", "127.0.0.1", "--workers", "1"]}
-            options["scheduler"] = ["--skip-serve-logs"]
-            command = [sys.executable, "-m", "airflow", component, *options.get(component, [])]
-            self.services.start(component, command, self.environment(), REPO_ROOT)
+            self.services.start(component, self.command(component), self.environment(), REPO_ROOT)
+
+    def command(self, component: str) -> list[str]:
+        """Return the command line that starts a component."""
+        if component == "scheduler" and sys.platform == "linux":  # elsewhere a task starts a Python of its own
+            return [sys.executable, "-m", "orchestration.warm_scheduler", "--skip-serve-logs"]
+        options = {
+            "api-server": ["--port", str(self.port), "--host", "127.0.0.1", "--workers", "1"],
+            "scheduler": ["--skip-serve-logs"],
+        }
+        return [sys.executable, "-m", "airflow", component, *options.get(component, [])]
 
     def require_stopped(self) -> None:
         """Raise AttuneError if a server of this home is running."""

@@ -15,7 +15,7 @@ from training.contracts.errors import AttuneError
 
 from orchestration.local_airflow import LocalAirflow
 
-POLL_S = 1.0
+POLL_S = 2.0
 QUIET_LINE_S = 20.0
 ACTIVE = ("queued", "running")
 ENDED = ("success", "failed", "skipped", "upstream_failed", "up_for_retry")
@@ -58,7 +58,7 @@ class Watch:
             for run in runs:
                 if run["state"] == "failed":
                     raise RunFailed(self._explain(run))
-            if not self._is_busy(runs, backfill):
+            if not self._is_busy(runs, backfill) and self._are_all(runs):
                 return runs
             time.sleep(POLL_S)
 
@@ -68,6 +68,10 @@ class Watch:
         if backfill is not None and not self._api.backfill_is_complete(backfill):
             return True
         return bool(pending_runs(self._needs, self._api.asset_events(self._begun_at)))
+
+    def _are_all(self, runs: list[dict[str, Any]]) -> bool:
+        """Return whether `runs` is still complete: between the reads of runs and events, an event may make one."""
+        return {run["dag_run_id"] for run in runs} == {run["dag_run_id"] for run in self.runs()}
 
     def _show(self, runs: dict[str, dict[str, Any]]) -> None:
         for task in self._api.tasks(self._begun_at):

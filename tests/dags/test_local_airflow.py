@@ -1,7 +1,9 @@
 """A home's Airflow is its own: port, database, secrets; and nothing of another Airflow's settings."""
 
 import json
+import os
 import socket
+from pathlib import Path
 
 import pytest
 from orchestration.local_airflow import COMPONENTS, LocalAirflow, stored_port
@@ -87,6 +89,14 @@ def test_airflow_takes_the_command_of_each_component(airflow_home):
 
     for component in COMPONENTS:
         assert callable(get_parser().parse_args([component]).func)
+
+
+def test_the_scheduler_starts_by_a_module_that_its_environment_finds(airflow):
+    module = airflow.command("scheduler")[2]
+    folders = airflow.environment()["PYTHONPATH"].split(os.pathsep)
+    files = [Path(folder, *module.split(".")).with_suffix(".py") for folder in folders]
+    assert module == "airflow" or any(file.is_file() for file in files)
+    assert airflow.command("dag-processor")[1:] == ["-m", "airflow", "dag-processor"]
 
 
 def test_an_ended_component_is_reported_with_the_end_of_its_log(airflow, monkeypatch):

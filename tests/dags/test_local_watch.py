@@ -103,8 +103,19 @@ def test_it_waits_for_running_runs_for_the_backfill_and_for_pending_events(monke
     watching, said = watch(monkeypatch, polls)
     runs = watching.until_quiet(backfill=1)
     assert [found["dag_run_id"] for found in runs] == ["r1", "r2"]
-    assert watching._api.at == len(polls)
+    assert watching._api.at == len(polls) + 1, "what seems over is looked at once more"
     assert [line.split()[4] for line in said] == ["running", "success"]
+
+
+def test_a_run_that_is_made_between_the_reads_of_runs_and_events_is_waited_for(monkeypatch):
+    made = [event("features", DAY, "refresh")]
+    polls = [
+        {"runs": [run("success")], "events": made},
+        {"runs": [run("success"), run("running", run_id="r2")], "events": made},
+        {"runs": [run("success"), run("success", run_id="r2")], "events": made},
+    ]
+    watching, _ = watch(monkeypatch, polls)
+    assert [found["dag_run_id"] for found in watching.until_quiet()] == ["r1", "r2"]
 
 
 def test_a_failed_run_ends_the_wait_with_the_log_of_its_task(monkeypatch):
