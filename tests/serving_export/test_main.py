@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from serving_export.__main__ import build_parser, main
 from tests.serving_export.world import DAY1, DAY2, World
+from training.settings import Settings
 
 COMMANDS = ["lookup", "status", "lineage", "serve", "recommend", "target", "rank", "rollback", "pin", "unpin"]
 COMMANDS += ["refresh", "promote"]
@@ -110,7 +112,8 @@ def test_an_unforeseen_error_is_one_line(world: World, capsys: pytest.CaptureFix
 
 
 @pytest.mark.integration
-def test_rollback_and_lineage_as_processes(world: World) -> None:
+def test_rollback_and_lineage_as_processes(world: World, fresh_mlflow: Callable[[Settings], Settings]) -> None:
+    fresh_mlflow(world.settings)
     first, _ = world.promote(DAY1, DAY2)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
