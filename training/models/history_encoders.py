@@ -63,10 +63,10 @@ class SequenceEncoder(nn.Module):
 
     def forward(self, items_BLD: Tensor) -> Tensor:
         """Return float[B, L, D]; position l depends on positions up to l alone, so end padding changes nothing."""
+        items_BLD = self.drop(items_BLD)
         states = items_BLD * items_BLD.shape[-1] ** 0.5
         if self.place is not None:
             states = states + self.place[: items_BLD.shape[1]]
-        states = self.drop(states)
         for layer in self.layers:
             states = states + self.drop(layer(states))
         encoded: Tensor = decayed_means(items_BLD, self.config.decay) + self.change(self.norm(states))

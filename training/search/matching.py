@@ -79,16 +79,16 @@ class MatchingConfig:
 NEXT_ITEM = MatchingConfig(
     training=MatchingTrainingConfig(
         tower=TwoTowerConfig(
-            temperature=0.08,
-            history=HistoryConfig(encoder="self_attention", decay=0.6, max_length=100, dropout=0.2),
+            temperature=0.1,
+            history=HistoryConfig(encoder="self_attention", decay=0.6, max_length=100, dropout=0.3),
         ),
-        learning_rate=3e-3,
+        learning_rate=2e-3,
         objective="next_item",
         schedule="cosine",
     ),
     widths=(64,),
     max_epochs=20,
-    patience=3,
+    patience=20,
     validation="last_item",
     refit=False,
 )

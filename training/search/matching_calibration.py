@@ -44,6 +44,18 @@ class Judge:
     figures: Callable[[Calibration], Doubles]
     num_units: int
 
+    def of(self, trial: Calibration) -> Keyed:
+        """Return what it says of one calibration."""
+        return Keyed(self.figures(trial), self.num_units)
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """Figures of some keys, float64[K, 2], and how many of the keys can vary independently."""
+
+    figures: Doubles
+    num_units: int
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -75,6 +87,11 @@ class Judged:
         """Return float64[K, 2]: recall and NDCG of targeting."""
         return self.target.judge(trial.gamma, trial.user_terms(self.pairs))
 
+    def judges(self, tasks: Collection[str]) -> list[Judge]:
+        """Return how it judges each of the tasks."""
+        ways = dict(zip(TASKS, (self.judge_items, self.judge_users), strict=True))
+        return [Judge(ways[task], self.num_users) for task in TASKS if task in tasks]
+
     def figures(self, trial: Calibration) -> dict[str, float]:
         """Return the four means: recall and NDCG of recommendation and of targeting."""
         means = [_means(side) for side in (self.judge_items(trial), self.judge_users(trial))]
@@ -87,8 +104,7 @@ def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
     How far ahead a model will serve is not known when it is trained, and recency counts for more the nearer that is:
     cuts of several horizons keep the choice from betting on one.
     """
-    items = [Judge(cut.judge_items, cut.num_users) for cut in cuts]
-    users = [Judge(cut.judge_users, cut.num_users) for cut in cuts]
+    items, users = ([judge for cut in cuts for judge in cut.judges([task])] for task in TASKS)
     chosen = start
     for _ in range(2 if TASKS[0] in tasks else 0):
         chosen = best_of(chosen, [{"gamma": g} for g in GAMMAS], items)
@@ -111,23 +127,32 @@ def best_of(current: Calibration, changes: Sequence[dict[str, float]], judges: S
         changes: Fields to replace, the plainest first.
         judges: What each cut says.
     """
-    references = [judge.figures(current) for judge in judges]
+    references = [judge.of(current) for judge in judges]
     trials = [replace(current, **change) for change in changes]
-    gains = [_gain([judge.figures(trial) for judge in judges], references, judges) for trial in trials]
-    best, error = max(gains, default=(0.0, 0.0))
-    if best <= REQUIRED_GAIN * error:
-        return current
-    return next(trial for trial, (gain, _) in zip(trials, gains, strict=True) if gain >= best - error)
+    gains = [relative_gain([judge.of(trial) for judge in judges], references) for trial in trials]
+    best, error = max(gains)
+    return trials[plainest(gains)] if best > REQUIRED_GAIN * error else current
 
 
-def _gain(trials: Sequence[Doubles], references: Sequence[Doubles], judges: Sequence[Judge]) -> tuple[float, float]:
-    """Return the mean gain over the judges and its standard error."""
+def plainest(gains: Sequence[tuple[float, float]]) -> int:
+    """Return the place of the first gain, plainest first, that lies within a standard error of the best."""
+    best, error = max(gains)
+    return next(place for place, (gain, _) in enumerate(gains) if gain >= best - error)
+
+
+def relative_gain(trial: Sequence[Keyed], reference: Sequence[Keyed]) -> tuple[float, float]:
+    """Return the mean relative change of recall and NDCG over judgements of the same keys, and its standard error.
+
+    Args:
+        trial: One entry per cut and task.
+        reference: The same of what is compared with.
+    """
     gains, variances = [0.0], [0.0]
-    for trial, reference, judge in zip(trials, references, judges, strict=True):
-        if len(reference):
-            relative = ((trial - reference) / np.maximum(_means(reference), 1e-9)).mean(axis=1)
+    for new, old in zip(trial, reference, strict=True):
+        if len(old.figures):
+            relative = ((new.figures - old.figures) / np.maximum(_means(old.figures), 1e-9)).mean(axis=1)
             gains.append(float(relative.mean()))
-            variances.append(float(relative.var() / min(len(relative), judge.num_units)))
+            variances.append(float(relative.var() / min(len(relative), old.num_units)))
     num = max(len(gains) - 1, 1)
     return sum(gains) / num, float(np.sqrt(sum(variances)) / num)
 

@@ -9,7 +9,17 @@ import torch
 
 from training.data.pair_log import PairLog
 from training.models.matching import Calibration
-from training.search.matching_calibration import ACTIVITIES, GAMMAS, Judge, Judged, best_of, calibrate
+from training.search.matching_calibration import (
+    ACTIVITIES,
+    GAMMAS,
+    Judge,
+    Judged,
+    Keyed,
+    best_of,
+    calibrate,
+    plainest,
+    relative_gain,
+)
 from training.search.matching_validation import Side
 
 DAY = 86_400
@@ -111,3 +121,21 @@ def test_the_users_held_out_are_counted_once() -> None:
     assert judged.num_users == 40
     assert GAMMAS[0] == Calibration().gamma
     assert ACTIVITIES[0] == Calibration().activity
+
+
+def test_the_first_within_an_error_of_the_best_is_the_plainest() -> None:
+    assert plainest([(0.0, 0.0), (0.10, 0.02), (0.11, 0.02), (0.05, 0.01)]) == 1
+    assert plainest([(0.0, 0.0), (0.01, 0.02)]) == 0
+    assert plainest([(0.0, 0.0), (-0.3, 0.02)]) == 0
+
+
+def test_a_gain_is_relative_to_each_column_s_mean_and_its_error_to_the_units() -> None:
+    reference = Keyed(np.array([[1.0, 2.0], [3.0, 2.0]]), 2)
+    trial = Keyed(np.array([[1.4, 2.0], [3.4, 2.8]]), 2)
+    gain, error = relative_gain([trial], [reference])
+    # per key: (.4 / 2 + 0) / 2 = .1 and (.4 / 2 + .8 / 2) / 2 = .3
+    assert gain == pytest.approx(0.2)
+    assert error == pytest.approx(0.1 / np.sqrt(2))
+    assert relative_gain([trial], [replace(reference, num_units=1)])[1] == pytest.approx(0.1)
+    nothing = Keyed(np.zeros((0, 2)), 1)
+    assert relative_gain([trial, nothing], [reference, nothing]) == (gain, error)
