@@ -77,8 +77,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
+def story(tmp_path_factory, fresh_mlflow):
     told = Story(tmp_path_factory.mktemp("home"))
+    fresh_mlflow(told.settings)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ATTUNE_RETRAIN_EVERY_DAYS", "5")
         told.tell()

@@ -46,7 +46,8 @@ def test_it_learns_what_the_blocks_share():
 
 
 def test_the_same_inputs_and_seed_give_the_same_weights():
-    first, second, other = weights(), weights(), weights(seed=2)
+    short = replace(CONFIG, max_epochs=6)
+    first, second, other = weights(short), weights(short), weights(short, seed=2)
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
@@ -78,7 +79,7 @@ def test_a_warm_start_begins_where_the_other_ended():
 
 
 def test_other_shapes_start_cold_with_a_warning(caplog):
-    start = weights(replace(CONFIG, model=AutoencoderConfig(latent=4, dropout=0.0)))
+    start = weights(replace(CONFIG, model=AutoencoderConfig(latent=4, dropout=0.0), max_epochs=2))
     trained = train_autoencoder(*users(), LAYOUT, replace(CONFIG, max_epochs=3), seed=9, start=start)
     assert not trained.warm_started
     assert "other shapes" in caplog.text

@@ -23,6 +23,8 @@ from training.models.reproducible import NUM_THREADS as TRAINING_THREADS
 from training.spaces.encoder_file import NUM_THREADS, export_encoder, open_encoder, run_encoder
 
 NUM_COLUMNS = 512
+PRODUCTS = 10
+"""Matrix products per reading of the clock; one of the largest takes some ten milliseconds."""
 FLOPS_PER_WEIGHT_TRAINED = 6
 """Forward, gradient of the input and gradient of the weight: a multiplication and an addition each."""
 FLOPS_PER_WEIGHT_READ = 2
@@ -54,11 +56,11 @@ def matrix_multiply_rate(batch_size: int, threads: int) -> float:
     left, right = torch.randn(batch_size, NUM_COLUMNS), torch.randn(NUM_COLUMNS, NUM_COLUMNS)
 
     def multiply() -> None:
-        for _ in range(50):
+        for _ in range(PRODUCTS):
             torch.mm(left, right)
 
     with torch_threads(threads):
-        return 50 * 2 * batch_size * NUM_COLUMNS**2 / seconds_each({"product": multiply})["product"]
+        return PRODUCTS * 2 * batch_size * NUM_COLUMNS**2 / seconds_each({"product": multiply})["product"]
 
 
 @contextmanager
