@@ -21,12 +21,16 @@ user_encoder_v1 = FeatureService(
 )
 OTHER_FEATURES = {"cold_start": [user_embedding, user_profile, user_onboarding]}
 """Views of the consumers that read something else than a user's vector and latest interactions."""
-for consumer in REQUIRED_CONSUMERS:
-    globals()[f"{consumer}_v1"] = FeatureService(
-        name=f"{consumer}_v1",
-        features=OTHER_FEATURES.get(consumer, [user_embedding, user_history]),
-        description=f"What the consumer {consumer} reads of a user.",
-    )
+globals().update(
+    {
+        f"{consumer}_v1": FeatureService(
+            name=f"{consumer}_v1",
+            features=OTHER_FEATURES.get(consumer, [user_embedding, user_history]),
+            description=f"What the consumer {consumer} reads of a user.",
+        )
+        for consumer in REQUIRED_CONSUMERS
+    }
+)
 items_v1 = FeatureService(
     name="items_v1",
     features=[item_profile, item_popularity],
