@@ -25,6 +25,7 @@ from training.losses.block import BlockTargets
 from training.losses.interests import (
     READ_OUTS,
     ReadOut,
+    balance,
     best_of_interests,
     hinge_losses,
     target_losses,
@@ -58,6 +59,7 @@ class MultiInterestTrainingConfig:
         repel_weight: lambda, its weight; 0 trains without.
         repel_delta: Cosine from which the cosine form pushes.
         repel_t: Sharpness of the gaussian form.
+        balance_weight: Weight of the balance of wins between towers, without which some may die.
         softness: Of the maximum at the start, in logits.
         warmup_epochs: Epochs over which the softness goes down to 0.
         learning_rate: Adam's.
@@ -77,6 +79,7 @@ class MultiInterestTrainingConfig:
     repel_weight: float = 0.1
     repel_delta: float = 0.5
     repel_t: float = 2.0
+    balance_weight: float = 0.5
     softness: float = 0.3
     warmup_epochs: float = 2.0
     learning_rate: float = 1e-3
@@ -185,6 +188,8 @@ def _step(
     users_BKD = model.users(shown_items(block.shown_item_idx, block.shown_place, block.size))
     scores_BKC, targets = block_scores(model, users_BKD, block)
     loss = _loss(model, scores_BKC, block, config, softness, rng)
+    if config.balance_weight:
+        loss = loss + config.balance_weight * balance(scores_BKC, targets)
     if config.repel_weight:
         loss = loss + config.repel_weight * repel(config.repel_form, users_BKD, config.repel_delta, config.repel_t)
     optimizer.zero_grad(set_to_none=True)

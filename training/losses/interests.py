@@ -82,6 +82,18 @@ def user_side_losses(scores_BC: Tensor, user_bias_B: Tensor, targets: BlockTarge
     return torch.logsumexp(part, dim=0)[place] - part[targets.rows_T, place]
 
 
+def balance(scores_BKC: Tensor, targets: BlockTargets) -> Tensor:
+    """Return K * sum_k f_k p_k, at least about 1: f_k the share of targets that k wins, p_k its mean soft share.
+
+    The load balancing of switch transformers (arXiv 2101.03961): its gradient lowers the shares of those that win much
+    and raises the others, so that a tower that loses every target still learns from them.
+    """
+    won_TK = scores_BKC[targets.rows_T, :, targets.columns_T]
+    num = won_TK.shape[1]
+    share_K = torch.bincount(won_TK.argmax(dim=1), minlength=num) / max(len(won_TK), 1)
+    return num * (share_K * torch.softmax(won_TK, dim=1).mean(dim=0)).sum()
+
+
 def win_counts(scores_BKC: Tensor, targets: BlockTargets) -> Tensor:
     """Return int64[K]: how many targets each interest scores highest."""
     winners = scores_BKC[targets.rows_T, :, targets.columns_T].argmax(dim=1)

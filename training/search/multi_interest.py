@@ -25,6 +25,7 @@ from training.models.multi_interest_model import (
     learned_item_terms,
     win_shares,
 )
+from training.models.reproducible import deterministic
 from training.search.matching import CHAMPION
 from training.search.matching_evidence import Evidence, popularity_vectors
 from training.search.matching_validation import Cut
@@ -107,6 +108,13 @@ def search_and_train_interests(
         config: What is fixed and what is searched.
         rival: The champion's choices; they are trained on the same cut, so that neither has seen what it is judged on.
     """
+    with deterministic(config.seed):
+        return _search_and_train(data, config, rival)
+
+
+def _search_and_train(
+    data: MatchingData, config: MultiInterestSearchConfig, rival: InterestChoice | None
+) -> TrainedMultiInterest:
     pairs = data.pairs()
     cut = Cut.at(pairs, 1 - config.validation_share)
     trial = InterestTrial(cut, data.content_vectors, _earlier(data, cut), config.training, config.seed)

@@ -25,7 +25,7 @@ from training.models.multi_interest_model import (
     interests_of,
     learned_item_terms,
 )
-from training.search.matching_calibration import REQUIRED_GAIN, Judged, calibrate
+from training.search.matching_calibration import REQUIRED_GAIN, Judged, Keyed, calibrate, relative_gain
 from training.search.matching_validation import Cut, sides
 
 _log = logging.getLogger(__name__)
@@ -85,9 +85,22 @@ class InterestTrial:
         z_UZ: Floats | None,
         config: MultiInterestTrainingConfig,
         seed: int,
+        learn_from: PairLog | None = None,
     ) -> None:
+        """Prepare trials on a cut.
+
+        Args:
+            cut: What is known of the users, and what followed.
+            features_IE: float32[I, E]; zero rows have none.
+            z_UZ: float32[U, Z], the space's vectors as of the cut or earlier; None leaves them out.
+            config: How the towers learn, apart from the choices.
+            seed: Seed of every draw.
+            learn_from: The rows that the towers learn from, where some users of the cut are only read; None takes all
+                that is known.
+        """
         self.cut, self.features_IE, self.z_UZ, self.config, self.seed = cut, features_IE, z_UZ, config, seed
-        self.svd_ID = svd_items(cut.known, config.towers.width, seed)
+        self.learn_from = cut.known if learn_from is None else learn_from
+        self.svd_ID = svd_items(self.learn_from, config.towers.width, seed)
 
     def untrained(self, choice: InterestChoice) -> Candidate:
         """Return a choice at its start."""
@@ -102,7 +115,7 @@ class InterestTrial:
         def after_epoch(epoch: int, network: MultiInterest, figures: dict[str, float]) -> bool:
             nonlocal best
             found = self._found(network, choice)
-            gain, _ = relative_gain(found, best.found_K2)
+            gain, _ = gain_over(found, best.found_K2)
             for name, value in {**figures, "validation_ndcg": float(found[:, 1].mean())}.items():
                 curves.setdefault(name, []).append(value)
             if gain > 0:
@@ -110,15 +123,15 @@ class InterestTrial:
             return epoch - best.choice.num_epochs < patience
 
         network = self._started(choice)
-        fit(network, self.cut.known, choice.applied_to(self.config), max_epochs, self.seed, after_epoch)
+        fit(network, self.learn_from, choice.applied_to(self.config), max_epochs, self.seed, after_epoch)
         _log.info("multi-interest: %s reached NDCG %.4f", _short(best.choice), float(best.found_K2[:, 1].mean()))
-        return replace_curves(best, curves)
+        return replace(best, curves=curves)
 
     def exactly(self, choice: InterestChoice) -> MultiInterest:
         """Return a choice trained for its own number of epochs."""
         network = self._started(choice)
         if choice.num_epochs:
-            fit(network, self.cut.known, choice.applied_to(self.config), choice.num_epochs, self.seed, go_on)
+            fit(network, self.learn_from, choice.applied_to(self.config), choice.num_epochs, self.seed, go_on)
         return network
 
     def calibrated(self, network: MultiInterest, choice: InterestChoice) -> InterestChoice:
@@ -142,13 +155,7 @@ class InterestTrial:
 
     def vectors(self, network: MultiInterest, calibration: Calibration) -> tuple[Floats, Floats]:
         """Return users float32[U, K, D + 2] and items float32[I, D + 2] as known at the cut."""
-        known = self.cut.known
-        terms = calibration.item_terms(known, learned_item_terms(network, known))
-        interests = self._interests(network, calibration)
-        return (
-            fold_interests(interests, network, calibration, calibration.user_terms(known)),
-            fold_scored_items(network, terms),
-        )
+        return folded(network, calibration, self.cut.known, self._interests(network, calibration))
 
     def _interests(self, network: MultiInterest, calibration: Calibration) -> Floats:
         interests = interests_of(network, self.cut.known)
@@ -161,7 +168,15 @@ class InterestTrial:
 
     def _started(self, choice: InterestChoice) -> MultiInterest:
         towers = choice.applied_to(self.config).towers
-        return started_model(towers, self.cut.known, self.svd_ID, self.features_IE, self.seed)
+        return started_model(towers, self.learn_from, self.svd_ID, self.features_IE, self.seed)
+
+
+def folded(
+    network: MultiInterest, calibration: Calibration, known: PairLog, interests_UKD: Floats
+) -> tuple[Floats, Floats]:
+    """Return users float32[U, K, D + 2] and items float32[I, D + 2], their terms as a log tells them."""
+    users = fold_interests(interests_UKD, network, calibration, calibration.user_terms(known))
+    return users, fold_scored_items(network, calibration.item_terms(known, learned_item_terms(network, known)))
 
 
 def train_choice(
@@ -190,27 +205,19 @@ def z_map(z_UZ: Floats, interests_UKD: Floats) -> Floats:
 
 def is_better(found_K2: Doubles, reference_K2: Doubles) -> bool:
     """Return whether the gain exceeds `REQUIRED_GAIN` standard errors of the paired differences."""
-    gain, error = relative_gain(found_K2, reference_K2)
+    gain, error = gain_over(found_K2, reference_K2)
     return gain > REQUIRED_GAIN * error
 
 
-def relative_gain(found_K2: Doubles, reference_K2: Doubles) -> tuple[float, float]:
+def gain_over(found_K2: Doubles, reference_K2: Doubles) -> tuple[float, float]:
     """Return the mean relative change of recall and NDCG, and its standard error over users; zeros without users."""
-    if not len(found_K2):
-        return 0.0, 0.0
-    changes = (found_K2 - reference_K2) / np.maximum(reference_K2.mean(axis=0), 1e-9)
-    per_user = changes.mean(axis=1)
-    return float(per_user.mean()), float(per_user.std() / np.sqrt(len(per_user)))
+    found, reference = (Keyed(figures, max(len(figures), 1)) for figures in (found_K2, reference_K2))
+    return relative_gain([found], [reference])
 
 
 def go_on(epoch: int, network: MultiInterest, figures: dict[str, float]) -> bool:
     """Return True after every epoch."""
     return True
-
-
-def replace_curves(candidate: Candidate, curves: dict[str, list[float]]) -> Candidate:
-    """Return the candidate with the curves of its whole training."""
-    return replace(candidate, curves=curves)
 
 
 def _short(choice: InterestChoice) -> str:

@@ -8,6 +8,7 @@ import torch
 from training.losses.block import BlockTargets
 from training.losses.interests import (
     READ_OUTS,
+    balance,
     best_of_interests,
     hinge_losses,
     target_losses,
@@ -93,3 +94,18 @@ def test_the_users_side_is_a_softmax_over_the_block() -> None:
 def test_wins_count_the_interest_that_scores_a_target_highest() -> None:
     assert win_counts(SCORES, _targets([0, 0, 1, 1], [0, 1, 0, 2])).tolist() == [2, 2]
     assert win_counts(SCORES, _targets([], [])).tolist() == [0, 0]
+
+
+def test_equal_wins_balance_at_one_and_a_lone_winner_costs_more() -> None:
+    even = torch.tensor([[[8.0, 0.0], [0.0, 8.0]]])
+    assert float(balance(even, _targets([0, 0], [0, 1]))) == pytest.approx(1.0, abs=1e-6)
+    lone = torch.tensor([[[8.0, 8.0], [0.0, 0.0]]])
+    assert float(balance(lone, _targets([0, 0], [0, 1]))) == pytest.approx(2.0, abs=1e-3)
+
+
+def test_a_tower_that_loses_every_target_is_raised_by_the_balance() -> None:
+    scores = torch.tensor([[[2.0, 1.0], [0.0, 0.5]]], requires_grad=True)
+    balance(scores, _targets([0, 0], [0, 1])).backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None
+    assert bool((scores.grad[0, 0] > 0).all())
+    assert bool((scores.grad[0, 1] < 0).all())

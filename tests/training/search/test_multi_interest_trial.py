@@ -13,8 +13,8 @@ from training.search.matching_validation import CUT, Cut
 from training.search.multi_interest_trial import (
     InterestChoice,
     InterestTrial,
+    gain_over,
     is_better,
-    relative_gain,
     train_choice,
 )
 
@@ -40,7 +40,7 @@ def test_the_best_epoch_is_kept_and_every_epoch_is_told() -> None:
     trial = _trial()
     start = trial.untrained(CHOICE)
     best = trial.trained(CHOICE, max_epochs=4, patience=4)
-    assert relative_gain(best.found_K2, start.found_K2)[0] >= 0
+    assert gain_over(best.found_K2, start.found_K2)[0] >= 0
     curve = best.curves["validation_ndcg"]
     assert len(curve) == len(best.curves["win_share_1"]) == 4
     epoch = best.choice.num_epochs
@@ -83,11 +83,11 @@ def test_z_is_let_in_only_where_it_gains() -> None:
 def test_a_gain_counts_when_it_exceeds_its_error() -> None:
     reference = np.full((100, 2), 0.5)
     noise = np.random.default_rng(0).normal(size=(100, 1)) * 0.1
-    assert relative_gain(reference + 0.05, reference) == (pytest.approx(0.1), pytest.approx(0.0, abs=1e-12))
+    assert gain_over(reference + 0.05, reference) == (pytest.approx(0.1), pytest.approx(0.0, abs=1e-12))
     assert is_better(reference + 0.05 + noise, reference)
     assert not is_better(reference - noise.mean() + noise, reference)
     assert not is_better(reference, reference)
-    assert relative_gain(np.zeros((0, 2)), np.zeros((0, 2))) == (0.0, 0.0)
+    assert gain_over(np.zeros((0, 2)), np.zeros((0, 2))) == (0.0, 0.0)
 
 
 def test_the_whole_log_is_trained_for_the_epochs_chosen() -> None:

@@ -36,6 +36,8 @@ def _run(options: argparse.Namespace) -> int:
     folders = [Path(name).expanduser() for given in options.data for name in given.split(",") if name]
     if options.what == "losses":
         return _losses(settings, folders, options.seeds)
+    if options.what == "multi-interest":
+        return _multi_interest(settings, folders, options.seeds)
     protocols = options.protocol or ["temporal"]
     simulator = options.simulator or not folders
     for table in run_quality(settings, folders, protocols, options.seeds, simulator=simulator).values():
@@ -56,9 +58,21 @@ def _losses(settings: Settings, folders: list[Path], num_seeds: int) -> int:
     return 0
 
 
+def _multi_interest(settings: Settings, folders: list[Path], num_seeds: int) -> int:
+    from training.jobs.bench.interest_report import run_multi_interest
+    from training.jobs.bench.quality import report_dir
+
+    for table in run_multi_interest(settings, folders, num_seeds).values():
+        print(table)
+    print(f"Tables: {report_dir(settings)}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.jobs.bench", description=__doc__)
-    parser.add_argument("what", choices=["quality", "losses", "readme"], help="measure, or put the tables in a page")
+    parser.add_argument(
+        "what", choices=["quality", "losses", "multi-interest", "readme"], help="measure, or put the tables in a page"
+    )
     parser.add_argument("--data", action="append", default=[], help="folder of public logs; may be repeated")
     parser.add_argument("--protocol", action="append", choices=["temporal", "loo"], help="default: temporal")
     parser.add_argument("--simulator", action="store_true", help="simulated logs too; the default without --data")

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.jobs.bench import interest_report
+from training.jobs.bench.interest_report import interest_table, run_multi_interest
+from training.jobs.bench.interest_rows import FULL, InterestRow, StudyConfig
+from training.jobs.bench.quality import report_dir
+from training.jobs.bench.readme import written_parts
+from training.settings import Settings
+
+
+def _row(variant: str, ndcg: list[float], **truth: list[float]) -> InterestRow:
+    names = [f"{name}@{k}" for k in (20, 50) for name in ("recall", "ndcg", "hr")]
+    metrics = dict.fromkeys(names, float(np.mean(ndcg))) | {"cosine": 0.5}
+    metrics |= {name: float(np.mean(values)) for name, values in truth.items()}
+    return InterestRow(
+        variant=variant,
+        metrics=metrics,
+        ndcg=ndcg,
+        by_truth=truth,
+        num_interests=[2, 3, 4] if truth else [],
+        win_shares=[0.7, 0.3],
+        num_epochs=[4, 5, 6],
+    )
+
+
+def test_without_a_truth_the_table_has_no_columns_for_it() -> None:
+    table = interest_table("toy", "comirec", [_row(FULL, [0.2, 0.4]), _row("K = 1", [0.1, 0.3])], StudyConfig(), 0)
+    assert "coverage" not in table
+    assert "| K = 1 | 0.2000 |" in table
+    assert "-0.1000 [-0.1000, -0.1000]" in table
+    assert "| 0.300 | 0.50 | 4, 5, 6 |" in table
+
+
+def test_users_of_several_interests_are_told_apart() -> None:
+    truth = {"recall per interest": [0.9, 0.4, 0.2], "coverage": [1.0, 0.5, 0.5]}
+    worse = {"recall per interest": [0.9, 0.3, 0.1], "coverage": [1.0, 0.5, 0.5]}
+    rows = [_row(FULL, [0.1] * 3, **truth), _row("K = 1", [0.1] * 3, **worse)]
+    table = interest_table("toy", "temporal", rows, StudyConfig(), 0)
+    assert "| 0.5000 | 0.3000 | 0.6667 |" in table
+    assert "- K = 1: -0.1000 [-0.1000, -0.1000]" in table
+
+
+def test_tables_are_written_under_one_name_for_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.training.jobs.bench.test_interest_rows import SMALL, _problem
+
+    problems = [replace(_problem(), data=name, content_hash=name) for name in ("a", "b")]
+    monkeypatch.setattr(interest_report, "_problems", lambda *_: iter(problems))
+    monkeypatch.setattr(
+        interest_report, "interest_rows", lambda problem, cache, study: _rows(problem, cache, study, {FULL: SMALL})
+    )
+    settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+    tables = run_multi_interest(settings, [], 1)
+    assert list(tables) == ["a temporal", "b temporal"]
+    parts = written_parts(report_dir(settings))
+    assert parts["multi-interest"].count("**, protocol temporal") == 2
+
+
+_rows = interest_report.interest_rows

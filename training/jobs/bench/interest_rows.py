@@ -1,0 +1,197 @@
+"""Train each variant of the multi-interest model on a problem over seeds, and keep its figures user by user.
+
+Every variant chooses its epochs and calibration on the validation users; the test is scored once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from training.contracts.artefacts import Artefact
+from training.engine.multi_interest import MultiInterestTrainingConfig
+from training.evaluation.ranking import VectorScorer, evaluate
+from training.jobs.bench.cache import Cache, code_hash, library_versions
+from training.jobs.bench.interest_problems import InterestProblem
+from training.jobs.bench.interest_truth import SEVERAL, interest_figures
+from training.models.multi_interest import MultiInterest
+from training.models.multi_interest_model import interests_of, win_shares
+from training.search.multi_interest_trial import InterestChoice, InterestTrial, folded, train_choice
+
+_log = logging.getLogger(__name__)
+Doubles = npt.NDArray[np.float64]
+CODE = (
+    "training.data.pair_log",
+    "training.data.splits",
+    "training.engine.multi_interest",
+    "training.engine.multi_interest_start",
+    "training.evaluation.ranking",
+    "training.jobs.bench.interest_problems",
+    "training.jobs.bench.interest_rows",
+    "training.jobs.bench.interest_truth",
+    "training.losses.interests",
+    "training.losses.repel",
+    "training.models.multi_interest",
+    "training.models.multi_interest_model",
+    "training.search.multi_interest_trial",
+)
+CUTS = (20, 50)
+FULL = "K = 4, max for all, repel, features, towers"
+REFERENCE = MultiInterestTrainingConfig()
+DECAY = 0.98
+
+
+def _towers(**changes: Any) -> MultiInterestTrainingConfig:
+    return replace(REFERENCE, towers=replace(REFERENCE.towers, **changes))
+
+
+VARIANTS: Mapping[str, MultiInterestTrainingConfig] = {
+    FULL: REFERENCE,
+    "read-out of the positive": replace(REFERENCE, read_out="positive"),
+    "no repulsion": replace(REFERENCE, repel_weight=0.0),
+    "K = 1": _towers(num_interests=1),
+    "K = 2": _towers(num_interests=2),
+    "K = 8": _towers(num_interests=8),
+    "id alone": _towers(item_features=False),
+    "shared trunk": _towers(shared_trunk=True),
+}
+"""The full model and what differs from it in each other row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """How long each variant may train, and over which seeds."""
+
+    seeds: tuple[int, ...] = (17, 18, 19)
+    max_epochs: int = 16
+    patience: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterestRow(Artefact):
+    """One variant on one problem.
+
+    Attributes:
+        variant: As tables print it.
+        metrics: Means over users and seeds.
+        ndcg: NDCG@20 of each test user, the mean over seeds.
+        by_truth: Per test user, means over seeds, of simulated users: recall per interest and coverage; empty else.
+        num_interests: Of each simulated test user; empty else.
+        win_shares: Of each tower, first seed.
+        num_epochs: Chosen, by seed.
+    """
+
+    variant: str
+    metrics: dict[str, float]
+    ndcg: list[float]
+    by_truth: dict[str, list[float]]
+    num_interests: list[int]
+    win_shares: list[float]
+    num_epochs: list[int]
+
+
+def interest_rows(
+    problem: InterestProblem, cache: Cache, study: StudyConfig, variants: Mapping[str, Any] = VARIANTS
+) -> list[InterestRow]:
+    """Return a row per variant, computed or kept."""
+    rows = []
+    for name, config in variants.items():
+        key = {
+            "data": problem.content_hash,
+            "protocol": problem.protocol,
+            "config": asdict(config),
+            "study": asdict(study),
+            "code": code_hash(CODE),
+            "versions": library_versions(),
+        }
+        kept = cache.get(
+            f"{problem.label} interests {name}",
+            key,
+            lambda name=name, config=config: _measure(problem, name, config, study).to_dict(),  # type: ignore[misc]
+        )
+        rows.append(InterestRow(**kept))
+    return rows
+
+
+def _measure(
+    problem: InterestProblem, name: str, config: MultiInterestTrainingConfig, study: StudyConfig
+) -> InterestRow:
+    chosen: InterestChoice | None = None
+    runs, epochs = [], []
+    for seed in study.seeds:
+        network, chosen = _trained(problem, config, study, seed, chosen)
+        runs.append(_judge(problem, network, chosen))
+        epochs.append(chosen.num_epochs)
+        _log.info("%s: %s, seed %d: NDCG@20 %.4f", problem.label, name, seed, runs[-1]["ndcg@20"].mean())
+    mean = {metric: np.mean([run[metric] for run in runs], axis=0) for metric in runs[0]}
+    truth = {metric: mean[metric].tolist() for metric in ("recall per interest", "coverage") if metric in mean}
+    return InterestRow(
+        variant=name,
+        metrics={metric: float(np.nanmean(values)) for metric, values in mean.items() if metric != "interests"},
+        ndcg=mean["ndcg@20"].tolist(),
+        by_truth=truth,
+        num_interests=[int(count) for count in mean.get("interests", [])],
+        win_shares=win_shares(network, problem.learn_from),
+        num_epochs=epochs,
+    )
+
+
+def _trained(
+    problem: InterestProblem,
+    config: MultiInterestTrainingConfig,
+    study: StudyConfig,
+    seed: int,
+    earlier: InterestChoice | None,
+) -> tuple[MultiInterest, InterestChoice]:
+    """Return the network to test and its choice; where it is refitted, the first seed's choice serves all."""
+    if earlier is None or problem.refit is None:
+        earlier, network = _choose(problem, config, study, seed)
+    if problem.refit is not None:
+        network, _ = train_choice(earlier, config, problem.refit, problem.features_IE, seed)
+    return network, earlier
+
+
+def _choose(
+    problem: InterestProblem, config: MultiInterestTrainingConfig, study: StudyConfig, seed: int
+) -> tuple[InterestChoice, MultiInterest]:
+    trial = InterestTrial(problem.validation, problem.features_IE, None, config, seed, problem.learn_from)
+    start = InterestChoice(num_interests=config.towers.num_interests, decay=DECAY, repel_weight=config.repel_weight)
+    best = trial.trained(start, study.max_epochs, study.patience)
+    return trial.calibrated(best.network, best.choice), best.network
+
+
+def _judge(problem: InterestProblem, network: MultiInterest, choice: InterestChoice) -> dict[str, Doubles]:
+    """Return every figure of every test user."""
+    known, later = problem.test.known, problem.test.later
+    interests = interests_of(network, known)
+    users, items = folded(network, choice.calibration, known, interests)
+    seen, truth = known.matrix(), later.matrix()
+    found = evaluate(VectorScorer(users, items), seen, truth, max(CUTS), targeting=False).recommendation
+    figures: dict[str, Doubles] = {}
+    for k in CUTS:
+        figures |= {f"recall@{k}": found.recall(k), f"ndcg@{k}": found.ndcg(k), f"hr@{k}": found.hit_rate(k)}
+    figures["cosine"] = _cosines(interests)[found.keys]
+    if problem.truth is not None:
+        recall, coverage, count = interest_figures(users, items, seen, truth, problem.truth, CUTS[0])
+        figures |= {"recall per interest": recall, "coverage": coverage, "interests": count.astype(np.float64)}
+    return figures
+
+
+def _cosines(interests_UKD: np.ndarray) -> Doubles:
+    """Return float64[U]: the mean cosine between a user's vectors; 1 for a single one."""
+    num = interests_UKD.shape[1]
+    if num == 1:
+        return np.ones(len(interests_UKD))
+    total = np.square(interests_UKD.sum(axis=1)).sum(axis=1) - np.square(interests_UKD).sum(axis=(1, 2))
+    return np.asarray(total / (num * (num - 1)), np.float64)
+
+
+def of_several(row: InterestRow, figure: str) -> Doubles:
+    """Return a figure by truth of the users with several interests, float64."""
+    chosen = np.array(row.num_interests) >= SEVERAL
+    return np.array(row.by_truth[figure], np.float64)[chosen]
