@@ -129,6 +129,7 @@ class ColdStartNetwork(nn.Module):
         self.items = nn.Embedding(num_items, config.width)
         self.targets = nn.Embedding(num_items, config.width)
         self.item_bias = nn.Parameter(torch.zeros(num_items))
+        self.virtual_mark = nn.Parameter(torch.zeros(config.width))
         for table in (self.values, self.items, self.targets):
             nn.init.normal_(table.weight, std=0.1)
         kind = config.zero_shot
@@ -145,7 +146,7 @@ class ColdStartNetwork(nn.Module):
 
     def embedding_parameters(self) -> list[Tensor]:
         """Return what optimiser B moves beside the ranking tower, and optimiser A never."""
-        return [self.values.weight, self.items.weight, self.targets.weight, self.item_bias]
+        return [self.values.weight, self.items.weight, self.targets.weight, self.virtual_mark, self.item_bias]
 
     def attributes(self, users: UserTokens) -> tuple[Tensor, Tensor]:
         """Return tokens float[B, A + P, D] and which are there, bool[B, A + P]."""
@@ -172,7 +173,8 @@ class ColdStartNetwork(nn.Module):
     def pooled(self, users: UserTokens, *, fill: bool) -> tuple[Tensor, Tensor]:
         """Return pooled attributes and behaviours, float[B, D] each: the mean of the tokens that are there.
 
-        Means and not the paper's sums: histories differ in length by orders of magnitude.
+        Means and not the paper's sums: histories differ in length by orders of magnitude. What is virtual is marked
+        by a learned vector, which is ours: the ranking tower need not trust it as it trusts a history.
 
         Args:
             users: The batch.
@@ -182,7 +184,7 @@ class ColdStartNetwork(nn.Module):
         mask_BL = users.behaviour_idx_BL != PADDING
         behaviours_BD = _mean(_embed(self.items, users.behaviour_idx_BL), mask_BL)
         if fill and self.zero_shot is not None and bool(users.is_new.any()):
-            virtual_BD = self.fill(users)[0].mean(dim=1).detach()
+            virtual_BD = self.fill(users)[0].mean(dim=1).detach() + self.virtual_mark
             behaviours_BD = torch.where(users.is_new[:, None], virtual_BD, behaviours_BD)
         return _mean(attributes, mask), behaviours_BD
 

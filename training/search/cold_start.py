@@ -177,6 +177,11 @@ def search_and_train(
     return TrainedColdStart(model=model, evidence=evidence, curves=trial.curves)
 
 
+def choose(data: ColdStartData, config: ColdStartConfig) -> Choice:
+    """Return what the cut inside `data` chooses."""
+    return _try(Cut.of(data, config), config).choice
+
+
 def train_cold_start(
     data: ColdStartData, config: ColdStartConfig, choice: Choice, space_id: str = ""
 ) -> ColdStartModel:

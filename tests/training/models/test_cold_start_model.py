@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.search.cold_start_world import NUM_COLUMNS, NUM_ITEMS, NUM_USERS, TINY, two_groups
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
+from training.data.vocabulary import Vocabulary
+from training.models.cold_start_model import ColdStartModel
+from training.search.cold_start import Choice, train_cold_start
+
+
+@pytest.fixture(scope="module")
+def model() -> ColdStartModel:
+    return train_cold_start(two_groups(), TINY, Choice(mode="full", num_epochs=1), "20261101-aaaaaaaa")
+
+
+def test_vectors_score_as_the_network_does(model: ColdStartModel) -> None:
+    data = two_groups()
+    scores = model.user_vectors(data) @ model.item_vectors().T
+    [tokens] = model._chunks(data)
+    logits = model.network.all_logits(tokens, fill=True).detach().numpy()
+    assert scores.shape == (NUM_USERS, NUM_ITEMS)
+    np.testing.assert_allclose(scores, logits, atol=1e-4)
+
+
+def test_an_unknown_item_ranks_below_every_known_one(model: ColdStartModel) -> None:
+    items = model.item_vectors(Vocabulary([*model.items.ids, "zz new"], "item"))
+    assert items.shape == (NUM_ITEMS + 1, model.item_vectors().shape[1])
+    assert not items[-1, :-1].any()
+    assert items[-1, -1] < items[:-1, -1].min()
+
+
+def test_the_second_output_has_the_encoders_columns(model: ColdStartModel) -> None:
+    columns = model.virtual_columns(two_groups())
+    assert columns.shape == (NUM_USERS, NUM_COLUMNS)
+    assert np.isfinite(columns).all()
+
+
+def test_saved_and_loaded_it_is_the_same_byte_for_byte(model: ColdStartModel, tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.mkdir()
+    second.mkdir()
+    model.save(first)
+    loaded = ColdStartModel.load(first)
+    loaded.save(second)
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == {
+        path.name: path.read_bytes() for path in second.iterdir()
+    }
+    np.testing.assert_array_equal(loaded.user_vectors(two_groups()), model.user_vectors(two_groups()))
+    assert loaded.network.config == model.network.config
+
+
+def test_a_model_without_a_tower_imagines_nothing_and_is_kept_as_such(tmp_path: Path) -> None:
+    base = train_cold_start(two_groups(), TINY, Choice(mode="base", num_epochs=1))
+    base.save(tmp_path)
+    loaded = ColdStartModel.load(tmp_path)
+    assert loaded.network.zero_shot is None
+    with pytest.raises(AttuneError, match="mode full"):
+        loaded.virtual_columns(two_groups())
+
+
+def test_the_mlp_has_no_vectors() -> None:
+    config = replace(
+        TINY, model=replace(TINY.model, ranker="mlp"), training=replace(TINY.training, loss="bce", num_targets=2)
+    )
+    mlp = train_cold_start(two_groups(), config, Choice(mode="full", num_epochs=1))
+    with pytest.raises(AttuneError, match="inner_product"):
+        mlp.user_vectors(two_groups())
+
+
+def test_other_ids_other_spaces_and_empty_folders_are_refused(model: ColdStartModel, tmp_path: Path) -> None:
+    with pytest.raises(AttuneError, match="items and attribute values"):
+        model.user_vectors(replace(two_groups(), values=Vocabulary(["x"], "value")))
+    with pytest.raises(SpaceMismatch, match="20261102-bbbbbbbb"):
+        model.refuse_other_space("20261102-bbbbbbbb")
+    model.refuse_other_space("20261101-aaaaaaaa")
+    with pytest.raises(MissingArtefact, match="train_consumer"):
+        ColdStartModel.load(tmp_path)
