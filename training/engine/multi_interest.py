@@ -9,6 +9,7 @@ Shape legend: U users, B users of a block, K interests, C candidates, T targets,
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,6 +22,7 @@ from torch import Tensor
 from training.contracts.errors import AttuneError
 from training.data.pair_log import PairLog
 from training.engine.matching import Block, Blocks, MatchingTrainingConfig, block_targets
+from training.engine.multi_interest_candidates import UNIFORM, Mixture, item_shares, with_candidates
 from training.losses.block import BlockTargets
 from training.losses.interests import (
     READ_OUTS,
@@ -67,6 +69,7 @@ class MultiInterestTrainingConfig:
         hidden_share: Share of a user's items hidden as targets, in (0, 1).
         half_life_share: Age, as a share of the log's rows, at which a target counts half.
         max_candidates: Catalogue size above which candidates are drawn and corrected by their log probability.
+        drawn_by: Popularity powers and their weights that candidates are drawn by.
     """
 
     towers: MultiInterestConfig = field(default_factory=MultiInterestConfig)
@@ -87,6 +90,7 @@ class MultiInterestTrainingConfig:
     hidden_share: float = 0.3
     half_life_share: float = 0.3
     max_candidates: int = 4096
+    drawn_by: Mixture = UNIFORM
 
     def __post_init__(self) -> None:
         choices = (("loss", self.loss, LOSSES), ("read_out", self.read_out, READ_OUTS))
@@ -95,12 +99,12 @@ class MultiInterestTrainingConfig:
                 raise AttuneError(f"expected {name} among {', '.join(known)}, found {found!r}; name one")
 
     def dealing(self) -> MatchingTrainingConfig:
-        """Return how users are dealt into blocks, in the terms of `engine.matching.Blocks`."""
+        """Return how users are dealt into blocks over the whole catalogue, in the terms of `engine.matching.Blocks`."""
         return MatchingTrainingConfig(
             block_users=self.block_users,
             hidden_share=self.hidden_share,
             half_life_share=self.half_life_share,
-            max_candidates=self.max_candidates,
+            max_candidates=sys.maxsize,
         )
 
 
@@ -161,12 +165,14 @@ def fit(
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=config.learning_rate)
     blocks = Blocks(pairs, config.dealing())
     warmup = max(config.warmup_epochs, 1e-9)
+    is_sampled, shares_I = pairs.num_items > config.max_candidates, item_shares(pairs, config.drawn_by)
     per_epoch = max(-(-len(blocks.users) // config.block_users), 1)
     for epoch in range(1, num_epochs + 1):
         model.train()
         figures = EpochFigures()
         for number, block in enumerate(blocks.epoch(rng)):
             if len(block.target_item_idx):
+                block = with_candidates(block, shares_I, config.max_candidates, rng) if is_sampled else block
                 done = (epoch - 1 + number / per_epoch) / warmup
                 _step(model, optimizer, block, config, config.softness * max(1 - done, 0.0), rng, figures)
         model.eval()
