@@ -33,7 +33,7 @@ class Calibration:
     """How the parts of phi = gamma <u, v> / tau + b_u + b_i are weighed when serving; chosen on validation.
 
     b_u is the same for every item of a user, so it orders users alone, as b_i orders items alone: each is chosen by
-    its own task, and gamma by recommendation. The default terms are those of log p(u, i): popularity and activity.
+    its own task, and gamma by recommendation.
 
     Attributes:
         gamma: Weight of the inner product.
@@ -49,7 +49,7 @@ class Calibration:
     recent_share: float = 1.0
     recent_weight: float = 0.0
     learned_weight: float = 1.0
-    activity: float = 1.0
+    activity: float = 0.0
     recency: float = 0.0
     z_share: float = 0.0
 

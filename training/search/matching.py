@@ -54,7 +54,7 @@ class MatchingConfig:
     patience: int = 1
     validation: Literal["newest", "last_item"] = "newest"
     validation_share: float = 0.1
-    longer_horizons: tuple[float, ...] = (0.25,)
+    longer_horizons: tuple[float, ...] = (0.25, 0.5)
     min_validation_rows: int = 50
     refit: bool = True
     seed: int = 17

@@ -25,7 +25,7 @@ GAMMAS = (0.7, 1.0, 0.5, 1.4, 0.3, 0.2)
 RECENT_SHARES = (0.25, 0.1, 0.05, 0.02, 0.01)
 RECENT_WEIGHTS = (0.3, 0.6, 1.0)
 LEARNED_WEIGHTS = (1.0, 0.5, 0.0)
-ACTIVITIES = (1.0, 0.5, 2.0, 0.25, 0.0, 4.0)
+ACTIVITIES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 RECENCIES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.0)
 """Values of each field, the plainest first."""
 REQUIRED_GAIN = 1.0
