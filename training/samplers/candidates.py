@@ -29,6 +29,9 @@ _MAKERS: dict[str, Callable[[Seen, torch.Tensor], NegativeSampler]] = {
 CANDIDATES = tuple(_MAKERS)
 """Names of every sampler, from easy to hard."""
 
+POPULARITY_POWERS = {UNIFORM: 0.0, "popularity^0.5": 0.5, "popularity^0.75": 0.75, "popularity^1": 1.0, "in-batch": 1.0}
+"""The samplers that read no scores, with the power of an item's count that they draw it by."""
+
 
 def samplers_of(pairs: PairLog, names: tuple[str, ...] = CANDIDATES) -> list[NegativeSampler]:
     """Return fresh samplers, without memory, over the known pairs and counts of a training log.

@@ -9,6 +9,7 @@ Shape legend: M samplers still in the search.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
@@ -75,12 +76,12 @@ class SamplerSearchConfig:
         seed: Seed of every draw.
     """
 
-    method: Method = "second_order"
+    method: Method = "bandit"
     candidates: tuple[str, ...] = CANDIDATES
     training: SampledRankingConfig = field(default_factory=SampledRankingConfig)
-    warm_up_epochs: int = 1
+    warm_up_epochs: int = 0
     keep: float = 0.5
-    round_epochs: int = 12
+    round_epochs: int = 10
     patience: int = 3
     inherit: bool = True
     gradient: GradientConfig = field(default_factory=GradientConfig)
@@ -99,22 +100,20 @@ class Round:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SamplerChoice:
-    """What a search found.
+class Searched:
+    """What the search stage leaves behind.
 
     Attributes:
         weights: Of the samplers that stayed, by name, summing to 1.
         rounds: How it came to that.
-        fitted: The retraining with it.
-        search_seconds: CPU seconds of the search.
-        retrain_seconds: CPU seconds of the retraining.
+        model: With the parameters that retraining may start from.
+        cpu_seconds: Of the stage.
     """
 
     weights: dict[str, float]
     rounds: tuple[Round, ...]
-    fitted: Fitted
-    search_seconds: float
-    retrain_seconds: float
+    model: RankingModel
+    cpu_seconds: float
 
     @property
     def best(self) -> str:
@@ -122,10 +121,25 @@ class SamplerChoice:
         return max(self.weights, key=lambda name: self.weights[name])
 
 
+@dataclass(frozen=True, kw_only=True)
+class SamplerChoice:
+    """What a search found, and the retraining with it, of which `model` is the outcome."""
+
+    searched: Searched
+    fitted: Fitted
+    model: RankingModel
+    retrain_cpu_seconds: float
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU seconds of search and retraining together."""
+        return self.searched.cpu_seconds + self.retrain_cpu_seconds
+
+
 def search_samplers(
     make_model: Callable[[], RankingModel], known: PairLog, held_out: PairLog, config: SamplerSearchConfig
-) -> tuple[RankingModel, SamplerChoice]:
-    """Return the model retrained with the samplers that the search chose, and the choice with its evidence.
+) -> SamplerChoice:
+    """Return the choice of samplers, and the model retrained with them.
 
     Args:
         make_model: Gives a freshly drawn model over the index spaces of `known`; called once, twice without inheriting.
@@ -133,25 +147,43 @@ def search_samplers(
         held_out: Distinct pairs that validate, over the same index spaces.
         config: What is fixed.
     """
-    validation = HeldOut(known.matrix(), held_out.matrix())
+    searched = search_stage(make_model, known, held_out, config)
+    return retrain(searched, make_model, known, held_out, config)
+
+
+def search_stage(
+    make_model: Callable[[], RankingModel], known: PairLog, held_out: PairLog, config: SamplerSearchConfig
+) -> Searched:
+    """Return the weights that the search ends with; see `search_samplers`."""
     started = time.process_time()
+    validation = HeldOut(known.matrix(), held_out.matrix())
     method = _method(make_model(), known, held_out, validation.ndcg, config)
     rounds = prune(method, validation.ndcg, config)
     weights = dict(zip(method.names, map(float, method.weights()), strict=True))
-    searched = time.process_time()
-    model = method.model() if config.inherit else make_model()
-    samplers = samplers_of(known, tuple(weights))
-    training = SampledTraining(model, known, samplers, config.training, config.seed + 1)
-    fitted = fit_sampled(training, torch.tensor(list(weights.values()), dtype=torch.float32), validation.ndcg)
-    choice = SamplerChoice(
-        weights=weights,
-        rounds=tuple(rounds),
-        fitted=fitted,
-        search_seconds=searched - started,
-        retrain_seconds=time.process_time() - searched,
+    return Searched(
+        weights=weights, rounds=tuple(rounds), model=method.model(), cpu_seconds=time.process_time() - started
     )
-    _log.info("sampler search: chose %s, validation NDCG %.4f", weights, fitted.value)
-    return model, choice
+
+
+def retrain(
+    searched: Searched,
+    make_model: Callable[[], RankingModel],
+    known: PairLog,
+    held_out: PairLog,
+    config: SamplerSearchConfig,
+) -> SamplerChoice:
+    """Return the model trained with what a search found, from its parameters or anew; see `search_samplers`."""
+    started = time.process_time()
+    model = copy.deepcopy(searched.model) if config.inherit else make_model()
+    training = SampledTraining(
+        model, known, samplers_of(known, tuple(searched.weights)), config.training, config.seed + 1
+    )
+    weights_M = torch.tensor(list(searched.weights.values()), dtype=torch.float32)
+    fitted = fit_sampled(training, weights_M, HeldOut(known.matrix(), held_out.matrix()).ndcg)
+    _log.info("sampler search: chose %s, validation NDCG %.4f", searched.weights, fitted.value)
+    return SamplerChoice(
+        searched=searched, fitted=fitted, model=model, retrain_cpu_seconds=time.process_time() - started
+    )
 
 
 def prune(method: SearchMethod, judge: Judge, config: SamplerSearchConfig) -> list[Round]:

@@ -1,0 +1,222 @@
+"""Compare searching a negative sampler with trying every one: quality and total cost, on logs times models.
+
+Split like MixGCF's: each user's pairs at random, 80 % to learn from (a tenth of all to choose by) and 20 % to judge.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from training.data.pair_log import PairLog
+from training.engine.sampled_ranking import SampledRankingConfig
+from training.jobs.bench.cache import Cache, code_hash
+from training.jobs.bench.logs import PublicLog, read_public_log
+from training.jobs.bench.quality import report_dir
+from training.jobs.bench.sampler_runs import RUNS, code_of, run_case
+from training.jobs.bench.sampler_tables import Case, sampler_table
+from training.models.light_gcn import LightGCN
+from training.models.matrix_factorisation import MatrixFactorisation
+from training.models.ranking import RankingModel
+from training.models.two_tower import TwoTowerConfig
+from training.models.two_tower_ranking import TwoTowerRanking
+from training.settings import Settings
+from training.storage import replace_file
+
+logger = logging.getLogger(__name__)
+LEARN, CHOOSE = 0.7, 0.8
+"""Where a user's pairs, in random order, change from learning to choosing to judging."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerProblem:
+    """Distinct pairs over one pair of index spaces: to learn from, to choose by, to judge by."""
+
+    data: str
+    content_hash: str
+    known: PairLog
+    validation: PairLog
+    test: PairLog
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCase:
+    """A model with how it learns; the same for every sampler.
+
+    Attributes:
+        name: As tables print it.
+        make: Draws one from torch's generator.
+        training: How it learns.
+        num_seeds: Seeds at most; dear models take fewer.
+    """
+
+    name: str
+    make: Callable[[PairLog], RankingModel]
+    training: SampledRankingConfig
+    num_seeds: int = 3
+
+
+WIDTH = 32
+_LEARNING = SampledRankingConfig(batch_pairs=1024, learning_rate=0.01, max_epochs=40, patience=3)
+MODELS = (
+    ModelCase(
+        name="MF",
+        make=lambda pairs: MatrixFactorisation(pairs.num_users, pairs.num_items, WIDTH),
+        training=_LEARNING,
+    ),
+    ModelCase(
+        name="two-tower",
+        make=lambda pairs: TwoTowerRanking(pairs, TwoTowerConfig(width=WIDTH, temperature=0.2)),
+        training=replace(_LEARNING, learning_rate=0.02, l2=0.0),
+    ),
+    ModelCase(
+        name="LightGCN",
+        make=lambda pairs: LightGCN(pairs, WIDTH),
+        training=replace(_LEARNING, learning_rate=0.02),
+        num_seeds=1,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerBenchConfig:
+    """How large the comparison is.
+
+    Attributes:
+        max_pairs: Of a larger log, users are drawn until about this many pairs are kept.
+        core: Users and items with fewer pairs are left out, before and after the drawing.
+        num_seeds: Seeds at most.
+        models: What is trained.
+    """
+
+    max_pairs: int = 30_000
+    core: int = 10
+    num_seeds: int = 3
+    models: Sequence[ModelCase] = field(default=MODELS)
+
+
+def run_samplers(
+    settings: Settings, folders: Sequence[Path], config: SamplerBenchConfig | None = None
+) -> dict[str, str]:
+    """Return the Markdown of the comparison by data set, written to the reports folder as well.
+
+    Args:
+        settings: Results are kept under `home/bench`, so that a stopped run goes on where it was.
+        folders: Data sets.
+        config: Sizes.
+    """
+    config = config or SamplerBenchConfig()
+    cache = Cache(settings.home / "bench" / "results")
+    problems = [make_sampler_problem(read_public_log(folder), config, settings.seed) for folder in folders]
+    runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for problem, model, seed in _cases(problems, config, settings.seed):
+        runs.setdefault((problem.data, model.name), []).append(_kept(cache, problem, model, seed, config))
+    tables = {}
+    for problem in problems:
+        cases = [Case(model=m.name, seeds=runs[problem.data, m.name]) for m in config.models]
+        tables[problem.data] = sampler_table(problem.data, describe(problem), cases, settings.seed)
+        with replace_file(report_dir(settings) / f"{problem.data}_samplers.md") as temporary:
+            temporary.write_text(tables[problem.data], encoding="utf-8")
+    return tables
+
+
+def _cases(
+    problems: Sequence[SamplerProblem], config: SamplerBenchConfig, first: int
+) -> Iterator[tuple[SamplerProblem, ModelCase, int]]:
+    """Yield all models of all logs with one seed before any with the next."""
+    for n in range(config.num_seeds):
+        for problem in problems:
+            yield from ((problem, model, first + n) for model in config.models if n < model.num_seeds)
+
+
+def _kept(
+    cache: Cache, problem: SamplerProblem, model: ModelCase, seed: int, config: SamplerBenchConfig
+) -> dict[str, Any]:
+    key = {
+        "data": problem.content_hash,
+        "pairs": config.max_pairs,
+        "core": config.core,
+        "model": model.name,
+        "training": asdict(model.training),
+        "seed": seed,
+        "torch": torch.__version__,
+    }
+    found: dict[str, Any] = {}
+    halves = (problem.known, problem.validation, problem.test)
+
+    def make() -> RankingModel:
+        torch.manual_seed(seed)
+        return model.make(problem.known)
+
+    for name in RUNS:
+        label = f"{problem.data} {model.name} {name} seed {seed}"
+        compute = partial(run_case, name, make, halves, model.training, seed)
+        found[name] = cache.get(label, key | {"run": name, "code": code_hash(code_of(name))}, compute)
+        outcome = found[name]
+        logger.info("%s: NDCG@20 %.4f in %.1f CPU s", label, np.mean(outcome["ndcg"]), outcome["cpu_seconds"])
+    return found
+
+
+def make_sampler_problem(public: PublicLog, config: SamplerBenchConfig, seed: int) -> SamplerProblem:
+    """Return a log's dense core of some users, split at random within each user."""
+    rng = np.random.default_rng(seed)
+    frame = core_of(public.frame, config.core)
+    counts = frame.groupby("user_id").size().sort_index()
+    order = rng.permutation(len(counts))
+    drawn = counts.index[order][np.cumsum(counts.to_numpy()[order]) <= config.max_pairs]
+    frame = core_of(frame[frame["user_id"].isin(drawn)], config.core)
+    user_idx = np.unique(frame["user_id"].to_numpy(), return_inverse=True)[1].astype(np.int64)
+    item_idx = np.unique(frame["item_id"].to_numpy(), return_inverse=True)[1].astype(np.int64)
+    whole = PairLog(
+        user_idx=user_idx,
+        item_idx=item_idx,
+        occurred_at=np.arange(len(frame), dtype=np.int64),
+        num_users=int(user_idx.max()) + 1,
+        num_items=int(item_idx.max()) + 1,
+        as_of=len(frame),
+    )
+    place = places_within(user_idx, rng.random(len(user_idx)))
+    is_known, is_later = place < LEARN, place >= CHOOSE
+    return SamplerProblem(
+        data=public.name,
+        content_hash=public.content_hash,
+        known=whole.where(is_known),
+        validation=whole.where(~is_known & ~is_later),
+        test=whole.where(is_later),
+    )
+
+
+def core_of(frame: pd.DataFrame, core: int) -> pd.DataFrame:
+    """Return the largest part of a frame in which every user and every item has at least `core` pairs."""
+    while True:
+        kept = frame
+        for column in ("user_id", "item_id"):
+            kept = kept[kept.groupby(column)[column].transform("size") >= core]
+        if len(kept) == len(frame):
+            return kept
+        frame = kept
+
+
+def places_within(user_idx: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Return float64[N] in (0, 1): where each row comes among its user's by ascending key."""
+    order = np.lexsort((keys, user_idx))
+    counts = np.bincount(user_idx)
+    starts = np.cumsum(counts) - counts
+    places = np.empty(len(user_idx))
+    places[order] = (np.arange(len(user_idx)) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)
+    return places
+
+
+def describe(problem: SamplerProblem) -> str:
+    """Return the problem's sizes and protocol in one line."""
+    known = problem.known
+    sizes = f"{known.num_users} users, {known.num_items} items, {len(known)} pairs to learn from"
+    return f"{sizes}; each user's pairs split 70/10/20 at random, as in MixGCF (80/20 with a tenth for validation)"
