@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+
+from tests.training.search.cold_start_world import NUM_USERS, two_groups
+from training.data.cold_start_set import encode_tokens, onto_items, padded, tokens_of, value_vocabulary
+
+
+def test_tokens_name_their_column_and_unknown_values_give_none() -> None:
+    columns = {"country": [["DE"], ["unknown"]], "category": [["books", "films"], []]}
+    assert tokens_of(columns) == [["country=DE", "category=books", "category=films"], []]
+
+
+def test_rows_are_padded_behind_their_last_entry() -> None:
+    assert padded([[3, 4], [], [5]]).tolist() == [[3, 4], [-1, -1], [5, -1]]
+    assert padded([[], []], least=1).tolist() == [[-1], [-1]]
+
+
+def test_rare_values_get_no_row_and_repeats_count_once() -> None:
+    tokens = [["a=1", "a=1"], ["a=1", "b=2"], ["b=2"], ["c=3", "c=3"]]
+    values = value_vocabulary(tokens, 2)
+    assert values.ids == ("a=1", "b=2")
+    assert encode_tokens(tokens, values).tolist() == [[0, -1], [0, 1], [1, -1], [-1, -1]]
+    assert len(value_vocabulary([], 1)) == 0
+
+
+def test_a_user_held_out_has_done_nothing() -> None:
+    data = two_groups()
+    held_out = np.arange(NUM_USERS) < 10
+    less = data.without_users(held_out)
+    assert less.has_history.tolist() == (data.has_history & ~held_out).tolist()
+    assert not less.x_mask_UF[:10].any()
+    assert less.x_mask_UF[10:].tolist() == data.x_mask_UF[10:].tolist()
+    assert data.has_history[:10].all()
+
+
+def test_tables_are_cut_or_widened_to_what_a_network_reads() -> None:
+    data = two_groups().as_wide_as(3, 1)
+    assert data.attribute_idx_UA.shape == (NUM_USERS, 3)
+    assert data.pick_idx_UP.shape == (NUM_USERS, 1)
+    assert (data.attribute_idx_UA[:, 1:] == -1).all()
+
+
+def test_pairs_move_to_other_items_and_lose_those_that_are_not_there() -> None:
+    data = two_groups()
+    rows = np.where(np.arange(60) < 30, np.arange(60) + 5, -1)
+    moved = onto_items(data.pairs, rows, 40)
+    kept = data.pairs.item_idx < 30
+    assert moved.num_items == 40
+    assert moved.item_idx.tolist() == (data.pairs.item_idx[kept] + 5).tolist()
+    assert moved.user_idx.tolist() == data.pairs.user_idx[kept].tolist()

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.search.cold_start_world import NUM_USERS, TINY, two_groups
+from training.engine.cold_start import ColdStartTrainingConfig, fit
+from training.models.cold_start import ColdStartNetwork
+from training.models.cold_start_rows import all_tokens
+from training.search.cold_start import Mode, for_mode, started_network
+
+TRAINING = TINY.training
+BCE = replace(TRAINING, loss="bce", num_targets=4)
+
+
+def _network(mode: Mode = "full", ranker: str = "inner_product") -> ColdStartNetwork:
+    return started_network(two_groups(), for_mode(replace(TINY.model, ranker=ranker), mode), 1)  # type: ignore[arg-type]
+
+
+def _moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    return {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+
+
+def _state(network: ColdStartNetwork) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+@pytest.mark.parametrize("config", [TRAINING, BCE])
+def test_losses_fall_and_stay_finite(config: ColdStartTrainingConfig) -> None:
+    curves = fit(_network(), two_groups(), config, 6, seed=1)
+    assert set(curves) == {"zero_shot", "ranking"}
+    assert all(np.isfinite(values).all() and values[-1] < values[0] for values in curves.values())
+
+
+def test_a_moves_the_tower_alone_and_b_the_rest() -> None:
+    network = _network()
+    before = _state(network)
+    fit(network, two_groups(), replace(TRAINING, learning_rate=0.0), 1, seed=1)
+    assert _moved(before, _state(network)) == {"zero_shot"}
+    other = _network()
+    fit(other, two_groups(), replace(TRAINING, zero_shot_learning_rate=0.0), 1, seed=1)
+    moved = _moved(before, _state(other))
+    assert "zero_shot" not in moved
+    assert {"values", "items", "targets", "item_bias", "ranker"} <= moved
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, second, other = _network(), _network(), _network()
+    for network, seed in ((first, 3), (second, 3), (other, 4)):
+        fit(network, two_groups(), TRAINING, 1, seed=seed)
+    assert not _moved(_state(first), _state(second))
+    assert _moved(_state(first), _state(other))
+
+
+def test_it_stops_when_told() -> None:
+    epochs: list[int] = []
+
+    def after(epoch: int, network: ColdStartNetwork) -> bool:
+        assert not network.training
+        epochs.append(epoch)
+        return epoch < 1
+
+    assert len(fit(_network(), two_groups(), TRAINING, 9, seed=1, after_epoch=after)["ranking"]) == 2
+    assert epochs == [0, 1]
+
+
+def test_users_made_new_teach_the_tower_nothing() -> None:
+    everyone = np.ones(NUM_USERS, bool)
+    network = _network()
+    before = _state(network)
+    curves = fit(network, two_groups(), TRAINING, 1, seed=1, new_U=everyone)
+    assert curves["zero_shot"] == [0.0]
+    assert "zero_shot" not in _moved(before, _state(network))
+
+
+def test_filling_in_training_is_a_switch() -> None:
+    filled, empty = _network(), _network()
+    fit(filled, two_groups(), TRAINING, 1, seed=1)
+    fit(empty, two_groups(), replace(TRAINING, fill_in_training=False), 1, seed=1)
+    assert "ranker" in _moved(_state(filled), _state(empty))
+    assert not empty.virtual_mark.any()
+    assert filled.virtual_mark.any()
+
+
+def test_nobody_with_pairs_trains_nothing() -> None:
+    data = two_groups()
+    alone = data.without_users(np.ones(NUM_USERS, bool))
+    assert fit(_network(), alone, TRAINING, 1, seed=1) == {"zero_shot": [0.0], "ranking": [0.0]}
+
+
+@pytest.mark.parametrize("mode", ["none", "single", "base", "full"])
+def test_a_new_user_is_ranked_by_the_group_that_an_attribute_names(mode: Mode) -> None:
+    network, data = _network(mode), two_groups()
+    fit(network, data, TRAINING, 12, seed=1)
+    with torch.no_grad():
+        scores = network.all_logits(all_tokens(data, np.array([NUM_USERS - 2, NUM_USERS - 1]), 10), fill=True).numpy()
+    half = scores.shape[1] // 2
+    assert scores[0, :half].mean() > scores[0, half:].mean()
+    assert scores[1, :half].mean() < scores[1, half:].mean()

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.training.search.cold_start_world import NUM_ITEMS, NUM_USERS, TINY, two_groups
+from training.search.cold_start import (
+    MODES,
+    Choice,
+    Cut,
+    choice_of,
+    choose,
+    for_mode,
+    popularity_vectors,
+    search_and_train,
+    started_network,
+)
+
+SHORT = replace(TINY, max_epochs=6)
+
+
+def test_the_cut_hides_new_users_whole_and_old_users_newest_pairs() -> None:
+    data = two_groups()
+    cut = Cut.of(data, TINY)
+    new = np.flatnonzero(np.diff(cut.new_UI.indptr))
+    old = np.flatnonzero(np.diff(cut.old_UI.indptr))
+    assert len(new) == int(56 * TINY.new_share)
+    assert not set(new) & set(old)
+    assert not set(new) & set(cut.known.pairs.user_idx.tolist())
+    assert not cut.known.x_mask_UF[new].any()
+    assert cut.known.pairs.occurred_at.max() < data.pairs.instant_at(0.9)
+    later = data.pairs.since(data.pairs.instant_at(0.9))
+    assert cut.old_UI.nnz == int((~np.isin(later.user_idx, new)).sum())
+    assert cut.new_UI.nnz == 8 * len(new)
+
+
+def test_new_users_are_ranked_above_popularity_and_old_ones_keep_their_figures() -> None:
+    trained = search_and_train(two_groups(), TINY)
+    evidence = trained.evidence
+    assert evidence.finite
+    assert list(evidence.scores) == ["own", "popularity", "ranker alone"]
+    assert evidence.ndcg("own", "new").mean() > evidence.ndcg("popularity", "new").mean() + 0.1
+    assert len(evidence.ndcg("own", "old")) == len(evidence.ndcg("ranker alone", "old"))
+    assert evidence.metrics()["own.new.ndcg_at_20"] == pytest.approx(evidence.ndcg("own", "new").mean())
+    assert len(trained.curves["new_ndcg_at_20"]) == len(trained.curves["ranking"])
+
+
+def test_the_best_epoch_on_validation_is_trained_again_on_everything() -> None:
+    trained = search_and_train(two_groups(), SHORT, "20261101-aaaaaaaa")
+    choice = choice_of(trained.model)
+    assert choice.num_epochs == int(np.argmax(trained.curves["new_ndcg_at_20"])) + 1
+    assert choice == choose(two_groups(), SHORT)
+    assert trained.model.space_id == "20261101-aaaaaaaa"
+    assert trained.model.facts["config"]["seed"] == SHORT.seed
+
+
+def test_a_champion_of_the_same_choices_scores_the_same_and_another_is_trained() -> None:
+    own = choice_of(search_and_train(two_groups(), SHORT).model)
+    same = search_and_train(two_groups(), SHORT, rival=own).evidence
+    assert same.scores["champion"] is same.scores["own"]
+    other = search_and_train(two_groups(), SHORT, rival=Choice(mode="none", num_epochs=1)).evidence
+    assert other.scores["champion"] is not other.scores["own"]
+
+
+def test_too_few_users_choose_nothing() -> None:
+    trained = search_and_train(two_groups(), replace(TINY, min_users=1000))
+    assert trained.evidence.scores == {}
+    assert choice_of(trained.model) == Choice(mode="full", num_epochs=2)
+
+
+def test_modes_differ_in_what_fills_a_new_user() -> None:
+    towers = {mode: for_mode(TINY.model, mode).zero_shot for mode in MODES}
+    assert {mode: tower.views if tower else None for mode, tower in towers.items()} == {
+        "none": "linear",
+        "single": "attributes",
+        "base": None,
+        "full": "both",
+    }
+
+
+def test_tables_start_from_space_and_log_and_terms_from_popularity() -> None:
+    data = two_groups()
+    network = started_network(data, TINY.model, 1)
+    np.testing.assert_allclose(network.item_bias.detach().numpy(), np.log(data.pairs.item_counts() + 0.5), rtol=1e-5)
+    bare = replace(data, item_vectors_IE=np.zeros((NUM_ITEMS, 0), np.float32))
+    other = started_network(bare, TINY.model, 1)
+    assert not np.allclose(network.items.weight.detach(), other.items.weight.detach())
+    norms = np.linalg.norm(other.items.weight.detach().numpy(), axis=1)
+    np.testing.assert_allclose(norms[data.pairs.item_counts() > 0], 1.0, rtol=1e-4)
+
+
+def test_popularity_ranks_by_counts() -> None:
+    users, items = popularity_vectors(two_groups().pairs)
+    assert users.shape == (NUM_USERS, 1)
+    assert (users @ items.T)[0].tolist() == two_groups().pairs.item_counts().tolist()

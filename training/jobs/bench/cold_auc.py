@@ -1,0 +1,227 @@
+"""Run the ablation of MAIL by its public protocol: 40 % of users are made new by deleting their behaviour.
+
+A user's newest fifth of pairs is the test; the pairs of new users stay labels, never inputs. Negatives, in training as
+in the test, are drawn in proportion to popularity, so that popularity alone scores one half. AUC is over all drawn
+pairs of a group, GAUC the mean of users' own, weighted by their positives.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+
+from training.data.cold_start_set import ColdStartData, Indices, Mask
+from training.data.pair_log import PairLog
+from training.engine.cold_start import ColdStartTrainingConfig, fit
+from training.evaluation.ranking import Floats
+from training.jobs.bench.cache import Cache, code_hash, library_versions
+from training.jobs.bench.cold_full import CODE
+from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork
+from training.models.cold_start_rows import all_tokens
+from training.models.zero_shot import ZeroShotConfig
+from training.search.cold_start import MODES, Mode, for_mode, started_network
+
+logger = logging.getLogger(__name__)
+NEW_SHARE, TEST_SHARE, VALIDATION_SHARE = 0.4, 0.2, 0.125
+CHUNK = 64
+GROUPS = ("new", "old")
+Figures = dict[str, float]
+MODEL = ColdStartModelConfig(ranker="mlp", hidden=(128, 64), zero_shot=ZeroShotConfig.small(), dropout=0.3)
+TRAINING = ColdStartTrainingConfig(
+    loss="bce", negatives="popularity", pretend_new=0.0, batch_size=128, learning_rate=3e-3
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AucConfig:
+    """What the four modes have in common: the paper's MLP ranker and BCE, its zero-shot tower scaled down.
+
+    Attributes:
+        model: The network.
+        training: Its pace.
+        max_epochs: Passes at most; the number is chosen on validation, per mode.
+    """
+
+    model: ColdStartModelConfig = MODEL
+    training: ColdStartTrainingConfig = TRAINING
+    max_epochs: int = 15
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Pairs with labels, sorted by user.
+
+    Attributes:
+        user_idx, item_idx: int64[N].
+        positive: bool[N].
+    """
+
+    user_idx: Indices
+    item_idx: Indices
+    positive: Mask
+
+
+@dataclass(frozen=True)
+class AucTask:
+    """Pairs to learn from, labelled pairs to be judged by, and who is new."""
+
+    train: ColdStartData
+    test: Labelled
+    new_U: Mask
+
+
+def make_auc_task(data: ColdStartData, new_U: Mask, share: float, seed: int) -> AucTask:
+    """Return the task whose test is each user's newest `share` of pairs, with as many negatives."""
+    pairs, rng = data.pairs, np.random.default_rng(seed)
+    order = np.lexsort((np.arange(len(pairs)), pairs.user_idx))
+    users = pairs.user_idx[order]
+    counts = pairs.user_counts().astype(np.int64)
+    place = np.arange(len(order)) - (np.cumsum(counts) - counts)[users]
+    newest = np.zeros(len(order), bool)
+    newest[order] = place >= counts[users] - (counts[users] * share).astype(np.int64)
+    return AucTask(data.with_pairs(pairs.where(~newest)), _with_negatives(pairs, pairs.where(newest), rng), new_U)
+
+
+def _with_negatives(pairs: PairLog, held_out: PairLog, rng: np.random.Generator) -> Labelled:
+    """Draw a negative per positive in proportion to popularity, drawing again where the user has met the item."""
+    shares, met = pairs.item_counts() / len(pairs), pairs.matrix()
+    items = rng.choice(pairs.num_items, len(held_out), p=shares)
+    for _ in range(20):
+        hit = np.flatnonzero(np.asarray(met[held_out.user_idx, items]).ravel() > 0)
+        items[hit] = rng.choice(pairs.num_items, len(hit), p=shares)
+    users = np.concatenate([held_out.user_idx, held_out.user_idx])
+    positive = np.repeat([True, False], len(held_out))
+    order = np.argsort(users, kind="stable")
+    return Labelled(users[order], np.concatenate([held_out.item_idx, items])[order], positive[order])
+
+
+def predict(network: ColdStartNetwork, task: AucTask, history_length: int) -> Floats:
+    """Return the logit of each labelled pair, float32[N]; new users are filled where there is a tower."""
+    shown = task.train.pairs.where(~task.new_U[task.train.pairs.user_idx])
+    data, histories = task.train.with_pairs(shown), shown.histories()
+    scores = np.zeros(len(task.test.user_idx), np.float32)
+    for start in range(0, data.pairs.num_users, CHUNK):
+        users = np.arange(start, min(start + CHUNK, data.pairs.num_users))
+        first, last = np.searchsorted(task.test.user_idx, [users[0], users[-1] + 1])
+        if first == last:
+            continue
+        place = task.test.user_idx[first:last] - start
+        at = np.arange(last - first) - np.searchsorted(place, place)
+        targets = np.zeros((len(users), int(at.max()) + 1), np.int64)
+        targets[place, at] = task.test.item_idx[first:last]
+        tokens = all_tokens(data, users, history_length, histories)
+        with torch.no_grad():
+            scores[first:last] = network.logits(tokens, torch.from_numpy(targets), fill=True).numpy()[place, at]
+    return scores
+
+
+def group_figures(test: Labelled, scores: Floats, new_U: Mask) -> Figures:
+    """Return auc and gauc of each group."""
+    found: Figures = {}
+    for group, chosen in zip(GROUPS, (new_U[test.user_idx], ~new_U[test.user_idx]), strict=True):
+        users, positive, group_scores = test.user_idx[chosen], test.positive[chosen], scores[chosen]
+        found[f"{group}.auc"] = auc(positive, group_scores)
+        found[f"{group}.gauc"] = gauc(users, positive, group_scores)
+    return found
+
+
+def auc(positive: Mask, scores: Floats) -> float:
+    """Return the chance that a positive outscores a negative, ties halved; one half without either."""
+    num_positive, num_negative = int(positive.sum()), int((~positive).sum())
+    if not num_positive or not num_negative:
+        return 0.5
+    ranks = rankdata(scores)
+    return float((ranks[positive].sum() - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative))
+
+
+def gauc(users: Indices, positive: Mask, scores: Floats) -> float:
+    """Return the mean AUC of users (sorted), weighted by their positives."""
+    starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]]) if len(users) else np.zeros(0, np.int64)
+    parts = zip(starts, [*starts[1:], len(users)], strict=True)
+    figures = [(int(positive[a:b].sum()), auc(positive[a:b], scores[a:b])) for a, b in parts]
+    total = sum(weight for weight, _ in figures)
+    return sum(weight * value for weight, value in figures) / total if total else 0.5
+
+
+def ablation(
+    name: str, content: str, data: ColdStartData, cache: Cache, seeds: Sequence[int], config: AucConfig | None = None
+) -> dict[str, list[Figures]]:
+    """Return the figures of each mode, one per seed; a mode's epochs are chosen on validation, by its first seed."""
+    config = config or AucConfig()
+    found: dict[str, list[Figures]] = {}
+    for mode in MODES:
+        key = {
+            "data": content,
+            "config": asdict(config),
+            "mode": mode,
+            "seeds": list(seeds),
+            "code": code_hash((*CODE, "training.jobs.bench.cold_auc")),
+            "versions": library_versions(),
+        }
+        found[mode] = cache.get(
+            f"{name} cold auc {mode}",
+            key,
+            lambda mode=mode: _measure(name, data, mode, config, seeds),  # type: ignore[misc]
+        )
+    return found
+
+
+def _measure(name: str, data: ColdStartData, mode: Mode, config: AucConfig, seeds: Sequence[int]) -> list[Figures]:
+    epochs = 0
+    results = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        new_U = rng.random(data.pairs.num_users) < NEW_SHARE
+        task = make_auc_task(data, new_U, TEST_SHARE, seed)
+        if not epochs:
+            epochs = _choose_epochs(task, mode, config, seed)
+        network = _network(task.train, mode, config, seed)
+        fit(network, task.train, config.training, epochs, seed, new_U=new_U)
+        scores = predict(network, task, config.training.history_length)
+        results.append(group_figures(task.test, scores, new_U) | {"epochs": float(epochs)})
+        logger.info("%s %s seed %d: %s", name, mode, seed, results[-1])
+    return results
+
+
+def _choose_epochs(task: AucTask, mode: Mode, config: AucConfig, seed: int) -> int:
+    inner = make_auc_task(task.train, task.new_U, VALIDATION_SHARE, seed)
+    network = _network(inner.train, mode, config, seed)
+    figures: list[float] = []
+
+    def after(epoch: int, trained: ColdStartNetwork) -> bool:
+        scores = predict(trained, inner, config.training.history_length)
+        found = group_figures(inner.test, scores, inner.new_U)
+        figures.append(found["new.auc"] + found["old.auc"])
+        return epoch - int(np.argmax(figures)) < 4
+
+    fit(network, inner.train, config.training, config.max_epochs, seed, after, new_U=inner.new_U)
+    return int(np.argmax(figures)) + 1
+
+
+def _network(data: ColdStartData, mode: Mode, config: AucConfig, seed: int) -> ColdStartNetwork:
+    network = started_network(data, for_mode(config.model, mode), seed)
+    with torch.no_grad():
+        network.item_bias.zero_()  # negatives as popular as positives leave popularity nothing to say
+    return network
+
+
+def auc_table(name: str, found: dict[str, list[Figures]]) -> str:
+    """Return the Markdown of one data set's ablation: means over seeds, standard deviations over seeds behind ±."""
+    labels = {"none": "linear map", "single": "L_a alone", "base": "ranker alone", "full": "whole tower"}
+    columns = [f"{group}.{metric}" for group in GROUPS for metric in ("auc", "gauc")]
+    heads = [f"{group} users' {metric.upper()}" for group in GROUPS for metric in ("auc", "gauc")]
+    lines = [f"| {name}, {NEW_SHARE:.0%} made new | {' | '.join(heads)} |", "| --- | --- | --- | --- | --- |"]
+    for mode, figures in found.items():
+        cells = [_spread([one[column] for one in figures]) for column in columns]
+        lines.append(f"| {mode}: {labels[mode]} | {' | '.join(cells)} |")
+    seeds = len(next(iter(found.values())))
+    return "\n".join([*lines, "", f"Means over {seeds} seeds, ± their standard deviation.", ""])
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.4f} ± {np.std(values, ddof=min(1, len(values) - 1)):.4f}"

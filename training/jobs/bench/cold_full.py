@@ -1,0 +1,183 @@
+"""Rank every item for users known by attributes alone: `cold_start` beside popularity and ridge regression."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from training.evaluation.peers.attributes import group_popularity_scores, popularity_scores, ridge_scores
+from training.evaluation.ranking import Floats, RankingScores, score_lists, top_k
+from training.jobs.bench.cache import Cache, code_hash, library_versions
+from training.jobs.bench.cold_tasks import ColdTask
+from training.jobs.bench.rows import Row
+from training.search.cold_start import ColdStartConfig, Mode, choose, train_cold_start
+
+logger = logging.getLogger(__name__)
+PROTOCOL = "coldstart"
+CUT = 20
+CODE = (
+    "training.data.cold_start_set",
+    "training.engine.cold_start",
+    "training.engine.cold_start_loss",
+    "training.evaluation.peers",
+    "training.evaluation.ranking",
+    "training.jobs.bench.cold_full",
+    "training.jobs.bench.cold_logs",
+    "training.jobs.bench.cold_tasks",
+    "training.losses",
+    "training.models.cold_start",
+    "training.models.cold_start_model",
+    "training.models.zero_shot",
+    "training.search.cold_start",
+)
+OURS: dict[str, Mode] = {"cold_start": "full", "cold_start, ranker alone": "base"}
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ColdPeer:
+    """One baseline: `fit` gives float32[B, I] scores of a task and a grid point."""
+
+    name: str
+    fit: Callable[..., Floats]
+    grid: tuple[Params, ...] = ({},)
+
+
+def _popularity(task: ColdTask) -> Floats:
+    return popularity_scores(task.log, task.truth.shape[0])
+
+
+def _group_popularity(task: ColdTask, *, shrink: float) -> Floats:
+    at = task.num_known
+    return group_popularity_scores(task.log, task.groups[:at], task.groups[at:], shrink)
+
+
+def _ridge(task: ColdTask, **params: Any) -> Floats:
+    at = task.num_known
+    return ridge_scores(task.log, task.attributes_UF[:at], task.attributes_UF[at:], **params)
+
+
+def _ridge_peer(base: str) -> ColdPeer:
+    grid = tuple({"base": base, "strength": strength} for strength in (10.0, 50.0, 200.0))
+    return ColdPeer(f"ridge, attributes to {base.upper()} scores", _ridge, grid)
+
+
+PEERS = (
+    ColdPeer("popularity", _popularity),
+    ColdPeer("popularity by gender and age", _group_popularity, tuple({"shrink": s} for s in (10.0, 50.0, 200.0))),
+    _ridge_peer("ease"),
+    _ridge_peer("als"),
+)
+
+
+def judge(task: ColdTask, scores_BI: Floats) -> RankingScores:
+    """Return how scores of the new users rank what they met."""
+    keys = np.flatnonzero(np.diff(task.truth.indptr)).astype(np.int64)
+    return score_lists(keys, top_k(lambda rows: scores_BI[rows], keys, task.truth.shape[1], CUT, None), task.truth)
+
+
+def cold_rows(
+    data: str, content: str, tasks: tuple[ColdTask, ColdTask], cache: Cache, seeds: Sequence[int]
+) -> list[Row]:
+    """Return a row per variant of ours and per peer: chosen on validation, scored once on the test.
+
+    Args:
+        data: Name of the data set.
+        content: Hash of its pairs and attributes.
+        tasks: Validation and test.
+        cache: Where rows are kept.
+        seeds: Seeds of ours; the peers draw nothing that matters.
+    """
+    validation, test = tasks
+
+    def kept(name: str, more: Params, compute: Callable[[], Row]) -> Row:
+        key = {"data": content, "code": code_hash(CODE), "versions": library_versions(), "model": name, **more}
+        return Row.from_dict(cache.get(f"{data} {PROTOCOL} {name}", key, lambda: compute().to_dict()))
+
+    rows = []
+    for name, mode in OURS.items():
+        config = ColdStartConfig(mode=mode)
+        more = {"config": asdict(config), "seeds": list(seeds)}
+        rows.append(kept(name, more, lambda n=name, c=config: _ours(data, n, c, test, seeds)))  # type: ignore[misc]
+    for peer in PEERS:
+        rows.append(kept(peer.name, {"grid": list(peer.grid)}, lambda p=peer: _peer(data, p, validation, test)))  # type: ignore[misc]
+    return rows
+
+
+def _ours(data: str, name: str, config: ColdStartConfig, test: ColdTask, seeds: Sequence[int]) -> Row:
+    started = time.perf_counter()
+    choice = choose(test.data, replace(config, seed=seeds[0]))
+    chosen = time.perf_counter()
+    scores = []
+    for seed in seeds:
+        model = train_cold_start(test.data, replace(config, seed=seed), choice)
+        users = model.user_vectors(test.data)[test.num_known :]
+        scores.append(judge(test, users @ model.item_vectors().T))
+    fit = (time.perf_counter() - chosen) / len(seeds)
+    return _row(data, name, "ours", asdict(choice), tuple(seeds), scores, fit, chosen - started)
+
+
+def _peer(data: str, peer: ColdPeer, validation: ColdTask, test: ColdTask) -> Row:
+    started = time.perf_counter()
+    figures = [0.0]
+    if len(peer.grid) > 1:
+        figures = [judge(validation, peer.fit(validation, **point)).summary(CUT)[f"ndcg@{CUT}"] for point in peer.grid]
+    params = peer.grid[int(np.argmax(figures))]
+    chosen = time.perf_counter()
+    scores = [judge(test, peer.fit(test, **params))]
+    return _row(data, peer.name, "peer", params, (0,), scores, time.perf_counter() - chosen, chosen - started)
+
+
+def _row(
+    data: str,
+    name: str,
+    family: str,
+    params: Params,
+    seeds: tuple[int, ...],
+    scores: Sequence[RankingScores],
+    fit_seconds: float,
+    tune_seconds: float,
+) -> Row:
+    summaries = [one.summary(CUT) for one in scores]
+    ddof = min(1, len(summaries) - 1)
+    logger.info("%s %s: %s NDCG %.4f", data, PROTOCOL, name, np.mean([s[f"ndcg@{CUT}"] for s in summaries]))
+    return Row(
+        data=data,
+        protocol=PROTOCOL,
+        model=name,
+        family=family,
+        params=params,
+        seeds=seeds,
+        metrics={key: float(np.mean([s[key] for s in summaries])) for key in summaries[0]},
+        seed_spread={key: float(np.std([s[key] for s in summaries], ddof=ddof)) for key in summaries[0]},
+        fit_seconds=round(fit_seconds, 2),
+        tune_seconds=round(tune_seconds, 1),
+    )
+
+
+def full_table(rows: Sequence[Row]) -> str:
+    """Return the Markdown of one data set's rows, ours first, then the peers by NDCG; the best of each column bold."""
+    ordered = sorted(rows, key=lambda row: (row.family != "ours", -row.metrics[f"ndcg@{CUT}"]))
+    first = rows[0]
+    lines = [f"| {first.data} {PROTOCOL} | R@{CUT} | N@{CUT} | ± | s |", "| --- | --- | --- | --- | --- |"]
+    names = (f"recall@{CUT}", f"ndcg@{CUT}")
+    best = {name: max(row.metrics[name] for row in rows) for name in names}
+    for row in ordered:
+        cells = [_bold(row.metrics[key], best[key]) for key in names]
+        error = f"{row.metrics['se_ndcg']:.4f}"
+        lines.append(f"| {row.model} | {' | '.join(cells)} | {error} | {row.fit_seconds:.1f} |")
+    about = (
+        f"{int(first.metrics['n'])} users held out whole, attributes only; every item ranked; ± is the standard error "
+        f"over users; ours over {len(first.seeds)} seeds (spread {first.seed_spread[names[1]]:.4f})."
+    )
+    return "\n".join([*lines, "", about, ""])
+
+
+def _bold(value: float, best: float) -> str:
+    text = f"{value:.4f}".removeprefix("0")
+    return f"**{text}**" if value == best else text

@@ -1,0 +1,84 @@
+"""Run the cold-start benchmark on every data set with attributes, and write its tables."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from training.data.cold_start_set import ColdStartData
+from training.data.pair_log import PairLog
+from training.jobs.bench.cache import Cache
+from training.jobs.bench.cold_auc import ablation, auc_table
+from training.jobs.bench.cold_full import cold_rows, full_table
+from training.jobs.bench.cold_logs import Attributes, read_attributes, simulated_attributes
+from training.jobs.bench.cold_tasks import cold_data, make_tasks
+from training.jobs.bench.logs import PublicLog, read_public_log
+from training.jobs.bench.quality import report_dir
+from training.jobs.bench.simulated import simulated_log
+from training.settings import Settings
+from training.storage import replace_file, write_json
+
+logger = logging.getLogger(__name__)
+MAX_AUC_PAIRS = 200_000
+"""Larger logs are ranked in full but not ablated: four modes over the seeds would take an hour."""
+
+
+def run_cold_start(settings: Settings, folders: Sequence[Path], num_seeds: int, *, simulator: bool) -> dict[str, str]:
+    """Return the Markdown of each data set's tables by its name, written to the reports folder as well.
+
+    Args:
+        settings: Results are kept under `home/bench` and written to `home/reports/bench`.
+        folders: MovieLens folders with user attributes.
+        num_seeds: Seeds, counted up from the settings' seed.
+        simulator: Whether to run on simulated logs, whose attributes hold picks at sign-up.
+    """
+    cache = Cache(settings.home / "bench" / "results")
+    seeds = tuple(settings.seed + n for n in range(num_seeds))
+    return {
+        log.name: _report(settings, log, attributes, cache, seeds)
+        for log, attributes in _logs(settings, folders, simulator)
+    }
+
+
+def _logs(settings: Settings, folders: Sequence[Path], simulator: bool) -> Iterator[tuple[PublicLog, Attributes]]:
+    for folder in folders:
+        yield read_public_log(folder), read_attributes(folder)
+    if simulator:
+        log, home = simulated_log(settings)
+        yield log, simulated_attributes(home, log)
+
+
+def _report(settings: Settings, log: PublicLog, attributes: Attributes, cache: Cache, seeds: Sequence[int]) -> str:
+    started = time.perf_counter()
+    content = f"{log.content_hash}-{attributes.content_hash}"
+    rows = cold_rows(log.name, content, make_tasks(log.frame, attributes), cache, seeds)
+    tables, figures = [full_table(rows)], {}
+    if len(log.frame) <= MAX_AUC_PAIRS:
+        figures = ablation(log.name, content, _whole(log, attributes), cache, seeds)
+        tables.append(auc_table(log.name, figures))
+    text = "\n".join(tables)
+    folder = report_dir(settings)
+    with replace_file(folder / f"{log.name}_coldstart.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    write_json({"rows": [row.to_dict() for row in rows], "auc": figures}, folder / f"{log.name}_coldstart.json")
+    logger.info("%s cold start: done in %.0f s", log.name, time.perf_counter() - started)
+    return text
+
+
+def _whole(log: PublicLog, attributes: Attributes) -> ColdStartData:
+    users, user_idx = np.unique(log.frame["user_id"].to_numpy(), return_inverse=True)
+    items, item_idx = np.unique(log.frame["item_id"].to_numpy(), return_inverse=True)
+    at = log.frame["occurred_at"].to_numpy(np.int64)
+    pairs = PairLog(
+        user_idx=user_idx.astype(np.int64),
+        item_idx=item_idx.astype(np.int64),
+        occurred_at=at,
+        num_users=len(users),
+        num_items=len(items),
+        as_of=int(at[-1]) + 1,
+    )
+    return cold_data(users.tolist(), items, pairs, attributes)
