@@ -60,7 +60,7 @@ class MultiInterestSearchConfig:
     training: MultiInterestTrainingConfig = field(default_factory=MultiInterestTrainingConfig)
     decays: tuple[float, ...] = (0.9, 0.97, 0.99)
     interests: tuple[int, ...] = (8,)
-    repel_weights: tuple[float, ...] = (0.0, 0.5)
+    repel_weights: tuple[float, ...] = (0.0,)
     max_epochs: int = 16
     patience: int = 3
     validation_share: float = 0.1

@@ -18,7 +18,8 @@ from training.jobs.bench.interest_problems import (
     simulated_profile,
     temporal_problem,
 )
-from training.jobs.bench.interest_rows import CUTS, FULL, InterestRow, StudyConfig, interest_rows, of_several
+from training.jobs.bench.interest_rows import CUTS, InterestRow, StudyConfig, interest_rows, of_several
+from training.jobs.bench.interest_variants import FULL
 from training.jobs.bench.logs import read_public_log
 from training.jobs.bench.quality import report_dir
 from training.jobs.bench.simulated import simulated_log

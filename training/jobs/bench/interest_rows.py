@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from training.evaluation.ranking import VectorScorer, evaluate
 from training.jobs.bench.cache import Cache, code_hash, library_versions
 from training.jobs.bench.interest_problems import InterestProblem
 from training.jobs.bench.interest_truth import SEVERAL, interest_figures
+from training.jobs.bench.interest_variants import VARIANTS
 from training.models.multi_interest import MultiInterest
 from training.models.multi_interest_model import interests_of, win_shares
 from training.search.multi_interest_trial import InterestChoice, InterestTrial, folded, train_choice
@@ -41,26 +41,8 @@ CODE = (
     "training.search.multi_interest_trial",
 )
 CUTS = (20, 50)
-FULL = "K = 4, max for all, repel, features, towers"
-REFERENCE = MultiInterestTrainingConfig()
 DECAY = 0.98
-
-
-def _towers(**changes: Any) -> MultiInterestTrainingConfig:
-    return replace(REFERENCE, towers=replace(REFERENCE.towers, **changes))
-
-
-VARIANTS: Mapping[str, MultiInterestTrainingConfig] = {
-    FULL: REFERENCE,
-    "read-out of the positive": replace(REFERENCE, read_out="positive"),
-    "no repulsion": replace(REFERENCE, repel_weight=0.0),
-    "K = 1": _towers(num_interests=1),
-    "K = 2": _towers(num_interests=2),
-    "K = 8": _towers(num_interests=8),
-    "id alone": _towers(item_features=False),
-    "shared trunk": _towers(shared_trunk=True),
-}
-"""The full model and what differs from it in each other row."""
+"""Of every variant at the start; each tower learns its own on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +78,10 @@ class InterestRow(Artefact):
 
 
 def interest_rows(
-    problem: InterestProblem, cache: Cache, study: StudyConfig, variants: Mapping[str, Any] = VARIANTS
+    problem: InterestProblem,
+    cache: Cache,
+    study: StudyConfig,
+    variants: Mapping[str, MultiInterestTrainingConfig] = VARIANTS,
 ) -> list[InterestRow]:
     """Return a row per variant, computed or kept."""
     rows = []

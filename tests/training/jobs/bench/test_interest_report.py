@@ -8,7 +8,8 @@ import pytest
 
 from training.jobs.bench import interest_report
 from training.jobs.bench.interest_report import interest_table, run_multi_interest
-from training.jobs.bench.interest_rows import FULL, InterestRow, StudyConfig
+from training.jobs.bench.interest_rows import InterestRow, StudyConfig
+from training.jobs.bench.interest_variants import FULL
 from training.jobs.bench.quality import report_dir
 from training.jobs.bench.readme import written_parts
 from training.settings import Settings

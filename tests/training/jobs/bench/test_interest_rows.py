@@ -12,14 +12,12 @@ from training.jobs.bench.cache import Cache
 from training.jobs.bench.interest_problems import InterestProblem, Truth
 from training.jobs.bench.interest_report import interest_table
 from training.jobs.bench.interest_rows import (
-    FULL,
-    REFERENCE,
-    VARIANTS,
     InterestRow,
     StudyConfig,
     interest_rows,
     of_several,
 )
+from training.jobs.bench.interest_variants import FULL
 from training.models.multi_interest import MultiInterestConfig
 from training.search.matching_validation import Cut
 
@@ -49,18 +47,6 @@ def _problem(*, refit: bool = True) -> InterestProblem:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[InterestRow]:
     return interest_rows(_problem(), Cache(tmp_path_factory.mktemp("cache")), STUDY, TWO)
-
-
-def test_each_variant_differs_from_the_full_model_in_one_thing() -> None:
-    assert VARIANTS[FULL] == REFERENCE
-    assert REFERENCE.read_out == "max" and REFERENCE.repel_weight > 0  # noqa: PT018
-    assert REFERENCE.towers.num_interests == 4
-    for name, config in VARIANTS.items():
-        if name == FULL:
-            continue
-        changed = {f for f in vars(config) if getattr(config, f) != getattr(REFERENCE, f)}
-        inner = {f for f in vars(config.towers) if getattr(config.towers, f) != getattr(REFERENCE.towers, f)}
-        assert len(changed - {"towers"}) + len(inner) == 1, name
 
 
 def test_a_row_tells_every_user_and_every_seed(rows: list[InterestRow]) -> None:

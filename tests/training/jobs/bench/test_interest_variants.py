@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from training.jobs.bench.interest_variants import FULL, REFERENCE, VARIANTS
+
+
+def test_each_variant_differs_from_the_full_model_in_one_thing() -> None:
+    assert VARIANTS[FULL] == REFERENCE
+    assert REFERENCE.read_out == "max" and REFERENCE.repel_weight > 0  # noqa: PT018
+    assert REFERENCE.towers.num_interests == 4
+    for name, config in VARIANTS.items():
+        if name == FULL:
+            continue
+        changed = {f for f in vars(config) if getattr(config, f) != getattr(REFERENCE, f)}
+        inner = {f for f in vars(config.towers) if getattr(config.towers, f) != getattr(REFERENCE.towers, f)}
+        form = {"repel_form", "repel_weight"}
+        assert len(changed - {"towers"}) + len(inner) == 1 or changed == form, name

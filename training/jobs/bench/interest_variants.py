@@ -1,0 +1,32 @@
+"""Name the variants of the multi-interest study: the full model, and what differs from it in one thing each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from training.engine.multi_interest import MultiInterestTrainingConfig
+
+FULL = "K = 4, max for all, repel, features, towers"
+REFERENCE = MultiInterestTrainingConfig()
+
+
+def _towers(**changes: Any) -> MultiInterestTrainingConfig:
+    return replace(REFERENCE, towers=replace(REFERENCE.towers, **changes))
+
+
+VARIANTS: Mapping[str, MultiInterestTrainingConfig] = {
+    FULL: REFERENCE,
+    "read-out of the positive": replace(REFERENCE, read_out="positive"),
+    "no repulsion": replace(REFERENCE, repel_weight=0.0),
+    "K = 1": _towers(num_interests=1),
+    "K = 2": _towers(num_interests=2),
+    "K = 8": _towers(num_interests=8),
+    "id alone": _towers(item_features=False),
+    "shared trunk": _towers(shared_trunk=True),
+    "repulsion × 5": replace(REFERENCE, repel_weight=5 * REFERENCE.repel_weight),
+    "gaussian repulsion": replace(REFERENCE, repel_form="gaussian", repel_weight=0.05),
+    "no balance of wins": replace(REFERENCE, balance_weight=0.0),
+}
+"""In the order of the table."""
