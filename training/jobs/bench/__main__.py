@@ -34,12 +34,16 @@ def _run(options: argparse.Namespace) -> int:
         print("rewrote", ", ".join(rewrite(options.page, written_parts(report_dir(settings)))) or "nothing")
         return 0
     folders = [Path(name).expanduser() for given in options.data for name in given.split(",") if name]
+    if options.what == "samplers":
+        return _samplers(settings, folders, options.seeds)
     if options.what == "losses":
         return _losses(settings, folders, options.seeds)
     if options.what == "multi-interest":
         return _multi_interest(settings, folders, options.seeds)
     protocols = options.protocol or ["temporal"]
     simulator = options.simulator or not folders
+    if options.what == "cold-start":
+        return _cold_start(settings, folders, options.seeds)
     for table in run_quality(settings, folders, protocols, options.seeds, simulator=simulator).values():
         print(table)
     print(f"Tables and pictures: {report_dir(settings)}")
@@ -58,6 +62,16 @@ def _losses(settings: Settings, folders: list[Path], num_seeds: int) -> int:
     return 0
 
 
+def _cold_start(settings: Settings, folders: list[Path], num_seeds: int) -> int:
+    from training.jobs.bench.cold_report import run_cold_start
+    from training.jobs.bench.quality import report_dir
+
+    for table in run_cold_start(settings, folders, num_seeds, simulator=True).values():
+        print(table)
+    print(f"Tables: {report_dir(settings)}")
+    return 0
+
+
 def _multi_interest(settings: Settings, folders: list[Path], num_seeds: int) -> int:
     from training.jobs.bench.interest_report import run_multi_interest
     from training.jobs.bench.quality import report_dir
@@ -68,10 +82,24 @@ def _multi_interest(settings: Settings, folders: list[Path], num_seeds: int) -> 
     return 0
 
 
+def _samplers(settings: Settings, folders: list[Path], num_seeds: int) -> int:
+    from training.jobs.bench.quality import report_dir
+    from training.jobs.bench.samplers import SamplerBenchConfig, run_samplers
+
+    if not folders:
+        raise AttuneError("expected folders of public logs to compare samplers on, found none; add --data DIR")
+    for table in run_samplers(settings, folders, SamplerBenchConfig(num_seeds=num_seeds)).values():
+        print(table)
+    print(f"Tables: {report_dir(settings)}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.jobs.bench", description=__doc__)
     parser.add_argument(
-        "what", choices=["quality", "losses", "multi-interest", "readme"], help="measure, or put the tables in a page"
+        "what",
+        choices=["quality", "losses", "cold-start", "multi-interest", "samplers", "readme"],
+        help="measure, or put the tables in a page",
     )
     parser.add_argument("--data", action="append", default=[], help="folder of public logs; may be repeated")
     parser.add_argument("--protocol", action="append", choices=["temporal", "loo"], help="default: temporal")
