@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from training.contracts.partitions import Partition
 from training.models.multi_interest_model import MultiInterestModel
 from training.recipes.consumer import ConsumerSides, TrainedConsumer
 from training.recipes.matching import build_dataset, checks_of
+from training.samplers.candidates import POPULARITY_POWERS
 from training.search.multi_interest import (
     MultiInterestSearchConfig,
     TrainedMultiInterest,
     interest_choice_of,
     search_and_train_interests,
 )
+from training.search.sampler_choice import chosen_sampler
 from training.settings import Settings
 
 __all__ = ["CONSUMER", "MultiInterestConsumer", "MultiInterestModel", "MultiInterestSearchConfig"]
@@ -36,7 +39,8 @@ class MultiInterestConsumer:
         """Return the model trained on everything up to `partition`; see `recipes.consumer.Consumer`."""
         data = build_dataset(settings, partition, space_id, validate=True)
         rival = interest_choice_of(MultiInterestModel.load(champion)) if champion else None
-        trained = search_and_train_interests(data, replace(self.config, seed=settings.seed), rival)
+        config = drawing_by(self.config, chosen_sampler(settings, self.name, partition).weights)
+        trained = search_and_train_interests(data, replace(config, seed=settings.seed), rival)
         return TrainedConsumer(
             model=trained.model,
             checks=interest_checks(trained, settings.seed),
@@ -58,6 +62,15 @@ class MultiInterestConsumer:
             user_idx=data.user_idx,
             item_idx=data.item_idx,
         )
+
+
+def drawing_by(config: MultiInterestSearchConfig, weights: Mapping[str, float]) -> MultiInterestSearchConfig:
+    """Return a configuration that draws candidates by the samplers chosen, where the catalogue is too large for all.
+
+    Candidates are drawn for a block of users: samplers that read scores are passed over, uniform stands in for none.
+    """
+    powers = tuple((POPULARITY_POWERS[name], weight) for name, weight in weights.items() if name in POPULARITY_POWERS)
+    return replace(config, training=replace(config.training, drawn_by=powers or config.training.drawn_by))
 
 
 def interest_checks(trained: TrainedMultiInterest, seed: int) -> list[Check]:

@@ -12,11 +12,18 @@ from training.recipes.multi_interest import (
     CONSUMER,
     MultiInterestConsumer,
     MultiInterestModel,
+    drawing_by,
     interest_checks,
     interest_metrics,
     no_dead_tower,
 )
 from training.search.multi_interest import search_and_train_interests
+
+
+def test_candidates_are_drawn_by_the_samplers_that_were_chosen() -> None:
+    chosen = drawing_by(CONFIG, {"uniform": 0.25, "popularity^0.75": 0.75, "hardest of 8": 0.5})
+    assert chosen.training.drawn_by == ((0.0, 0.25), (0.75, 0.75))
+    assert drawing_by(CONFIG, {"hardest of 8": 1.0}) == CONFIG
 
 
 def test_the_recipe_is_found_by_its_name() -> None:
