@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from serving_export.consumers import arrange, consumer_vectors
+from serving_export.index import ApproximateConsumer
 from serving_export.lookup import EmbeddingStore
 from serving_export.packed import unpack_ids
 from serving_export.promote import promote_space
@@ -17,9 +18,12 @@ from training.contracts.artefacts import ModelRef
 from training.contracts.errors import MissingArtefact, SpaceMismatch
 from training.data.matching_set import MatchingData
 from training.data.vocabulary import Vocabulary
+from training.engine.multi_interest import MultiInterestTrainingConfig
 from training.models.matching import MatchingModel
+from training.models.multi_interest import MultiInterestConfig
 from training.recipes.consumer import ConsumerSides
 from training.recipes.matching import MatchingConfig, sides_of, train_matching
+from training.search.multi_interest import MultiInterestSearchConfig, train_multi_interest
 
 
 def _data(world: World, space_id: str) -> MatchingData:
@@ -62,6 +66,31 @@ def test_a_stored_model_is_served_as_it_scores(world: World) -> None:
     scores[7, [7, 8, 12]] = -np.inf
     expected = tuple(f"i{item:02d}" for item in np.argsort(-scores[7], kind="stable")[:5])
     assert store.recommend("u07", 5).ids == expected
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("approximate", [False, True])
+def test_a_model_of_several_vectors_a_user_is_served_as_it_scores(
+    world: World, monkeypatch: pytest.MonkeyPatch, approximate: bool
+) -> None:
+    space = world.train(DAY1)
+    [model] = world.ledger.models("matching")
+    data = _data(world, space.space_id)
+    towers = MultiInterestConfig(num_interests=3, width=4, hidden=4)
+    untrained = MultiInterestSearchConfig(training=MultiInterestTrainingConfig(towers=towers), min_validation_rows=999)
+    trained = train_multi_interest(data, untrained)
+    made = arrange(model, sides_of(trained, data))
+    assert made.user_vectors.shape == (40, 3, 6)
+    assert promote_space(world.settings, DAY1, replace(world.sources, consume=lambda *_: made))["promoted"]
+    scores = (trained.user_vectors(data) @ trained.item_vectors(data).T).max(axis=1)
+    scores[data.user_idx, data.item_idx] = -np.inf
+    monkeypatch.setattr("serving_export.index._is_worth_a_search", lambda *_: True)
+    exact = EmbeddingStore(world.settings.published_dir).consumer("matching")
+    answering = ApproximateConsumer(exact) if approximate else exact
+    items = tuple(f"i{item:02d}" for item in np.argsort(-scores[7], kind="stable")[:5])
+    assert answering.recommend("u07", 5).ids == items
+    users = tuple(f"u{user:02d}" for user in np.argsort(-scores[:, 3], kind="stable")[:5])
+    assert answering.target("i03", 5).ids == users
 
 
 def test_sides_of_another_space_than_recorded_are_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +91,24 @@ class MatchingConsumer:
         return sides_of(model, build_dataset(settings, partition, model.space_id))
 
 
-def sides_of(model: MatchingModel, data: MatchingData) -> ConsumerSides:
+class TwoSidedModel(Protocol):
+    """A trained model of one space that turns a data set into vectors."""
+
+    @property
+    def space_id(self) -> str:
+        """The space whose vectors it reads."""
+        ...
+
+    def user_vectors(self, data: MatchingData) -> Floats:
+        """Return float32[U, D], or float32[U, K, D], row by row of `data.users`."""
+        ...
+
+    def item_vectors(self, data: MatchingData | None = None) -> Floats:
+        """Return float32[I, D], row by row of `data.items`."""
+        ...
+
+
+def sides_of(model: TwoSidedModel, data: MatchingData) -> ConsumerSides:
     """Return both sides of a model on a data set.
 
     Raises:

@@ -10,7 +10,7 @@ from training.contracts.artefacts import Check
 from training.contracts.partitions import Partition
 from training.models.multi_interest_model import MultiInterestModel
 from training.recipes.consumer import ConsumerSides, TrainedConsumer
-from training.recipes.matching import build_dataset, checks_of
+from training.recipes.matching import build_dataset, checks_of, sides_of
 from training.samplers.candidates import POPULARITY_POWERS
 from training.search.multi_interest import (
     MultiInterestSearchConfig,
@@ -52,16 +52,7 @@ class MultiInterestConsumer:
     def vectors(self, settings: Settings, folder: Path, partition: Partition) -> ConsumerSides:
         """Return both sides of a stored model; see `recipes.consumer.Consumer`."""
         model = MultiInterestModel.load(folder)
-        data = build_dataset(settings, partition, model.space_id)
-        return ConsumerSides(
-            space_id=model.space_id,
-            users=data.users,
-            items=data.items,
-            user_vectors=model.user_vectors(data),
-            item_vectors_ID=model.item_vectors(data),
-            user_idx=data.user_idx,
-            item_idx=data.item_idx,
-        )
+        return sides_of(model, build_dataset(settings, partition, model.space_id))
 
 
 def drawing_by(config: MultiInterestSearchConfig, weights: Mapping[str, float]) -> MultiInterestSearchConfig:
