@@ -17,6 +17,7 @@ EXPECTED = {
     "train_user_encoder": ["decide", "train", "gate"],
     **{f"train_{consumer}": ["train", "gate"] for consumer in REQUIRED_CONSUMERS},
     "promote_space": ["promote"],
+    "search_negative_samplers": ["search"],
 }
 FILES = sorted((REPO_ROOT / "dags").glob("*.py"))
 WAITS_FOR = {

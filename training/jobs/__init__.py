@@ -35,6 +35,7 @@ JOBS: dict[str, str] = {
     "study_space": "user_encoder",
     "train_consumer": "consumers",
     "gate_consumer": "consumers",
+    "search_negative_samplers": "negative_samplers",
 }
 """Which module of this package holds each job, in the order of the daily way of the data."""
 

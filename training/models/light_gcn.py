@@ -5,15 +5,14 @@ Shape legend: U users, I items, V = U + I nodes, L layers counted with the free 
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
 from training.data.pair_log import PairLog
-from training.models.ranking import RankingModel, RankingVectors, sparse_product
+from training.models.fixed_matrix import FixedMatrix
+from training.models.ranking import RankingModel, RankingVectors
 
 
 class LightGCN(RankingModel):
@@ -35,21 +34,21 @@ class LightGCN(RankingModel):
         super().__init__()
         self.num_users, self.num_hops = pairs.num_users, num_hops
         self.node_table = nn.Parameter(torch.randn(pairs.num_users + pairs.num_items, width) * start_deviation)
-        self.graph = normalised_graph(pairs)
+        self.graph = FixedMatrix(normalised_graph(pairs))
 
     def forward(self, user_idx_B: Tensor, hidden_item_idx_B: Tensor | None = None) -> RankingVectors:
         """Return the smoothed vectors, items by layer as well; the pairs of the graph stay in it while scored."""
         layer: Tensor = self.node_table
         layers = [layer]
         for _ in range(self.num_hops):
-            layer = sparse_product(self.graph, self.graph, layer)
+            layer = self.graph @ layer
             layers.append(layer)
         layers_LVD = torch.stack(layers)
         items_LID = layers_LVD[:, self.num_users :]
         return RankingVectors(layers_LVD[:, user_idx_B].mean(0), items_LID.mean(0), items_LID)
 
 
-def normalised_graph(pairs: PairLog) -> Tensor:
+def normalised_graph(pairs: PairLog) -> sp.csr_matrix:
     """Return the symmetric sparse float32[V, V]: 1 / sqrt(degree * degree) on each known pair, in both directions."""
     known = pairs.matrix()
     above, below = known.tocoo(), known.T.tocoo()
@@ -58,13 +57,4 @@ def normalised_graph(pairs: PairLog) -> Tensor:
     size = pairs.num_users + pairs.num_items
     both = sp.csr_matrix((np.concatenate([above.data, below.data]), (rows, columns)), (size, size))
     scale = sp.diags_array(1 / np.sqrt(np.maximum(np.asarray(both.sum(axis=1)).ravel(), 1)))
-    return as_torch(sp.csr_matrix(scale @ both @ scale))
-
-
-def as_torch(matrix: sp.csr_matrix) -> Tensor:
-    """Return a sparse row matrix as torch's, float32."""
-    parts = (torch.from_numpy(matrix.indptr.astype(np.int64)), torch.from_numpy(matrix.indices.astype(np.int64)))
-    values = torch.from_numpy(matrix.data.astype(np.float32))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
-        return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, check_invariants=False)
+    return sp.csr_matrix(scale @ both @ scale)

@@ -5,7 +5,7 @@ Shape legend: B users of a batch, I items, L layers, D width.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,20 +43,3 @@ class RankingModel(nn.Module):
         """Return every user's and every item's vectors, without gradient, as for serving."""
         users_UD, items_ID, _ = self(torch.arange(num_users))
         return RankingVectors(users_UD.detach(), items_ID.detach())
-
-
-class _SparseProduct(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, matrix: Tensor, transposed: Tensor, x: Tensor) -> Tensor:
-        ctx.transposed = transposed
-        return matrix @ x
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, ctx.transposed @ outer[0]
-
-
-def sparse_product(matrix: Tensor, transposed: Tensor, x_CD: Tensor) -> Tensor:
-    """Return the product float[R, D] of a fixed sparse matrix [R, C] with x; its transpose gives the gradient of x."""
-    product: Tensor = _SparseProduct.apply(matrix, transposed, x_CD)  # type: ignore[no-untyped-call]
-    return product

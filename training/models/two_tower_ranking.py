@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.data.pair_log import PairLog
-from training.models.light_gcn import as_torch
-from training.models.ranking import RankingModel, RankingVectors, sparse_product
+from training.models.fixed_matrix import FixedMatrix
+from training.models.ranking import RankingModel, RankingVectors
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
 
@@ -26,13 +26,12 @@ class TwoTowerRanking(RankingModel):
         """Draw the towers from torch's generator; `pairs` are the histories."""
         super().__init__()
         self.tower = TwoTower(config, pairs.num_items)
-        known = pairs.matrix()
-        self.histories, self.histories_transposed = as_torch(known), as_torch(known.T.tocsr())
+        self.histories = FixedMatrix(pairs.matrix())
 
     def forward(self, user_idx_B: Tensor, hidden_item_idx_B: Tensor | None = None) -> RankingVectors:
         """Return float[B, D + 1] and float[I, D + 1], the last column being the item terms."""
         table = self.tower.history_items.weight
-        sums_BD = sparse_product(self.histories, self.histories_transposed, table)[user_idx_B]
+        sums_BD = (self.histories @ table)[user_idx_B]
         if hidden_item_idx_B is not None:
             sums_BD = sums_BD - table[hidden_item_idx_B]
         users_BD = F.normalize(sums_BD, dim=1) * self.tower.scale

@@ -25,6 +25,7 @@ CODE = (
     "training.evaluation.ranking",
     "training.jobs.bench.sampler_runs",
     "training.losses.sampled",
+    "training.models.fixed_matrix",
     "training.models.light_gcn",
     "training.models.matrix_factorisation",
     "training.models.ranking",
