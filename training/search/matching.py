@@ -37,6 +37,8 @@ class MatchingConfig:
     Attributes:
         training: How the towers learn.
         widths: Tower widths to choose among on the untrained start, ascending.
+        decays: Weights of an item of the history relative to the next newer one, to choose among likewise; 1 is the
+            plain mean. Only for the recency-weighted mean.
         max_epochs: Passes over the users at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
         validation: "newest" validates on the newest rows, "last_item" on every user's last, without z: a vector of the
@@ -50,6 +52,7 @@ class MatchingConfig:
 
     training: MatchingTrainingConfig = field(default_factory=MatchingTrainingConfig)
     widths: tuple[int, ...] = (64, 128, 256)
+    decays: tuple[float, ...] = (0.85, 0.97, 1.0)
     max_epochs: int = 4
     patience: int = 1
     validation: Literal["newest", "last_item"] = "newest"
@@ -58,6 +61,12 @@ class MatchingConfig:
     min_validation_rows: int = 50
     refit: bool = True
     seed: int = 17
+
+    @property
+    def searched_decays(self) -> tuple[float, ...]:
+        """Decays to choose among; the encoder's own where it is no recency-weighted mean."""
+        history = self.training.tower.history
+        return self.decays if history.encoder == "recency_mean" else (history.decay,)
 
     def with_objective(self, objective: str | None, loss: str | None) -> MatchingConfig:
         """Return the configuration with another objective, and its loss for "pairs"; "next_item" brings its encoder.
@@ -159,7 +168,7 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
     others = [Cut.at(data.pairs(), 1 - share) for share in horizons]
     trial = Trial(cut, z_UZ, config.training, max(config.widths), config.seed, others)
     if is_enough:
-        trial.choose_width(config.widths)
+        trial.choose_start(config.widths, config.searched_decays)
         trial.choose_epochs(config.max_epochs, config.patience)
         trial.choose_z_share()
     return trial

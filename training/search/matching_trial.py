@@ -50,6 +50,7 @@ class Choice:
         objective: `MatchingTrainingConfig.objective`.
         pairs_loss: `MatchingTrainingConfig.pairs_loss`.
         encoder: The history encoder.
+        decay: Weight of an item of the history relative to the next newer one.
     """
 
     width: int = 64
@@ -58,16 +59,18 @@ class Choice:
     objective: Objective = "catalogue"
     pairs_loss: str = "bbcnce"
     encoder: EncoderName = "recency_mean"
+    decay: float = 0.85
 
     @classmethod
     def before_search(cls, training: MatchingTrainingConfig, width: int) -> Choice:
         """Return what a search sets out from; an objective that trains its own terms is served as it was trained."""
         calibration = Calibration(gamma=1.0) if training.is_ordered else Calibration()
-        return cls(width=width, calibration=calibration, **by_which(training))
+        decay = training.tower.history.decay
+        return cls(width=width, calibration=calibration, decay=decay, **by_which(training))
 
     def applied_to(self, training: MatchingTrainingConfig) -> MatchingTrainingConfig:
-        """Return `training` with this choice's objective, loss, encoder and width."""
-        history = replace(training.tower.history, encoder=self.encoder)
+        """Return `training` with this choice's objective, loss, encoder, decay and width."""
+        history = replace(training.tower.history, encoder=self.encoder, decay=self.decay)
         tower = replace(training.tower, width=self.width, history=history)
         return replace(training, tower=tower, objective=self.objective, pairs_loss=self.pairs_loss)
 
@@ -97,27 +100,33 @@ class Trial:
         self.max_width = max_width
         self.start = self._start_of(cut, training.is_ordered)
         self.choice = Choice.before_search(training, min(64, max_width))
-        self.tower = self._started(self.choice.width)
+        self.tower = self._started(self.choice)
         self.others = [(other, self._start_of(other, training.is_ordered)) for other in other_cuts]
         self.figures: dict[str, Figures] = {}
         self._epochs: list[float] = []
 
-    def choose_width(self, widths: tuple[int, ...]) -> None:
-        """Take the width whose untrained start does best after calibration, on average over all cuts.
+    def choose_start(self, widths: tuple[int, ...], decays: tuple[float, ...]) -> None:
+        """Take the decay of histories, then the width, whose untrained start does best after calibration.
 
-        The narrowest within a standard error of it would cost a sixth of targeting on sparse logs.
+        Best is on average over all cuts. How far back taste reaches differs more between logs than anything else that
+        is chosen here. Preferring the narrowest width within a standard error would cost targeting on sparse logs.
         """
-        said, calibrations = [], []
-        for width in widths:
-            cuts = [self._judged(self._started(width)), *self._other_starts(width)]
-            calibrations.append(self._calibrated(cuts, trained=False))
-            self.figures[f"start_width_{width}"] = cuts[0].figures(calibrations[-1])
-            said.append([judge.of(calibrations[-1]) for cut in cuts for judge in cut.judges(self.training.tasks)])
+        self._take_best([replace(self.choice, width=widths[0], decay=decay) for decay in decays])
+        self._take_best([replace(self.choice, width=width) for width in widths])
+
+    def _take_best(self, choices: Sequence[Choice]) -> None:
+        said, calibrated, figures = [], [], []
+        for choice in choices:
+            cuts = [self._judged(self._started(choice)), *self._other_starts(choice)]
+            calibration = self._calibrated(cuts, trained=False)
+            calibrated.append(replace(choice, calibration=calibration))
+            figures.append(cuts[0].figures(calibration))
+            self.figures[f"start_width_{choice.width}_decay_{choice.decay:g}"] = figures[-1]
+            said.append([judge.of(calibration) for cut in cuts for judge in cut.judges(self.training.tasks)])
         gains = [relative_gain(one, said[0])[0] for one in said]
         place = gains.index(max(gains))
-        self.choice = replace(self.choice, width=widths[place], calibration=calibrations[place])
-        self.tower = self._started(widths[place])
-        self.figures["chosen"] = self.figures[f"start_width_{widths[place]}"]
+        self.choice, self.tower = calibrated[place], self._started(calibrated[place])
+        self.figures["chosen"] = figures[place]
 
     def choose_epochs(self, max_epochs: int, patience: int) -> None:
         """Train on what was known at the cut until validation stalls; keep the best epoch, which may be none."""
@@ -133,7 +142,7 @@ class Trial:
 
         if max_epochs:
             training = self.choice.applied_to(self.training)
-            fit(self._started(self.choice.width), self.cut.known, training, max_epochs, self.seed, after_epoch)
+            fit(self._started(self.choice), self.cut.known, training, max_epochs, self.seed, after_epoch)
         self._epochs = [1 + value for value in gains[1:]]
         place = gains.index(max(gains))
         self.tower, self.choice = towers[place], replace(self.choice, num_epochs=place)
@@ -146,7 +155,7 @@ class Trial:
 
     def _calibrate_again(self) -> None:
         if self.choice.num_epochs or self.training.is_ordered:
-            cuts = [self._judged(self.tower), *self._other_starts(self.choice.width)]
+            cuts = [self._judged(self.tower), *self._other_starts(self.choice)]
             self.choice = replace(self.choice, calibration=self._calibrated(cuts, trained=True))
             self.figures["chosen"] = cuts[0].figures(self.choice.calibration)
 
@@ -185,9 +194,9 @@ class Trial:
         directions = self._directions(tower, calibration or self.choice.calibration)
         return judged(self.cut, tower, directions, self.seed, self.training.tasks)
 
-    def _other_starts(self, width: int) -> list[Judged]:
+    def _other_starts(self, choice: Choice) -> list[Judged]:
         """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
-        config = replace(self.training.tower, width=width)
+        config = choice.applied_to(self.training).tower
         starts = [(cut, start.tower(config, cut.known)) for cut, start in self.others]
         tasks = self.training.tasks
         return [judged(cut, tower, user_directions(tower, cut.known), self.seed, tasks) for cut, tower in starts]
@@ -212,8 +221,8 @@ class Trial:
     def _gain(self, figures: Figures, reference: Figures) -> float:
         return gain(figures, reference, self.training.tasks)
 
-    def _started(self, width: int) -> TwoTower:
-        return self.start.tower(replace(self.training.tower, width=width), self.cut.known)
+    def _started(self, choice: Choice) -> TwoTower:
+        return self.start.tower(choice.applied_to(self.training).tower, self.cut.known)
 
     def _start_of(self, cut: Cut, is_ordered: bool, width: int | None = None) -> ItemStart:
         return ItemStart.of(cut.known, width or self.max_width, self.seed, ordered=is_ordered)

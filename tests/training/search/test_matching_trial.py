@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.training.search.matching_world import two_tastes
+from tests.training.search.matching_world import DAY, two_tastes
+from training.data.pair_log import PairLog
 from training.engine.matching import MatchingTrainingConfig
 from training.search.matching_trial import Choice, Trial, gain
 from training.search.matching_validation import Cut
@@ -21,18 +22,18 @@ def test_gain_is_the_mean_ratio_of_the_four_figures() -> None:
 
 def test_every_step_leaves_its_figures_and_a_choice_among_what_was_offered() -> None:
     trial = _trial()
-    trial.choose_width((4, 8))
+    trial.choose_start((4, 8), (0.85, 1.0))
     trial.choose_epochs(2, patience=2)
     trial.choose_z_share()
     assert trial.choice.width in (4, 8)
     assert trial.choice.num_epochs <= 2
-    assert {"start_width_4", "start_width_8", "z_share_0.1", "chosen"} <= set(trial.figures)
+    assert {"start_width_4_decay_0.85", "start_width_4_decay_1", "z_share_0.1", "chosen"} <= set(trial.figures)
     assert len(trial.curves()["validation_gain"]) >= 1
 
 
 def test_no_epoch_is_kept_when_none_is_better_than_the_start() -> None:
     trial = _trial()
-    trial.choose_width((4,))
+    trial.choose_start((4,), (0.85,))
     trial.choose_epochs(0, patience=1)
     assert trial.choice.num_epochs == 0
     assert trial.curves() == {}
@@ -40,14 +41,14 @@ def test_no_epoch_is_kept_when_none_is_better_than_the_start() -> None:
 
 def test_without_earlier_vectors_z_stays_out() -> None:
     trial = _trial(with_z=False)
-    trial.choose_width((4,))
+    trial.choose_start((4,), (0.85,))
     trial.choose_z_share()
     assert trial.choice.calibration.z_share == 0.0
 
 
 def test_the_own_choice_trained_again_gives_the_same_vectors() -> None:
     trial = _trial()
-    trial.choose_width((4,))
+    trial.choose_start((4,), (0.85,))
     trial.choose_epochs(2, patience=2)
     for own, again in zip(trial.vectors(), trial.vectors_of(trial.choice), strict=True):
         np.testing.assert_allclose(own, again, atol=1e-6)
@@ -57,3 +58,21 @@ def test_a_rival_of_another_width_is_trained_on_the_same_cut() -> None:
     users, items = _trial().vectors_of(Choice(width=12, num_epochs=1))
     assert users.shape[1] == items.shape[1] == 14
     assert np.isfinite(users).all()
+
+
+def test_how_far_back_taste_reaches_is_chosen() -> None:
+    """Users stay with one group, but for each one's newest item, which tells nothing: the plain mean reads past it."""
+    rng = np.random.default_rng(0)
+    group = np.arange(60) % 2
+    rows = [(user, int(rng.integers(20)) + 20 * group[user], day) for day in range(12) for user in range(60)]
+    rows += [(user, int(rng.integers(40)), 12) for user in range(60)]
+    rows += [(user, int(rng.integers(20)) + 20 * group[user], 13) for user in range(60)]
+    users, items, days = np.array(rows, np.int64).T
+    log = PairLog(user_idx=users, item_idx=items, occurred_at=days * DAY, num_users=60, num_items=40, as_of=14 * DAY)
+    pairs = log.distinct()
+    cut = Cut(pairs.before(13 * DAY), pairs.since(13 * DAY))
+    trial = Trial(cut, None, MatchingTrainingConfig(), 8, seed=1)
+    trial.choose_start((8,), (0.2, 1.0))
+    assert trial.choice.decay == 1.0
+    assert trial.tower.config.history.decay == 1.0
+    assert {"start_width_8_decay_0.2", "start_width_8_decay_1"} <= set(trial.figures)
