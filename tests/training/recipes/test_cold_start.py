@@ -8,12 +8,9 @@ import pytest
 
 from tests.training.search.cold_start_world import TINY, two_groups
 from tests.training.spaces.trained_home import LAST, TrainedHome
-from training.models.cold_start_model import ColdStartModel
 from training.recipes.cold_start import ColdStartConsumer, checks_of
-from training.recipes.cold_start_data import behaviour_columns, build_cold_start, virtual_vectors
 from training.recipes.consumer import gate_consumer, train_consumer
 from training.search.cold_start import Evidence, search_and_train
-from training.spaces.user_space import encode_partition
 
 CONFIG = replace(TINY, max_epochs=4)
 
@@ -55,27 +52,3 @@ def test_the_whole_way_from_a_space_to_a_candidate_model(trained: TrainedHome) -
     assert sides.virtual_idx is not None
     without = set(range(len(sides.users))) - set(sides.user_idx.tolist())
     assert set(sides.virtual_idx.tolist()) == without
-
-
-@pytest.mark.integration
-def test_attributes_are_profile_and_onboarding_and_never_the_user_id(trained: TrainedHome) -> None:
-    found = build_cold_start(trained.settings, LAST, trained.candidate.space_id)
-    columns = {value.split("=")[0] for value in found.data.values.ids}
-    assert columns <= {"country", "language", "age_band", "gender", "occupation", "onboarding_category"}
-    assert not any(user in value for user in found.users.ids for value in found.data.values.ids)
-    assert found.data.x_UF.shape[1] == found.space.assembler.layout.num_columns
-    assert not (found.data.x_mask_UF & ~behaviour_columns(found.space)).any()
-
-
-@pytest.mark.integration
-def test_virtual_vectors_keep_the_profile_and_differ_from_those_of_nothing(trained: TrainedHome) -> None:
-    settings, space_id = trained.settings, trained.candidate.space_id
-    found = build_cold_start(settings, LAST, space_id)
-    model: ColdStartModel = search_and_train(found.data, CONFIG, space_id).model
-    bare = replace(found, interactions=replace(found.interactions, user_idx=np.zeros(0, np.int32)))
-    rows, z_nZ = virtual_vectors(bare, model)
-    _, z_UZ = encode_partition(settings, space_id, LAST)
-    assert rows.tolist() == list(range(len(found.users)))
-    assert z_nZ.shape == z_UZ.shape
-    assert np.isfinite(z_nZ).all()
-    assert np.abs(z_nZ - z_UZ).max() > 1e-3

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -89,10 +90,10 @@ def make_auc_task(data: ColdStartData, new_U: Mask, share: float, seed: int) -> 
 
 def _with_negatives(pairs: PairLog, held_out: PairLog, rng: np.random.Generator) -> Labelled:
     """Draw a negative per positive in proportion to popularity, drawing again where the user has met the item."""
-    shares, met = pairs.item_counts() / len(pairs), pairs.matrix()
+    shares, met = pairs.item_counts() / len(pairs), pairs.user_idx * pairs.num_items + pairs.item_idx
     items = rng.choice(pairs.num_items, len(held_out), p=shares)
     for _ in range(20):
-        hit = np.flatnonzero(np.asarray(met[held_out.user_idx, items]).ravel() > 0)
+        hit = np.flatnonzero(np.isin(held_out.user_idx * pairs.num_items + items, met))
         items[hit] = rng.choice(pairs.num_items, len(hit), p=shares)
     users = np.concatenate([held_out.user_idx, held_out.user_idx])
     positive = np.repeat([True, False], len(held_out))
@@ -141,9 +142,8 @@ def auc(positive: Mask, scores: Floats) -> float:
 
 def gauc(users: Indices, positive: Mask, scores: Floats) -> float:
     """Return the mean AUC of users (sorted), weighted by their positives."""
-    starts = np.flatnonzero(np.r_[True, users[1:] != users[:-1]]) if len(users) else np.zeros(0, np.int64)
-    parts = zip(starts, [*starts[1:], len(users)], strict=True)
-    figures = [(int(positive[a:b].sum()), auc(positive[a:b], scores[a:b])) for a, b in parts]
+    edges = [0, *(np.flatnonzero(users[1:] != users[:-1]) + 1).tolist(), len(users)]
+    figures = [(int(positive[a:b].sum()), auc(positive[a:b], scores[a:b])) for a, b in pairwise(edges)]
     total = sum(weight for weight, _ in figures)
     return sum(weight * value for weight, value in figures) / total if total else 0.5
 

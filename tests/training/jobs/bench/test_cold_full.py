@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.jobs.bench.cold_world import write_folder
+from tests.training.search.cold_start_world import TINY
+from training.jobs.bench import cold_full
+from training.jobs.bench.cache import Cache
+from training.jobs.bench.cold_full import CUT, OURS, PEERS, cold_rows, full_table, judge
+from training.jobs.bench.cold_logs import read_attributes
+from training.jobs.bench.cold_tasks import ColdTask, make_tasks
+from training.jobs.bench.logs import read_public_log
+from training.search.cold_start import ColdStartConfig
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> tuple[ColdTask, ColdTask]:
+    folder = write_folder(tmp_path / "ml")
+    return make_tasks(read_public_log(folder).frame, read_attributes(folder))
+
+
+def test_a_perfect_ranking_scores_one(tasks: tuple[ColdTask, ColdTask]) -> None:
+    truth = tasks[1].truth.toarray()
+    assert judge(tasks[1], truth).summary(CUT)["ndcg@20"] == pytest.approx(1.0)
+    assert judge(tasks[1], -truth).summary(CUT)["ndcg@20"] < 0.5
+
+
+def test_groups_beat_popularity_where_groups_are_all_there_is(tasks: tuple[ColdTask, ColdTask]) -> None:
+    figures = {peer.name: judge(tasks[1], peer.fit(tasks[1], **peer.grid[0])).summary(5)["ndcg@5"] for peer in PEERS}
+    assert figures["popularity"] < min(value for name, value in figures.items() if name != "popularity")
+
+
+def test_every_row_is_measured_once_and_printed(
+    tasks: tuple[ColdTask, ColdTask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tiny(mode: str) -> ColdStartConfig:
+        return replace(TINY, mode=mode, max_epochs=2)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(cold_full, "ColdStartConfig", tiny)
+    cache = Cache(tmp_path / "results")
+    rows = cold_rows("ml", "hash", tasks, cache, (1, 2))
+    assert [row.model for row in rows] == [*OURS, *(peer.name for peer in PEERS)]
+    assert rows[0].seeds == (1, 2)
+    assert all(np.isfinite(list(row.metrics.values())).all() for row in rows)
+    monkeypatch.setattr(cold_full, "judge", None)
+    assert cold_rows("ml", "hash", tasks, cache, (1, 2)) == rows
+    table = full_table(rows)
+    assert table.startswith("| ml coldstart | R@20 | N@20 | ± | s |")
+    assert "**" in table
+    assert "12 users held out whole" in table
