@@ -62,7 +62,7 @@ class MultiInterestSearchConfig:
     interests: tuple[int, ...] = (8,)
     repel_weights: tuple[float, ...] = (0.0,)
     max_epochs: int = 16
-    patience: int = 3
+    patience: int = 8
     validation_share: float = 0.1
     min_validation_rows: int = 50
     seed: int = 17

@@ -25,8 +25,6 @@ VARIANTS: Mapping[str, MultiInterestTrainingConfig] = {
     "K = 8": _towers(num_interests=8),
     "id alone": _towers(item_features=False),
     "shared trunk": _towers(shared_trunk=True),
-    "repulsion × 5": replace(REFERENCE, repel_weight=5 * REFERENCE.repel_weight),
     "gaussian repulsion": replace(REFERENCE, repel_form="gaussian", repel_weight=0.05),
-    "no balance of wins": replace(REFERENCE, balance_weight=0.0),
 }
 """In the order of the table."""

@@ -53,7 +53,9 @@ def test_tables_are_written_under_one_name_for_the_readme(tmp_path: Path, monkey
     problems = [replace(_problem(), data=name, content_hash=name) for name in ("a", "b")]
     monkeypatch.setattr(interest_report, "_problems", lambda *_: iter(problems))
     monkeypatch.setattr(
-        interest_report, "interest_rows", lambda problem, cache, study: _rows(problem, cache, study, {FULL: SMALL})
+        interest_report,
+        "interest_rows",
+        lambda problem, cache, study, workers: _rows(problem, cache, study, {FULL: SMALL}),
     )
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
     tables = run_multi_interest(settings, [], 1)

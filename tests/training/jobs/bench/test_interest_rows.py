@@ -69,6 +69,10 @@ def test_rows_are_kept(rows: list[InterestRow], tmp_path: Path, monkeypatch: pyt
     assert interest_rows(_problem(refit=False), cache, STUDY, {FULL: SMALL}) == first
 
 
+def test_a_process_of_its_own_gives_the_same_row(rows: list[InterestRow], tmp_path: Path) -> None:
+    assert interest_rows(_problem(), Cache(tmp_path), STUDY, {FULL: SMALL}, workers=2) == rows[:1]
+
+
 def test_the_table_states_differences_with_intervals(rows: list[InterestRow]) -> None:
     lines = interest_table("toy", "temporal", rows, STUDY, seed=0).splitlines()
     assert lines[0] == f"**toy**, protocol temporal, {len(rows[0].ndcg)} test users, 2 seeds"
