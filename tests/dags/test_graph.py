@@ -161,8 +161,10 @@ def test_a_task_body_is_one_import_one_call_one_return(path):
 
 
 def test_task_bodies_are_found_at_all():
+    """The consumers' DAGs share the bodies in their factory."""
     found = [len(_task_functions(ast.parse(path.read_text()))) for path in TASK_FILES]
-    assert sum(found) == sum(len(tasks) for tasks in EXPECTED.values())
+    shared = (len(REQUIRED_CONSUMERS) - 1) * len(EXPECTED["train_matching"])
+    assert sum(found) == sum(len(tasks) for tasks in EXPECTED.values()) - shared
 
 
 def test_tasks_name_only_jobs_that_exist():

@@ -32,8 +32,9 @@ from training.settings import Settings
 _log = logging.getLogger(__name__)
 WITHOUT_SCORES = tuple(POPULARITY_POWERS)
 OFFERED = {"matching": CANDIDATES, "cold_start": WITHOUT_SCORES, "multi_interest": WITHOUT_SCORES}
-"""What each consumer's training can draw from; a consumer that is not listed is offered all. `matching` trains on the
-whole catalogue by default, where nothing is sampled."""
+"""What each consumer's training can draw from; a consumer that is not listed is offered all. Where a training scores
+the whole catalogue, as `matching` and `cold_start` do by default, nothing is sampled and the choice waits for one that
+is; `multi_interest` draws by its choice where the catalogue is too large to score."""
 
 
 @dataclass(frozen=True, kw_only=True)
