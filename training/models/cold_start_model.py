@@ -38,6 +38,7 @@ class ColdStartModel:
         token_widths: A and P, the attribute and pick tokens that the network was built for.
         num_columns: F, the encoder columns that it was built for.
         history_length: Newest behaviours read.
+        fill: Whether users without behaviour are ranked by the virtual one; else by their attributes alone.
         facts: JSON-able account of how it was chosen and trained.
     """
 
@@ -48,10 +49,11 @@ class ColdStartModel:
     token_widths: tuple[int, int]
     num_columns: int
     history_length: int
+    fill: bool
     facts: dict[str, Any]
 
     def user_vectors(self, data: ColdStartData) -> Floats:
-        """Return float32[U, D + 1] of users, those without behaviour filled; `data` is over the model's own ids.
+        """Return float32[U, D + 1] of users, new ones filled if so chosen; `data` is over the own ids.
 
         Raises:
             AttuneError: The ranking tower is the MLP, whose score is no inner product, or the ids are others.
@@ -59,7 +61,7 @@ class ColdStartModel:
         ranker = self.network.ranker
         if not isinstance(ranker, InnerProductRanker):
             raise AttuneError("expected the inner_product ranking tower, found mlp; train with ranker inner_product")
-        parts = [ranker.user_vectors(*self.network.pooled(tokens, fill=True)) for tokens in self._chunks(data)]
+        parts = [ranker.user_vectors(*self.network.pooled(tokens, fill=self.fill)) for tokens in self._chunks(data)]
         users = _joined(parts, self.network.config.width)
         return np.column_stack([users, np.ones(len(users), np.float32)])
 
@@ -108,6 +110,7 @@ class ColdStartModel:
             "token_widths": list(self.token_widths),
             "num_columns": self.num_columns,
             "history_length": self.history_length,
+            "fill": self.fill,
             "facts": self.facts,
         }
         write_json(described, folder / "model.json")
@@ -136,6 +139,7 @@ class ColdStartModel:
             token_widths=(widths[0], widths[1]),
             num_columns=num_columns,
             history_length=described["history_length"],
+            fill=described["fill"],
             facts=described["facts"],
         )
 

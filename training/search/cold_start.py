@@ -69,10 +69,14 @@ class ColdStartConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What validation chose."""
+    """What validation chose: epochs, and whether new users are ranked by filling or by their attributes alone.
+
+    The tower that imagines encoder inputs is trained either way.
+    """
 
     mode: Mode
     num_epochs: int
+    fill: bool = True
 
 
 @dataclass(frozen=True)
@@ -165,10 +169,12 @@ def search_and_train(
     """
     cut = Cut.of(data, config)
     enough = int(data.has_history.sum()) >= config.min_users
-    trial = _try(cut, config) if enough else _Trial(Choice(mode=config.mode, num_epochs=2), {}, {})
-    scores = {"own": trial.scores, "popularity": cut.judge(*popularity_vectors(cut.known.pairs))} if enough else {}
+    trial = _Trial(Choice(mode=config.mode, num_epochs=2), {}, {})
+    scores: dict[str, dict[str, RankingScores]] = {}
     if enough:
-        scores["ranker alone"] = _at(cut, config, Choice(mode="base", num_epochs=trial.choice.num_epochs))
+        trial, alone = _chosen(cut, config)
+        popular = cut.judge(*popularity_vectors(cut.known.pairs))
+        scores = {"own": trial.scores, "popularity": popular, "ranker alone": alone}
     if enough and rival is not None:
         scores["champion"] = trial.scores if rival == trial.choice else _at(cut, config, rival)
     model = train_cold_start(data, config, trial.choice, space_id)
@@ -179,7 +185,7 @@ def search_and_train(
 
 def choose(data: ColdStartData, config: ColdStartConfig) -> Choice:
     """Return what the cut inside `data` chooses."""
-    return _try(Cut.of(data, config), config).choice
+    return _chosen(Cut.of(data, config), config)[0].choice
 
 
 def train_cold_start(
@@ -187,8 +193,10 @@ def train_cold_start(
 ) -> ColdStartModel:
     """Return the model of some choices, trained on all of `data`."""
     network = started_network(data, for_mode(config.model, choice.mode), config.seed)
-    fit(network, data, config.training, choice.num_epochs, config.seed)
-    return as_model(data, network, config, {"choice": asdict(choice), "config": asdict(config)}, space_id)
+    training = replace(config.training, fill_in_training=config.training.fill_in_training and choice.fill)
+    fit(network, data, training, choice.num_epochs, config.seed)
+    facts = {"choice": asdict(choice), "config": asdict(config)}
+    return as_model(data, network, config, facts, space_id, fill=choice.fill)
 
 
 def choice_of(model: ColdStartModel) -> Choice:
@@ -221,7 +229,13 @@ def popularity_vectors(known: PairLog) -> tuple[Floats, Floats]:
 
 
 def as_model(
-    data: ColdStartData, network: ColdStartNetwork, config: ColdStartConfig, facts: dict[str, Any], space_id: str
+    data: ColdStartData,
+    network: ColdStartNetwork,
+    config: ColdStartConfig,
+    facts: dict[str, Any],
+    space_id: str,
+    *,
+    fill: bool = True,
 ) -> ColdStartModel:
     """Return a trained network with its ids."""
     return ColdStartModel(
@@ -232,6 +246,7 @@ def as_model(
         token_widths=(data.attribute_idx_UA.shape[1], data.pick_idx_UP.shape[1]),
         num_columns=data.x_UF.shape[1],
         history_length=config.training.history_length,
+        fill=fill,
         facts=facts,
     )
 
@@ -252,6 +267,21 @@ def _unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
 
 
+def _chosen(cut: Cut, config: ColdStartConfig) -> tuple[_Trial, dict[str, RankingScores]]:
+    """Return the better way to rank new users, filled or not, and what the ranker alone scores.
+
+    Optimiser B never moves the zero-shot tower, nor A the rest: without filling, the ranker is that of mode base.
+    """
+    own = _try(cut, config)
+    if config.mode == "base":
+        return own, own.scores
+    alone = _try(cut, replace(config, mode="base"))
+    if _new_ndcg(own.scores) >= _new_ndcg(alone.scores):
+        return own, alone.scores
+    choice = Choice(mode=config.mode, num_epochs=alone.choice.num_epochs, fill=False)
+    return _Trial(choice, alone.scores, alone.curves), alone.scores
+
+
 def _try(cut: Cut, config: ColdStartConfig) -> _Trial:
     """Train on the cut until new users are ranked no better, and keep what the best epoch scored."""
     found: list[dict[str, RankingScores]] = []
@@ -269,13 +299,16 @@ def _try(cut: Cut, config: ColdStartConfig) -> _Trial:
 
 
 def _best_epoch(found: list[dict[str, RankingScores]]) -> int:
-    return int(np.argmax([scores["new"].summary(CUT)[f"ndcg@{CUT}"] for scores in found]))
+    return int(np.argmax([_new_ndcg(scores) for scores in found]))
+
+
+def _new_ndcg(scores: dict[str, RankingScores]) -> float:
+    return scores["new"].summary(CUT)[f"ndcg@{CUT}"]
 
 
 def _at(cut: Cut, config: ColdStartConfig, choice: Choice) -> dict[str, RankingScores]:
-    network = started_network(cut.known, for_mode(config.model, choice.mode), config.seed)
-    fit(network, cut.known, config.training, choice.num_epochs, config.seed)
-    return _judged(cut, config, network)
+    model = train_cold_start(cut.known, config, choice)
+    return cut.judge(model.user_vectors(cut.known), model.item_vectors())
 
 
 def _judged(cut: Cut, config: ColdStartConfig, network: ColdStartNetwork) -> dict[str, RankingScores]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.search.cold_start_world import NUM_ITEMS, NUM_USERS, TINY, two_groups
+from training.search import cold_start as search
 from training.search.cold_start import (
     MODES,
     Choice,
@@ -16,6 +17,7 @@ from training.search.cold_start import (
     popularity_vectors,
     search_and_train,
     started_network,
+    train_cold_start,
 )
 
 SHORT = replace(TINY, max_epochs=6)
@@ -54,6 +56,18 @@ def test_the_best_epoch_on_validation_is_trained_again_on_everything() -> None:
     assert choice == choose(two_groups(), SHORT)
     assert trained.model.space_id == "20261101-aaaaaaaa"
     assert trained.model.facts["config"]["seed"] == SHORT.seed
+
+
+def test_new_users_are_filled_only_where_that_ranks_them_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, figures = two_groups(), iter([0.1, 0.2])
+    monkeypatch.setattr(search, "_new_ndcg", lambda scores: next(figures, 0.0))
+    monkeypatch.setattr(search, "_best_epoch", lambda found: 0)
+    choice = choose(data, replace(TINY, max_epochs=1))
+    assert choice == Choice(mode="full", num_epochs=1, fill=False)
+    unfilled = train_cold_start(data, TINY, choice)
+    assert not unfilled.fill
+    assert unfilled.network.zero_shot is not None
+    assert not unfilled.network.virtual_mark.any()
 
 
 def test_a_champion_of_the_same_choices_scores_the_same_and_another_is_trained() -> None:
