@@ -20,6 +20,7 @@ from training.search.multi_interest import (
 )
 from training.search.sampler_choice import chosen_sampler
 from training.settings import Settings
+from training.tracking.pictures import draw_curves
 
 __all__ = ["CONSUMER", "MultiInterestConsumer", "MultiInterestModel", "MultiInterestSearchConfig"]
 
@@ -42,7 +43,7 @@ class MultiInterestConsumer:
         config = drawing_by(self.config, chosen_sampler(settings, self.name, partition).weights)
         trained = search_and_train_interests(data, replace(config, seed=settings.seed), rival)
         return TrainedConsumer(
-            model=trained.model,
+            model=PlottedModel(model=trained.model, curves=trained.curves),
             checks=interest_checks(trained, settings.seed),
             metrics=interest_metrics(trained),
             params=trained.model.facts,
@@ -53,6 +54,33 @@ class MultiInterestConsumer:
         """Return both sides of a stored model; see `recipes.consumer.Consumer`."""
         model = MultiInterestModel.load(folder)
         return sides_of(model, build_dataset(settings, partition, model.space_id))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlottedModel:
+    """A trained model that is stored with a picture of how its towers shared the wins, epoch by epoch.
+
+    Attributes:
+        model: The model.
+        curves: Of its training; shares of wins and cosines are drawn, both between 0 and 1.
+    """
+
+    model: MultiInterestModel
+    curves: Mapping[str, list[float]]
+
+    @property
+    def space_id(self) -> str:
+        """The space whose vectors it reads."""
+        return self.model.space_id
+
+    def save(self, folder: Path) -> None:
+        """Write the model's files and, of a model that was trained, `towers.png`; equal models give equal bytes."""
+        self.model.save(folder)
+        drawn = {
+            name: values for name, values in self.curves.items() if name.startswith(("win_share", "mean_pairwise"))
+        }
+        if drawn:
+            draw_curves(drawn, "Shares of wins and mean cosine of a user's vectors", folder / "towers.png")
 
 
 def drawing_by(config: MultiInterestSearchConfig, weights: Mapping[str, float]) -> MultiInterestSearchConfig:

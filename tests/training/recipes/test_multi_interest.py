@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +14,13 @@ from training.recipes.multi_interest import (
     CONSUMER,
     MultiInterestConsumer,
     MultiInterestModel,
+    PlottedModel,
     drawing_by,
     interest_checks,
     interest_metrics,
     no_dead_tower,
 )
-from training.search.multi_interest import search_and_train_interests
+from training.search.multi_interest import interest_choice_of, search_and_train_interests
 
 
 def test_candidates_are_drawn_by_the_samplers_that_were_chosen() -> None:
@@ -42,6 +45,21 @@ def test_checks_are_those_of_matching_and_that_no_tower_is_dead() -> None:
     metrics = interest_metrics(trained)
     assert metrics["win_share_0"] + metrics["win_share_1"] + metrics.get("win_share_2", 0) == pytest.approx(1.0)
     assert "own.ndcg_at_20" in metrics
+
+
+def test_a_model_is_stored_with_a_picture_of_its_towers_the_same_bytes_each_time(tmp_path: Path) -> None:
+    trained = search_and_train_interests(two_tastes(), replace(CONFIG, interests=(), repel_weights=()), None)
+    curves = {"win_share_0": [0.4, 0.5], "mean_pairwise_cosine": [0.9, 0.8], "loss": [7.0, 6.0]}
+    for name, drawn in (("a", curves), ("b", curves), ("untrained", {})):
+        (tmp_path / name).mkdir()
+        plotted = PlottedModel(model=trained.model, curves=drawn)
+        assert plotted.space_id == trained.model.space_id
+        plotted.save(tmp_path / name)
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    assert "towers.png" in names
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+    assert {path.name for path in (tmp_path / "untrained").iterdir()} == names - {"towers.png"}
+    assert interest_choice_of(MultiInterestModel.load(tmp_path / "a")) == interest_choice_of(trained.model)
 
 
 @pytest.mark.parametrize(
