@@ -65,7 +65,6 @@ class SamplerSearchConfig:
         method: "second_order" and "bandit" learn from held-out pairs; "naive" from the training loss, as a reference.
         candidates: Names of samplers, at least one.
         training: How models learn, in the search and after it.
-        warm_up_epochs: Epochs with equal weights before anything is learned about them.
         keep: Share of the samplers that stays when those with the least weight are dropped, in (0, 1).
         round_epochs: Epochs before a pruning, times the samplers then in the search: few samplers are told apart over
             a longer horizon, at a cost per round that stays about the same.
@@ -79,7 +78,6 @@ class SamplerSearchConfig:
     method: Method = "bandit"
     candidates: tuple[str, ...] = CANDIDATES
     training: SampledRankingConfig = field(default_factory=SampledRankingConfig)
-    warm_up_epochs: int = 0
     keep: float = 0.5
     round_epochs: int = 10
     patience: int = 3
@@ -215,11 +213,11 @@ def _method(
 ) -> SearchMethod:
     samplers = samplers_of(known, config.candidates)
     training = SampledTraining(model, known, samplers, config.training, config.seed)
-    for _ in range(config.warm_up_epochs):
-        training.epoch(torch.full((len(samplers),), 1 / len(samplers)))
     if config.method == "bandit":
         return BanditSearch(training, config.candidates, judge, config.bandit)
     gradient = config.gradient
+    for _ in range(gradient.warm_up_epochs):
+        training.epoch(torch.full((len(samplers),), 1 / len(samplers)))
     validation = ValidationLoss(
         known, held_out, config.training.batch_pairs, gradient.validation_negatives, config.seed, gradient.sharpness
     )

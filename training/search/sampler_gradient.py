@@ -29,6 +29,7 @@ class GradientConfig:
         learning_rate: Adam's, of the logits alpha.
         temperature: t in p = softmax(alpha / t).
         every: Steps of training between two of the weights.
+        warm_up_epochs: Epochs with equal weights before: what a random start prefers says little.
         validation_negatives: Uniform negatives of each held-out positive.
         sharpness: What validation scores are multiplied by: above 1 the highest-ranked negatives weigh more.
     """
@@ -36,6 +37,7 @@ class GradientConfig:
     learning_rate: float = 0.1
     temperature: float = 1.0
     every: int = 2
+    warm_up_epochs: int = 1
     validation_negatives: int = 64
     sharpness: float = 1.0
 
