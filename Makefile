@@ -12,6 +12,8 @@ COLUMNS ?=
 DAYS ?= 3
 # make bench: folders of public logs
 DATA ?=
+FOLDERS = $(foreach folder,$(DATA),--data "$(folder)")
+BENCH := $(BIN)/python -m training.jobs.bench
 
 export PYTHONPATH := dags
 export DO_NOT_TRACK := 1
@@ -61,10 +63,14 @@ down: $(STAMP) ## stop all of that, every child process too
 	@$(BIN)/python -m orchestration.local down
 
 bench: $(STAMP) ## figures against peers, as a table; DATA="DIR DIR" benchmarks public logs, else simulated ones
-	@$(BIN)/python -m training.jobs.bench quality --seeds 1 $(foreach folder,$(DATA),--data "$(folder)")
+	@$(BENCH) quality --seeds 1 $(FOLDERS)
 
-bench-quality: $(STAMP) ## the same with three seeds, intervals and both protocols; DATA="DIR DIR"
-	@$(BIN)/python -m training.jobs.bench quality --seeds 3 --protocol temporal --protocol loo $(foreach folder,$(DATA),--data "$(folder)")
+bench-quality: $(STAMP) ## three seeds, intervals, both protocols, and each system's own study; DATA="DIR DIR"
+	@$(BENCH) quality --seeds 3 --protocol temporal --protocol loo $(FOLDERS)
+	@$(BENCH) cold-start $(FOLDERS)
+	@$(BENCH) multi-interest $(FOLDERS)
+	@$(if $(DATA),$(BENCH) losses $(FOLDERS))
+	@$(if $(DATA),$(BENCH) samplers $(FOLDERS))
 
 bench-speed: $(STAMP) ## lookups, top-k, feature building and training beside incumbents and limits, as ratios
 	@$(BIN)/python -m serving_export.bench
