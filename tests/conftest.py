@@ -19,6 +19,7 @@ SHARED_FIXTURES = ("trained", "built")
 LONG_FIRST = ("slow", "airflow", "walk", "integration")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own hook of this name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test a group for `--dist loadgroup`, and put the groups with the longest work first."""
     ranks: dict[str, int] = {}
