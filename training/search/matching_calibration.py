@@ -1,9 +1,8 @@
 """Choose on a validation cut how the parts of the matching score are weighed, task by task.
 
-A value replaces the one in force only when its gain exceeds a standard error of the paired differences, and of the
-values within a standard error of the best the plainest is taken: a small validation set moves little away from the
-defaults. Users are what varies independently, so the error of ranking users for items is no smaller than the number of
-users allows, however many items there are.
+A value replaces the one in force only when its gain exceeds half a standard error of the paired differences, so that a
+small validation set moves little away from the defaults. Users are what varies independently, so the error of ranking
+users for items is no smaller than the number of users allows, however many items there are.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ RECENT_WEIGHTS = (0.3, 0.6, 1.0)
 LEARNED_WEIGHTS = (1.0, 0.5, 0.0)
 ACTIVITIES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 RECENCIES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.0)
-"""Values of each field, the plainest first."""
-REQUIRED_GAIN = 1.0
+"""Values of each field, the plainest first: it stays where several gain alike."""
+REQUIRED_GAIN = 0.5
 """Standard errors by which a value must beat the one in force."""
 
 
@@ -118,7 +117,7 @@ def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
 
 
 def best_of(current: Calibration, changes: Sequence[dict[str, float]], judges: Sequence[Judge]) -> Calibration:
-    """Return `current` with the plainest change that is as good as any, or `current` when none gains enough.
+    """Return `current` with the change that gains most, or `current` when none gains enough.
 
     The gain is the mean of the relative changes of recall and NDCG, averaged over the judges.
 
@@ -130,14 +129,9 @@ def best_of(current: Calibration, changes: Sequence[dict[str, float]], judges: S
     references = [judge.of(current) for judge in judges]
     trials = [replace(current, **change) for change in changes]
     gains = [relative_gain([judge.of(trial) for judge in judges], references) for trial in trials]
-    best, error = max(gains)
-    return trials[plainest(gains)] if best > REQUIRED_GAIN * error else current
-
-
-def plainest(gains: Sequence[tuple[float, float]]) -> int:
-    """Return the place of the first gain, plainest first, that lies within a standard error of the best."""
-    best, error = max(gains)
-    return next(place for place, (gain, _) in enumerate(gains) if gain >= best - error)
+    best = max(range(len(gains)), key=lambda place: gains[place][0])
+    gain, error = gains[best]
+    return trials[best] if gain > REQUIRED_GAIN * error else current
 
 
 def relative_gain(trial: Sequence[Keyed], reference: Sequence[Keyed]) -> tuple[float, float]:

@@ -17,7 +17,6 @@ from training.search.matching_calibration import (
     Keyed,
     best_of,
     calibrate,
-    plainest,
     relative_gain,
 )
 from training.search.matching_validation import Side
@@ -105,12 +104,12 @@ def test_many_keys_of_few_users_are_no_more_certain_than_the_users() -> None:
 
     changes = [{"recency": 1.0}]
     assert best_of(Calibration(), changes, [Judge(judge, 100)]).recency == 1.0
-    assert best_of(Calibration(), changes, [Judge(judge, 20)]).recency == 0.0
+    assert best_of(Calibration(), changes, [Judge(judge, 5)]).recency == 0.0
 
 
 def test_of_values_as_good_as_the_best_the_plainest_is_taken() -> None:
     def judge(trial: Calibration) -> np.ndarray:
-        return _uneven({0.0: 0.0, 0.1: 0.02, 0.3: 0.19, 2.0: 0.2}[trial.recency], 0.5 * bool(trial.recency))
+        return _uneven({0.0: 0.0, 0.1: 0.02, 0.3: 0.2, 2.0: 0.2}[trial.recency], 0.5 * bool(trial.recency))
 
     changes = [{"recency": value} for value in (0.0, 0.1, 0.3, 2.0)]
     assert best_of(Calibration(), changes, [Judge(judge, 100)]).recency == 0.3
@@ -121,12 +120,6 @@ def test_the_users_held_out_are_counted_once() -> None:
     assert judged.num_users == 40
     assert GAMMAS[0] == Calibration().gamma
     assert ACTIVITIES[0] == Calibration().activity
-
-
-def test_the_first_within_an_error_of_the_best_is_the_plainest() -> None:
-    assert plainest([(0.0, 0.0), (0.10, 0.02), (0.11, 0.02), (0.05, 0.01)]) == 1
-    assert plainest([(0.0, 0.0), (0.01, 0.02)]) == 0
-    assert plainest([(0.0, 0.0), (-0.3, 0.02)]) == 0
 
 
 def test_a_gain_is_relative_to_each_column_s_mean_and_its_error_to_the_units() -> None:
