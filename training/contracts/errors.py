@@ -27,5 +27,13 @@ class SpaceMismatch(AttuneError):
         self.found = found
 
 
+def require_space(own: str, given: str, model: str) -> None:
+    """Raise SpaceMismatch unless the space that a model is given is its own; "" is no space."""
+    if given != own:
+        raise SpaceMismatch(
+            own or "no space", given or "no space", f"the {model} model", "train the model on this space"
+        )
+
+
 class UnknownId(AttuneError):
     """An external user or item id that the snapshot in question does not hold."""

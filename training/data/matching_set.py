@@ -66,6 +66,10 @@ class MatchingData:
         """
         return self.item_vectors_IE[:, self.item_vectors_IE.shape[1] // 2 :]
 
+    def known_before(self, second: int) -> Floats | None:
+        """Return the earlier vectors, float32[U, Z], where they know nothing from `second` on; None otherwise."""
+        return self.earlier.z_UZ if self.earlier is not None and self.earlier.as_of <= second else None
+
     def pairs(self) -> PairLog:
         """Return the distinct pairs in time order."""
         log = PairLog(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
+from training.contracts.errors import AttuneError, MissingArtefact, require_space
 from training.data.cold_start_set import ColdStartData
 from training.data.vocabulary import Vocabulary
 from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork, InnerProductRanker, UserTokens
@@ -94,9 +94,7 @@ class ColdStartModel:
 
     def refuse_other_space(self, space_id: str) -> None:
         """Raise SpaceMismatch unless `space_id` is the model's."""
-        if space_id != self.space_id:
-            remedy = "train the model on this space"
-            raise SpaceMismatch(self.space_id or "no space", space_id or "no space", "the cold-start model", remedy)
+        require_space(self.space_id, space_id, "cold-start")
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.contracts.errors import MissingArtefact, require_space
 from training.data.matching_set import MatchingData
 from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
@@ -110,9 +110,7 @@ class MatchingModel:
 
     def refuse_other_space(self, space_id: str) -> None:
         """Raise SpaceMismatch unless `space_id` is the model's."""
-        if space_id != self.space_id:
-            remedy = "train the model on this space"
-            raise SpaceMismatch(self.space_id or "no space", space_id or "no space", "the matching model", remedy)
+        require_space(self.space_id, space_id, "matching")
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""

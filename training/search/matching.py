@@ -161,8 +161,7 @@ def choice_of(model: MatchingModel) -> Choice:
 
 def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
     is_by_time = config.validation == "newest"
-    is_earlier = is_by_time and data.earlier is not None and data.earlier.as_of <= cut.known.as_of
-    z_UZ = data.earlier.z_UZ if is_earlier and data.earlier is not None else None
+    z_UZ = data.known_before(cut.known.as_of) if is_by_time else None
     is_enough = len(cut.later) >= config.min_validation_rows
     horizons = config.longer_horizons if is_enough and is_by_time else ()
     others = [Cut.at(data.pairs(), 1 - share) for share in horizons]

@@ -117,7 +117,7 @@ def _search_and_train(
 ) -> TrainedMultiInterest:
     pairs = data.pairs()
     cut = Cut.at(pairs, 1 - config.validation_share)
-    trial = InterestTrial(cut, data.content_vectors, _earlier(data, cut), config.training, config.seed)
+    trial = InterestTrial(cut, data.content_vectors, data.known_before(cut.known.as_of), config.training, config.seed)
     best = _searched(trial, config)
     _log.info("multi-interest: chose %s", asdict(best.choice))
     network, curves = train_choice(best.choice, config.training, pairs, data.content_vectors, config.seed)
@@ -134,11 +134,6 @@ def interest_choice_of(model: MultiInterestModel) -> InterestChoice:
     """Return the choices that a model was trained by."""
     described = model.facts["choice"]
     return InterestChoice(**{**described, "calibration": Calibration(**described["calibration"])})
-
-
-def _earlier(data: MatchingData, cut: Cut) -> Any:
-    """Return the space's vectors that know nothing after the cut, or None."""
-    return data.earlier.z_UZ if data.earlier is not None and data.earlier.as_of <= cut.known.as_of else None
 
 
 def _searched(trial: InterestTrial, config: MultiInterestSearchConfig) -> Candidate:

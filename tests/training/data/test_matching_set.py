@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.training.search.matching_world import two_tastes
+from training.data.matching_set import EarlierVectors
 from training.data.vocabulary import Vocabulary
 
 
@@ -44,3 +45,11 @@ def test_pairs_over_other_items_pass_over_what_they_lack() -> None:
 def test_content_is_the_second_half_of_the_item_vectors() -> None:
     data = replace(two_tastes(), item_vectors_IE=np.arange(160, dtype=np.float32).reshape(40, 4))
     assert data.content_vectors[0].tolist() == [2, 3]
+
+
+def test_earlier_vectors_are_known_from_the_end_of_their_day_on() -> None:
+    z_UZ = np.ones((2, 3), np.float32)
+    data = replace(two_tastes(), earlier=EarlierVectors(as_of=100, z_UZ=z_UZ))
+    assert data.known_before(100) is z_UZ
+    assert data.known_before(99) is None
+    assert replace(data, earlier=None).known_before(100) is None

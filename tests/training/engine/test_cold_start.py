@@ -17,7 +17,7 @@ BCE = replace(TRAINING, loss="bce", num_targets=4)
 
 
 def _network(mode: Mode = "full", ranker: str = "inner_product") -> ColdStartNetwork:
-    return started_network(two_groups(), for_mode(replace(TINY.model, ranker=ranker), mode), 1)  # type: ignore[arg-type]
+    return started_network(two_groups(), for_mode(replace(TINY.model, ranker=ranker), mode), 1)
 
 
 def _moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:

@@ -13,7 +13,7 @@ from training.models.zero_shot import Views, ZeroShotConfig, ZeroShotTower
 def _tower(views: str) -> ZeroShotTower:
     sizes = {"attention": 4, "encoder": (8, 8, 4), "decoder": (4, 8), "dropout": 0.0, "num_behaviours": 3}
     with deterministic(1):
-        return ZeroShotTower(2, 3, 4, ZeroShotConfig(**sizes, views=views)).eval()  # type: ignore[arg-type]
+        return ZeroShotTower(2, 3, 4, ZeroShotConfig(**sizes, views=views)).eval()
 
 
 def _views() -> Views:

@@ -66,7 +66,7 @@ def test_training_lowers_every_loss_and_finds_held_out_pairs_better_than_popular
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_every_history_encoder_learns_from_pairs(encoder: str) -> None:
-    history = HistoryConfig(encoder=encoder, dropout=0.0, max_length=20)  # type: ignore[arg-type]
+    history = HistoryConfig(encoder=encoder, dropout=0.0, max_length=20)
     config = replace(CONFIG, tower=replace(CONFIG.tower, history=history))
     assert _mean_loss(_fitted(config, epochs=4), config) < _mean_loss(_random_tower(config), config)
 
@@ -160,14 +160,14 @@ def test_drawn_negatives_are_as_each_loss_says() -> None:
 
     assert drawn("bbcnce")[1] is None
     batch, keep_user = drawn("bce_keep_user")
-    assert keep_user.are_own_users  # type: ignore[attr-defined]
-    assert len(keep_user.item_idx) == 6  # type: ignore[attr-defined]
+    assert keep_user.are_own_users
+    assert len(keep_user.item_idx) == 6
     batch, shuffled = drawn("bce_shuffled")
-    assert sorted(shuffled.item_idx) == sorted(batch.item_idx)  # type: ignore[attr-defined]
+    assert sorted(shuffled.item_idx) == sorted(batch.item_idx)
     batch, keep_item = drawn("bce_keep_item")
-    np.testing.assert_array_equal(keep_item.item_idx, batch.item_idx)  # type: ignore[attr-defined]
-    assert not keep_item.are_own_users  # type: ignore[attr-defined]
-    assert keep_item.num_met.tolist() == [2] * 6  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(keep_item.item_idx, batch.item_idx)
+    assert not keep_item.are_own_users
+    assert keep_item.num_met.tolist() == [2] * 6
 
 
 def test_items_past_the_encoder_s_reach_are_not_handed_over() -> None:
@@ -191,7 +191,7 @@ def test_a_log_of_single_rows_trains_nothing() -> None:
 @pytest.mark.parametrize("unusable", [{"objective": "triples"}, {"pairs_loss": "bpr"}, {"batch_pairs": 1}])
 def test_an_unusable_setting_is_refused_with_what_was_found(unusable: dict[str, object]) -> None:
     with pytest.raises(AttuneError, match=f"found {next(iter(unusable.values()))!r}"):
-        MatchingTrainingConfig(**unusable)  # type: ignore[arg-type]
+        MatchingTrainingConfig(**unusable)
 
 
 def test_a_model_of_pairs_serves_as_any_other_and_names_its_objective(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_rarely_met_items_start_where_their_features_say() -> None:
 
 @pytest.mark.parametrize("start", ["clusters", "random"])
 def test_queries_have_the_length_asked_for(start: str) -> None:
-    config = MultiInterestConfig(num_interests=3, width=4, hidden=4, query_start=start, sharpness=2.5)  # type: ignore[arg-type]
+    config = MultiInterestConfig(num_interests=3, width=4, hidden=4, query_start=start, sharpness=2.5)
     model = started_model(config, PAIRS, SVD, GROUP, seed=0)
     torch.testing.assert_close(model.towers.queries.detach().norm(dim=1), torch.full((3,), 2.5))
 

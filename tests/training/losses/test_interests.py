@@ -79,7 +79,7 @@ def test_one_interest_makes_both_read_outs_one() -> None:
 def test_the_hinge_by_hand(read_out: str, expected: float) -> None:
     """Target 0 of user 0 scores 3: with a margin of 1, negatives 0, 2 and 1 score 3, 2, 5 by maximum."""
     drawn = torch.tensor([0, 2, 1]) if read_out == "max" else torch.tensor([1, 1, 2])
-    losses = hinge_losses(SCORES, _targets([0], [0]), drawn, read_out, 1.0)  # type: ignore[arg-type]
+    losses = hinge_losses(SCORES, _targets([0], [0]), drawn, read_out, 1.0)
     assert losses.tolist() == pytest.approx([expected])
 
 
@@ -105,7 +105,7 @@ def test_equal_wins_balance_at_one_and_a_lone_winner_costs_more() -> None:
 
 def test_a_tower_that_loses_every_target_is_raised_by_the_balance() -> None:
     scores = torch.tensor([[[2.0, 1.0], [0.0, 0.5]]], requires_grad=True)
-    balance(scores, _targets([0, 0], [0, 1])).backward()  # type: ignore[no-untyped-call]
+    balance(scores, _targets([0, 0], [0, 1])).backward()
     assert scores.grad is not None
     assert bool((scores.grad[0, 0] > 0).all())
     assert bool((scores.grad[0, 1] < 0).all())

@@ -37,10 +37,10 @@ def test_vectors_that_agree_cost_most() -> None:
 @pytest.mark.parametrize("form", REPEL_FORMS)
 def test_a_single_vector_has_nothing_to_be_pushed_from(form: str) -> None:
     users = torch.randn(3, 1, 4, requires_grad=True)
-    loss = repel(form, users, 0.0, 2.0)  # type: ignore[arg-type]
+    loss = repel(form, users, 0.0, 2.0)
     assert loss.item() == 0.0
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert not users.grad.any()  # type: ignore[union-attr]
+    loss.backward()
+    assert not users.grad.any()
 
 
 @pytest.mark.parametrize("form", REPEL_FORMS)

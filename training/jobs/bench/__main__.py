@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from training.jobs.bench.quality import report_dir, run_quality
+    from training.jobs.bench.quality import report_dir
     from training.jobs.bench.readme import rewrite, written_parts
 
     settings = Settings.from_env()
@@ -34,64 +34,36 @@ def _run(options: argparse.Namespace) -> int:
         print("rewrote", ", ".join(rewrite(options.page, written_parts(report_dir(settings)))) or "nothing")
         return 0
     folders = [Path(name).expanduser() for given in options.data for name in given.split(",") if name]
-    if options.what == "samplers":
-        return _samplers(settings, folders, options.seeds)
+    if options.what in ("losses", "samplers") and not folders:
+        raise AttuneError(f"expected folders of public logs to compare {options.what} on, found none; add --data DIR")
+    for table in _tables(settings, options, folders).values():
+        print(table)
+    print(f"Tables and pictures: {report_dir(settings)}")
+    return 0
+
+
+def _tables(settings: Settings, options: argparse.Namespace, folders: list[Path]) -> dict[str, str]:
+    """Run what was asked for; only its own modules are imported."""
     if options.what == "losses":
-        return _losses(settings, folders, options.seeds)
-    if options.what == "multi-interest":
-        return _multi_interest(settings, folders, options.seeds)
-    protocols = options.protocol or ["temporal"]
-    simulator = options.simulator or not folders
+        from training.jobs.bench.loss_report import run_losses
+
+        return run_losses(settings, folders, options.seeds)
     if options.what == "cold-start":
-        return _cold_start(settings, folders, options.seeds)
-    for table in run_quality(settings, folders, protocols, options.seeds, simulator=simulator).values():
-        print(table)
-    print(f"Tables and pictures: {report_dir(settings)}")
-    return 0
+        from training.jobs.bench.cold_report import run_cold_start
 
+        return run_cold_start(settings, folders, options.seeds, simulator=True)
+    if options.what == "multi-interest":
+        from training.jobs.bench.interest_report import run_multi_interest
 
-def _losses(settings: Settings, folders: list[Path], num_seeds: int) -> int:
-    from training.jobs.bench.loss_report import run_losses
-    from training.jobs.bench.quality import report_dir
+        return run_multi_interest(settings, folders, options.seeds)
+    if options.what == "samplers":
+        from training.jobs.bench.samplers import SamplerBenchConfig, run_samplers
 
-    if not folders:
-        raise AttuneError("expected folders of public logs to compare losses on, found none; add --data DIR")
-    for table in run_losses(settings, folders, num_seeds).values():
-        print(table)
-    print(f"Tables and pictures: {report_dir(settings)}")
-    return 0
+        return run_samplers(settings, folders, SamplerBenchConfig(num_seeds=options.seeds))
+    from training.jobs.bench.quality import run_quality
 
-
-def _cold_start(settings: Settings, folders: list[Path], num_seeds: int) -> int:
-    from training.jobs.bench.cold_report import run_cold_start
-    from training.jobs.bench.quality import report_dir
-
-    for table in run_cold_start(settings, folders, num_seeds, simulator=True).values():
-        print(table)
-    print(f"Tables: {report_dir(settings)}")
-    return 0
-
-
-def _multi_interest(settings: Settings, folders: list[Path], num_seeds: int) -> int:
-    from training.jobs.bench.interest_report import run_multi_interest
-    from training.jobs.bench.quality import report_dir
-
-    for table in run_multi_interest(settings, folders, num_seeds).values():
-        print(table)
-    print(f"Tables: {report_dir(settings)}")
-    return 0
-
-
-def _samplers(settings: Settings, folders: list[Path], num_seeds: int) -> int:
-    from training.jobs.bench.quality import report_dir
-    from training.jobs.bench.samplers import SamplerBenchConfig, run_samplers
-
-    if not folders:
-        raise AttuneError("expected folders of public logs to compare samplers on, found none; add --data DIR")
-    for table in run_samplers(settings, folders, SamplerBenchConfig(num_seeds=num_seeds)).values():
-        print(table)
-    print(f"Tables: {report_dir(settings)}")
-    return 0
+    simulator = options.simulator or not folders
+    return run_quality(settings, folders, options.protocol or ["temporal"], options.seeds, simulator=simulator)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,10 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from training.data.cold_start_set import ColdStartData
-from training.data.pair_log import PairLog
 from training.jobs.bench.cache import Cache
 from training.jobs.bench.cold_auc import ablation, auc_table
 from training.jobs.bench.cold_full import cold_rows, full_table
@@ -70,15 +67,5 @@ def _report(settings: Settings, log: PublicLog, attributes: Attributes, cache: C
 
 
 def _whole(log: PublicLog, attributes: Attributes) -> ColdStartData:
-    users, user_idx = np.unique(log.frame["user_id"].to_numpy(), return_inverse=True)
-    items, item_idx = np.unique(log.frame["item_id"].to_numpy(), return_inverse=True)
-    at = log.frame["occurred_at"].to_numpy(np.int64)
-    pairs = PairLog(
-        user_idx=user_idx.astype(np.int64),
-        item_idx=item_idx.astype(np.int64),
-        occurred_at=at,
-        num_users=len(users),
-        num_items=len(items),
-        as_of=int(at[-1]) + 1,
-    )
+    users, items, pairs = log.encoded()
     return cold_data(users.tolist(), items, pairs, attributes)

@@ -101,17 +101,7 @@ def temporal_problem(public: PublicLog, profile: pd.DataFrame | None, home: Sett
 
 def comirec_problem(public: PublicLog, profile: pd.DataFrame | None, seed: int) -> InterestProblem:
     """Return ComiRec's split: which users are in which part is drawn by `seed`."""
-    users, user_idx = np.unique(public.frame["user_id"].to_numpy(), return_inverse=True)
-    items, item_idx = np.unique(public.frame["item_id"].to_numpy(), return_inverse=True)
-    times = public.frame["occurred_at"].to_numpy(np.int64)
-    log = PairLog(
-        user_idx=user_idx.astype(np.int64),
-        item_idx=item_idx.astype(np.int64),
-        occurred_at=times,
-        num_users=len(users),
-        num_items=len(items),
-        as_of=int(times[-1]) + 1,
-    )
+    users, items, log = public.encoded()
     part_U = np.random.default_rng(seed).permutation(np.arange(len(users)) % 10)
     learned = log.where(part_U[log.user_idx] < 8)
     return InterestProblem(

@@ -10,11 +10,14 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from training.contracts.errors import AttuneError, MissingArtefact
+from training.data.pair_log import PairLog
 from training.data.splits import first_interactions
 
 CUTS = {"ml-1m": 975774014}
@@ -40,6 +43,21 @@ class PublicLog:
     frame: pd.DataFrame
     cut: int | None
     content_hash: str
+
+    def encoded(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], PairLog]:
+        """Return the user ids and the item ids, sorted, and all pairs by their places among them."""
+        users, user_idx = np.unique(self.frame["user_id"].to_numpy(), return_inverse=True)
+        items, item_idx = np.unique(self.frame["item_id"].to_numpy(), return_inverse=True)
+        times = self.frame["occurred_at"].to_numpy(np.int64)
+        pairs = PairLog(
+            user_idx=user_idx.astype(np.int64),
+            item_idx=item_idx.astype(np.int64),
+            occurred_at=times,
+            num_users=len(users),
+            num_items=len(items),
+            as_of=int(times[-1]) + 1,
+        )
+        return users, items, pairs
 
 
 def read_public_log(folder: Path) -> PublicLog:

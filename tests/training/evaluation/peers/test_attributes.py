@@ -27,7 +27,7 @@ def test_a_group_is_shrunk_towards_everyone_and_an_unknown_one_gets_everyone() -
 def test_ridge_gives_each_attribute_its_groups_items(base: str) -> None:
     attributes = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
     new = np.eye(2, dtype=np.float32)
-    scores = ridge_scores(_log(), attributes, new, base=base, strength=0.1)  # type: ignore[arg-type]
+    scores = ridge_scores(_log(), attributes, new, base=base, strength=0.1)
     assert scores.shape == (2, 3)
     assert scores[0, 0] > scores[0, 2]
     assert scores[1, 0] < scores[1, 2]

@@ -38,7 +38,7 @@ def test_every_row_is_measured_once_and_printed(
     tasks: tuple[ColdTask, ColdTask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tiny(mode: str) -> ColdStartConfig:
-        return replace(TINY, mode=mode, max_epochs=2)  # type: ignore[arg-type]
+        return replace(TINY, mode=mode, max_epochs=2)
 
     monkeypatch.setattr(cold_full, "ColdStartConfig", tiny)
     cache = Cache(tmp_path / "results")

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from training.contracts.errors import AttuneError, MissingArtefact
-from training.jobs.bench.logs import read_public_log
+from training.jobs.bench.logs import PublicLog, read_public_log
 
 ROWS = [(7, 30, 100), (7, 31, 101), (8, 30, 99)]
 
@@ -58,3 +58,11 @@ def test_unknown_folder_and_missing_column_say_what_to_do(tmp_path):
     (tmp_path / "interactions.csv").write_text("user,item\n1,2\n")
     with pytest.raises(AttuneError, match="timestamp"):
         read_public_log(tmp_path)
+
+
+def test_a_log_is_encoded_by_its_sorted_ids():
+    frame = pd.DataFrame({"user_id": ["b", "a", "b"], "item_id": [7, 9, 9], "occurred_at": [1, 2, 5]})
+    users, items, pairs = PublicLog(name="toy", frame=frame, cut=None, content_hash="0").encoded()
+    assert (users.tolist(), items.tolist()) == (["a", "b"], [7, 9])
+    assert (pairs.user_idx.tolist(), pairs.item_idx.tolist()) == ([1, 0, 1], [0, 1, 1])
+    assert (pairs.num_users, pairs.num_items, pairs.as_of) == (2, 2, 6)
