@@ -24,6 +24,7 @@ from training.data.pair_log import PairLog
 from training.engine.matching import Block, Blocks, MatchingTrainingConfig, block_targets
 from training.engine.multi_interest_candidates import UNIFORM, Mixture, item_shares, with_candidates
 from training.losses.block import BlockTargets
+from training.losses.interest_block import InterestLoss, interest_cross_entropy
 from training.losses.interests import (
     READ_OUTS,
     ReadOut,
@@ -191,50 +192,70 @@ def _step(
     rng: np.random.Generator,
     figures: EpochFigures,
 ) -> None:
-    users_BKD = model.users(shown_items(block.shown_item_idx, block.shown_place, block.size))
-    scores_BKC, targets = block_scores(model, users_BKD, block)
-    loss = _loss(model, scores_BKC, block, config, softness, rng)
-    if config.balance_weight:
-        loss = loss + config.balance_weight * balance(scores_BKC, targets)
+    users_BKD = model.users(shown_items(block.shown_item_idx, block.shown_place, block.size, config.towers.max_length))
+    loss, wins_K = block_loss(model, users_BKD, block, config, softness, rng)
     if config.repel_weight:
         loss = loss + config.repel_weight * repel(config.repel_form, users_BKD, config.repel_delta, config.repel_t)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    figures.add(loss, users_BKD, win_counts(scores_BKC.detach(), targets))
+    figures.add(loss, users_BKD, wins_K)
 
 
-def block_scores(model: MultiInterest, users_BKD: Tensor, block: Block) -> tuple[Tensor, BlockTargets]:
-    """Return logits float[B, K, C] with biases and correction, shown pairs masked, and the block's targets."""
+def block_loss(
+    model: MultiInterest,
+    users_BKD: Tensor,
+    block: Block,
+    config: MultiInterestTrainingConfig,
+    softness: float,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Return the loss of one block without the repulsion, and how many targets each interest wins, int64[K]."""
+    num_shown = torch.from_numpy(np.bincount(block.shown_place, minlength=block.size)).float()
+    user_bias_B = model.user_bias(num_shown)
+    if config.read_out == "max" and config.loss == "softmax":
+        weighed = InterestLoss(user_side=config.user_side, balance=config.balance_weight, softness=softness)
+        scored = (model.scale * users_BKD, *_candidate_terms(model, block), user_bias_B)
+        return interest_cross_entropy(*scored, block_targets(block), weighed)
+    scores_BKC, targets = block_scores(model, users_BKD, block)
+    losses_T = _read_out_losses(scores_BKC, targets, config, softness, rng)
+    if config.user_side:
+        best_BC = best_of_interests(scores_BKC, softness)
+        losses_T = losses_T + config.user_side * user_side_losses(best_BC, user_bias_B, targets)
+    loss = (targets.weights_T / targets.weights_T.sum().clamp(min=1e-12) * losses_T).sum()
+    if config.balance_weight:
+        loss = loss + config.balance_weight * balance(scores_BKC, targets)
+    return loss, win_counts(scores_BKC.detach(), targets)
+
+
+def _candidate_terms(model: MultiInterest, block: Block) -> tuple[Tensor, Tensor]:
+    """Return vectors float[C, D] and terms float[C] of a block's candidates, corrected where they were drawn."""
     candidates = None if block.candidates is None else torch.from_numpy(block.candidates)
     bias_C = model.item_bias if candidates is None else model.item_bias[candidates]
     if block.log_inclusion is not None:
         bias_C = bias_C - torch.from_numpy(block.log_inclusion)
+    return model.items(candidates), bias_C
+
+
+def block_scores(model: MultiInterest, users_BKD: Tensor, block: Block) -> tuple[Tensor, BlockTargets]:
+    """Return logits float[B, K, C] with biases and correction, shown pairs masked, and the block's targets."""
+    items_CD, bias_C = _candidate_terms(model, block)
     targets = block_targets(block)
-    flat = torch.addmm(bias_C, (model.scale * users_BKD).flatten(0, 1), model.items(candidates).T)
+    flat = torch.addmm(bias_C, (model.scale * users_BKD).flatten(0, 1), items_CD.T)
     scores_BKC = flat.view(*users_BKD.shape[:2], -1)
     shown = torch.zeros(scores_BKC.shape[0], scores_BKC.shape[2], dtype=torch.bool)
     shown[targets.masked_rows_M, targets.masked_columns_M] = True
     return scores_BKC.masked_fill(shown[:, None, :], MASKED), targets
 
 
-def _loss(
-    model: MultiInterest,
+def _read_out_losses(
     scores_BKC: Tensor,
-    block: Block,
+    targets: BlockTargets,
     config: MultiInterestTrainingConfig,
     softness: float,
     rng: np.random.Generator,
 ) -> Tensor:
-    targets = block_targets(block)
-    weights_T = targets.weights_T / targets.weights_T.sum().clamp(min=1e-12)
     if config.loss == "hinge":
         drawn = torch.from_numpy(rng.integers(0, scores_BKC.shape[2], config.num_negatives))
-        losses_T = hinge_losses(scores_BKC, targets, drawn, config.read_out, config.margin)
-    else:
-        losses_T = target_losses(scores_BKC, targets, config.read_out, softness)
-    if config.user_side:
-        num_shown = torch.from_numpy(np.bincount(block.shown_place, minlength=block.size)).float()
-        best_BC = best_of_interests(scores_BKC, softness)
-        losses_T = losses_T + config.user_side * user_side_losses(best_BC, model.user_bias(num_shown), targets)
-    return (weights_T * losses_T).sum()
+        return hinge_losses(scores_BKC, targets, drawn, config.read_out, config.margin)
+    return target_losses(scores_BKC, targets, config.read_out, softness)

@@ -72,32 +72,48 @@ class _BlockCrossEntropy(torch.autograd.Function):
         beta: float,
     ) -> Tensor:
         scores = torch.addmm(item_bias, users, items.T)
-        scores[targets.masked_rows_M, targets.masked_columns_M] = -1e9
-        positive = scores[targets.rows_T, targets.columns_T]
-        total = targets.weights_T.sum().clamp(min=1e-12)
-        weights = targets.weights_T / total
-        column = _column_side(scores, user_bias, targets, weights) if beta else None
-        row_loss = _row_side_in_place(scores, targets, weights, positive)
-        grad = scores if alpha == 1 else scores.mul_(alpha)
-        grad.index_put_((targets.rows_T, targets.columns_T), -alpha * weights, accumulate=True)
-        column_loss, user_grad = row_loss.new_zeros(()), torch.zeros_like(user_bias)
-        if column is not None:
-            column_loss, column_grad, columns = column
-            grad.index_add_(1, columns, column_grad, alpha=beta)
-            user_grad = beta * column_grad.sum(1)
+        loss, grad, user_grad = score_gradients(scores, user_bias, targets, alpha, beta)
         ctx.save_for_backward(grad @ items, grad.T @ users, grad.sum(0), user_grad)
-        return alpha * row_loss + beta * column_loss
+        return loss
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
         return (*(outer[0] * grad for grad in ctx.saved_tensors), None, None, None)
 
 
+def score_gradients(
+    scores_BC: Tensor, user_bias_B: Tensor, targets: BlockTargets, alpha: float, beta: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return alpha * row + beta * column cross-entropy and its gradients by scores, float[B, C], and by user terms.
+
+    The gradient is formed in place of `scores_BC`, which is lost.
+
+    Args:
+        scores_BC: float[B, C], item terms included.
+        user_bias_B: As in `block_cross_entropy`, like the rest.
+        targets: The positives and the masked pairs.
+        alpha: Weight of the softmax over candidates.
+        beta: Weight of the softmax over the block's users.
+    """
+    scores_BC[targets.masked_rows_M, targets.masked_columns_M] = -1e9
+    positive = scores_BC[targets.rows_T, targets.columns_T]
+    weights = targets.weights_T / targets.weights_T.sum().clamp(min=1e-12)
+    column = _column_side(scores_BC, user_bias_B, targets, weights) if beta else None
+    row_loss = _row_side_in_place(scores_BC, targets, weights, positive)
+    grad = scores_BC if alpha == 1 else scores_BC.mul_(alpha)
+    grad.index_put_((targets.rows_T, targets.columns_T), -alpha * weights, accumulate=True)
+    if column is None:
+        return alpha * row_loss, grad, torch.zeros_like(user_bias_B)
+    column_loss, column_grad, columns = column
+    grad.index_add_(1, columns, column_grad, alpha=beta)
+    return alpha * row_loss + beta * column_loss, grad, beta * column_grad.sum(1)
+
+
 def _column_side(
     scores: Tensor, user_bias: Tensor, targets: BlockTargets, weights: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     columns, place = torch.unique(targets.columns_T, return_inverse=True)
-    part = scores[:, columns] + user_bias[:, None]
+    part = scores.index_select(1, columns).add_(user_bias[:, None])
     log_sum = torch.logsumexp(part, dim=0)
     loss = (weights * (log_sum[place] - part[targets.rows_T, place])).sum()
     per_column = torch.zeros(len(columns)).index_add_(0, place, weights)

@@ -3,8 +3,8 @@
 After "Multi-tower multi-interest recommendation with user representation repel" (arXiv 2403.05122), of which only the
 abstract is known: the towers, their pooling and the start are a reconstruction, and every choice is a field.
 
-Shape legend: B users, K interests, M shown items of all users end to end, I items, E width of an item's features,
-D width, H hidden width, C candidates.
+Shape legend: B users, K interests, P pools (K, or 1 of a shared trunk), M shown items of all users end to end, L of the
+longest, I items, E width of an item's features, D width, H hidden width, C candidates.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.models.history_rows import num_newer
+from training.models.history_rows import pad
 
 Indices = npt.NDArray[np.int64]
 
@@ -54,30 +54,33 @@ class MultiInterestConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownItems:
-    """What some users have met, oldest first, end to end.
+    """What some users have met, a row each, oldest first.
 
     Attributes:
-        item_idx_M: int64[M].
-        place_M: int64[M], ascending place of each row's user.
-        newer_M: float[M], how many newer items the user has.
-        num_users: B.
+        item_idx_BL: int64[B, L]; padded at the end.
+        num_items_B: int64[B], how many of a row are items.
     """
 
-    item_idx_M: Tensor
-    place_M: Tensor
-    newer_M: Tensor
-    num_users: int
+    item_idx_BL: Tensor
+    num_items_B: Tensor
+
+    def num_newer(self) -> Tensor:
+        """Return float[B, L]: how many newer items the user has; negative at padding."""
+        place_L = torch.arange(self.item_idx_BL.shape[1])
+        return (self.num_items_B[:, None] - 1 - place_L).float()
 
 
-def shown_items(item_idx_M: Indices, place_M: Indices, num_users: int) -> ShownItems:
-    """Return rows as the towers read them: int64[M] items, oldest first within int64[M] ascending user places."""
-    newer = num_newer(place_M, num_users).astype(np.float32)
-    return ShownItems(
-        item_idx_M=torch.from_numpy(item_idx_M),
-        place_M=torch.from_numpy(place_M),
-        newer_M=torch.from_numpy(newer),
-        num_users=num_users,
-    )
+def shown_items(item_idx_M: Indices, place_M: Indices, num_users: int, max_length: int) -> ShownItems:
+    """Return the newest `max_length` items of each user as the towers read them.
+
+    Args:
+        item_idx_M: int64[M], oldest first within a user.
+        place_M: int64[M], ascending place of each row's user.
+        num_users: B.
+        max_length: Newest items that are read.
+    """
+    padded, mask = pad(item_idx_M, place_M, num_users, max_length)
+    return ShownItems(item_idx_BL=torch.from_numpy(padded), num_items_B=torch.from_numpy(mask.sum(axis=1)))
 
 
 class UserTowers(nn.Module):
@@ -97,31 +100,20 @@ class UserTowers(nn.Module):
 
     def forward(self, table_ID: Tensor, shown: ShownItems) -> Tensor:
         """Return float[B, K, D], L2-normalised; a user without items gets zeros."""
-        weights_MP = self.attention(table_ID, shown)
-        offsets = torch.searchsorted(shown.place_M, torch.arange(shown.num_users))
-        pooled = [
-            F.embedding_bag(shown.item_idx_M, table_ID, offsets, mode="sum", per_sample_weights=weights)
-            for weights in weights_MP.T.contiguous()
-        ]
-        pooled_BPD = torch.stack(pooled, dim=1)
+        pooled_BPD = torch.bmm(self.attention(table_ID, shown), F.embedding(shown.item_idx_BL, table_ID))
         hidden = F.gelu(torch.einsum("bpd,pdh->bph", pooled_BPD, self.into_hidden) + self.hidden_bias)
         if self.config.shared_trunk:
             hidden = hidden.expand(-1, self.config.num_interests, -1)
         moved = torch.einsum("bkh,khd->bkd", hidden, self.out_of_hidden)
-        known = (torch.bincount(shown.place_M, minlength=shown.num_users) > 0).to(moved.dtype)
+        known = (shown.num_items_B > 0).to(moved.dtype)
         return F.normalize(pooled_BPD + moved, dim=2) * known[:, None, None]
 
     def attention(self, table_ID: Tensor, shown: ShownItems) -> Tensor:
-        """Return float[M, P]: the pooling weights of each row in each pool; those of a user and pool sum to 1."""
-        logits_IP = table_ID @ self.queries.T
-        logits = logits_IP[shown.item_idx_M] - shown.newer_M[:, None] * self.log_decay.exp()
-        logits = logits.masked_fill((shown.newer_M >= self.config.max_length)[:, None], -1e9)
-        place = shown.place_M[:, None].expand_as(logits)
-        top = torch.full((shown.num_users, logits.shape[1]), -torch.inf)
-        top = top.scatter_reduce(0, place, logits.detach(), "amax")
-        raised = torch.exp(logits - top[shown.place_M])
-        sums = torch.zeros(shown.num_users, logits.shape[1]).index_add(0, shown.place_M, raised)
-        return raised / sums[shown.place_M]
+        """Return float[B, P, L]: what each item weighs in each pool of its user; 0 at padding, else summing to 1."""
+        logits_PI = self.queries @ table_ID.T
+        newer_BL = shown.num_newer()
+        logits = logits_PI[:, shown.item_idx_BL].transpose(0, 1) - newer_BL[:, None] * self.log_decay.exp()[:, None]
+        return torch.softmax(logits.masked_fill((newer_BL < 0)[:, None], -1e9), dim=2)
 
 
 class MultiInterest(nn.Module):

@@ -24,6 +24,7 @@ from training.storage import write_json
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,15 +123,24 @@ class MultiInterestModel:
 
 
 @torch.no_grad()
-def interests_of(network: MultiInterest, pairs: PairLog, chunk: int = 2048) -> Floats:
-    """Return float32[U, K, D], L2-normalised, of every user's history; zeros without one."""
-    histories = pairs.histories()
-    parts = [np.zeros((0, network.config.num_interests, network.config.width), np.float32)]
-    for start in range(0, pairs.num_users, chunk):
-        users = np.arange(start, min(start + chunk, pairs.num_users))
-        rows, place = histories.rows_of(users)
-        parts.append(network.users(shown_items(histories.item_idx[rows], place, len(users))).numpy())
-    return np.concatenate(parts)
+def interests_of(network: MultiInterest, pairs: PairLog, users: Indices | None = None, chunk: int = 1024) -> Floats:
+    """Return float32[U, K, D], L2-normalised, of every user's history; zeros without one.
+
+    Args:
+        network: The towers.
+        pairs: The histories.
+        users: When given, int64 rows of the users to compute; the others are left at zero.
+        chunk: Users computed at a time.
+    """
+    histories, config = pairs.histories(), network.config
+    chosen = np.arange(pairs.num_users) if users is None else users
+    interests = np.zeros((pairs.num_users, config.num_interests, config.width), np.float32)
+    for start in range(0, len(chosen), chunk):
+        part = chosen[start : start + chunk]
+        rows, place = histories.rows_of(part, config.max_length)
+        shown = shown_items(histories.item_idx[rows], place, len(part), config.max_length)
+        interests[part] = network.users(shown).numpy()
+    return interests
 
 
 def blended(interests_UKD: Floats, z_UZ: Floats, z_map_ZF: Floats, calibration: Calibration) -> Floats:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from training.data.pair_log import PairLog
+from training.engine.matching import TASKS
 from training.engine.matching_start import svd_items
 from training.engine.multi_interest import MultiInterestTrainingConfig, fit
 from training.engine.multi_interest_start import started_model
@@ -31,6 +33,7 @@ from training.search.matching_validation import Cut, sides
 _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
 Z_SHARES = (0.1, 0.25, 0.5)
 
 
@@ -100,12 +103,13 @@ class InterestTrial:
         """
         self.cut, self.features_IE, self.z_UZ, self.config, self.seed = cut, features_IE, z_UZ, config, seed
         self.learn_from = cut.known if learn_from is None else learn_from
+        self.judged_users = np.unique(cut.later.user_idx)
         self.svd_ID = svd_items(self.learn_from, config.towers.width, seed)
 
     def untrained(self, choice: InterestChoice) -> Candidate:
         """Return a choice at its start."""
         network = self._started(choice)
-        return Candidate(replace(choice, num_epochs=0), network, self._found(network, choice), {})
+        return Candidate(replace(choice, num_epochs=0), network, self._found(network, choice.calibration), {})
 
     def trained(self, choice: InterestChoice, max_epochs: int, patience: int) -> Candidate:
         """Return a choice at its best epoch, which may be none; training stops after `patience` that gain nothing."""
@@ -114,7 +118,7 @@ class InterestTrial:
 
         def after_epoch(epoch: int, network: MultiInterest, figures: dict[str, float]) -> bool:
             nonlocal best
-            found = self._found(network, choice)
+            found = self._found(network, choice.calibration)
             gain, _ = gain_over(found, best.found_K2)
             for name, value in {**figures, "validation_ndcg": float(found[:, 1].mean())}.items():
                 curves.setdefault(name, []).append(value)
@@ -140,31 +144,34 @@ class InterestTrial:
         chosen = replace(choice, calibration=calibration)
         if self.z_UZ is None or not self.z_UZ.any():
             return chosen
-        reference = self._found(network, chosen)
+        reference = self._found(network, chosen.calibration)
         for share in Z_SHARES:
             trial = replace(chosen, calibration=replace(calibration, z_share=share))
-            if is_better(found := self._found(network, trial), reference):
+            if is_better(found := self._found(network, trial.calibration), reference):
                 chosen, reference = trial, found
         return chosen
 
-    def judged(self, network: MultiInterest, calibration: Calibration) -> Judged:
-        """Return both sides of the cut, scored by the largest of each user's products."""
-        users = float(network.scale.detach()) * self._interests(network, calibration)
-        recommend, target = sides(self.cut, users, network.items().detach().numpy(), self.seed)
+    def judged(self, network: MultiInterest, calibration: Calibration, tasks: Collection[str] = TASKS) -> Judged:
+        """Return both sides of a cut, scored by the largest of each user's products; one without its task is empty."""
+        needed = self.judged_users if TASKS[1] not in tasks and not calibration.z_share else None
+        users = float(network.scale.detach()) * self._interests(network, calibration, needed)
+        recommend, target = sides(self.cut, users, network.items().detach().numpy(), self.seed, tasks)
         return Judged(self.cut.known, learned_item_terms(network, self.cut.known), recommend, target)
 
     def vectors(self, network: MultiInterest, calibration: Calibration) -> tuple[Floats, Floats]:
         """Return users float32[U, K, D + 2] and items float32[I, D + 2] as known at the cut."""
         return folded(network, calibration, self.cut.known, self._interests(network, calibration))
 
-    def _interests(self, network: MultiInterest, calibration: Calibration) -> Floats:
-        interests = interests_of(network, self.cut.known)
-        if self.z_UZ is None:
+    def _interests(self, network: MultiInterest, calibration: Calibration, users: Indices | None = None) -> Floats:
+        """Return float32[U, K, D]; of `users` alone, who have a history, where z is given no share."""
+        interests = interests_of(network, self.cut.known, users)
+        if self.z_UZ is None or users is not None:
             return interests
         return blended(interests, self.z_UZ, z_map(self.z_UZ, interests), calibration)
 
-    def _found(self, network: MultiInterest, choice: InterestChoice) -> Doubles:
-        return self.judged(network, choice.calibration).judge_items(choice.calibration)
+    def _found(self, network: MultiInterest, calibration: Calibration) -> Doubles:
+        """Return float64[K, 2], recall and NDCG of recommendation, reading the judged users alone where that is all."""
+        return self.judged(network, calibration, TASKS[:1]).judge_items(calibration)
 
     def _started(self, choice: InterestChoice) -> MultiInterest:
         towers = choice.applied_to(self.config).towers

@@ -94,7 +94,7 @@ def test_the_hook_stops_the_training() -> None:
 def test_block_scores_are_the_products_with_terms_and_without_what_was_shown() -> None:
     model, _ = _fitted(CONFIG, 1)
     block = next(Blocks(PAIRS, CONFIG.dealing()).epoch(np.random.default_rng(0)))
-    users = model.users(shown_items(block.shown_item_idx, block.shown_place, block.size))
+    users = model.users(shown_items(block.shown_item_idx, block.shown_place, block.size, 200))
     scores, targets = block_scores(model, users, block)
     expected = model.scale * torch.einsum("bkd,id->bki", users, model.items()) + model.item_bias
     assert bool((scores[targets.masked_rows_M, :, targets.masked_columns_M] < -1e8).all())

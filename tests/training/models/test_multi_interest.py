@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.models.multi_interest import MultiInterest, MultiInterestConfig, UserTowers, shown_items
+from training.models.multi_interest import MultiInterest, MultiInterestConfig, ShownItems, UserTowers, shown_items
 
 CONFIG = MultiInterestConfig(num_interests=3, width=4, hidden=5, max_length=10)
 ITEMS = np.array([0, 1, 2, 3, 3, 4])
@@ -23,13 +23,22 @@ def _model(config: MultiInterestConfig = CONFIG) -> MultiInterest:
     return model
 
 
-def test_newer_items_are_counted_per_user() -> None:
-    assert shown_items(ITEMS, PLACE, 3).newer_M.tolist() == [2, 1, 0, 2, 1, 0]
+def _shown(items: np.ndarray = ITEMS, place: np.ndarray = PLACE, num_users: int = 3, length: int = 10) -> ShownItems:
+    return shown_items(items, place, num_users, length)
+
+
+def test_items_are_padded_per_user_and_newer_ones_counted() -> None:
+    shown = _shown()
+    assert shown.item_idx_BL.tolist() == [[0, 1, 2], [0, 0, 0], [3, 3, 4]]
+    assert shown.num_items_B.tolist() == [3, 0, 3]
+    assert shown.num_newer()[[0, 2]].tolist() == [[2, 1, 0], [2, 1, 0]]
+    assert bool((shown.num_newer()[1] < 0).all())
+    assert _shown(length=2).item_idx_BL.tolist() == [[1, 2], [0, 0], [3, 4]]
 
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_user_gets_k_unit_vectors_and_zeros_without_history(shared: bool) -> None:
-    users = _model(replace(CONFIG, shared_trunk=shared)).users(shown_items(ITEMS, PLACE, 3))
+    users = _model(replace(CONFIG, shared_trunk=shared)).users(_shown())
     assert users.shape == (3, 3, 4)
     lengths = users.norm(dim=2)
     torch.testing.assert_close(lengths[[0, 2]], torch.ones(2, 3))
@@ -43,33 +52,39 @@ def test_attention_sums_to_one_per_user_and_tower_and_prefers_the_query() -> Non
         model.history_items.weight.copy_(torch.eye(5, 4))
         model.towers.queries.copy_(5 * torch.eye(3, 4))
         model.towers.log_decay.fill_(-20)
-    weights = model.towers.attention(model.history_items.weight, shown_items(ITEMS, PLACE, 3)).detach()
-    torch.testing.assert_close(weights[:3].sum(0), torch.ones(3))
-    torch.testing.assert_close(weights[3:].sum(0), torch.ones(3))
-    assert weights[:3].argmax(0).tolist() == [0, 1, 2]
+    weights = model.towers.attention(model.history_items.weight, _shown()).detach()
+    torch.testing.assert_close(weights[[0, 2]].sum(2), torch.ones(2, 3))
+    assert weights[0].argmax(1).tolist() == [0, 1, 2]
     high, low = np.exp(5) / (np.exp(5) + 2), 1 / (np.exp(5) + 2)
-    np.testing.assert_allclose(weights[:3, 0], [high, low, low], rtol=1e-5)
+    np.testing.assert_allclose(weights[0, 0], [high, low, low], rtol=1e-5)
 
 
 def test_without_a_preference_weights_fall_by_the_decay() -> None:
     model = _model(replace(CONFIG, decay=0.5))
     with torch.no_grad():
         model.towers.queries.zero_()
-    weights = model.towers.attention(model.history_items.weight, shown_items(ITEMS, PLACE, 3)).detach()
-    torch.testing.assert_close(weights[1] / weights[2], torch.full((3,), float(np.exp(-1.0))))
+    weights = model.towers.attention(model.history_items.weight, _shown()).detach()
+    torch.testing.assert_close(weights[0, :, 1] / weights[0, :, 2], torch.full((3,), float(np.exp(-1.0))))
 
 
 def test_items_past_the_longest_length_are_not_read() -> None:
     model = _model(replace(CONFIG, max_length=2))
-    whole, cut = (shown_items(items, place, 1) for items, place in ((ITEMS[:3], PLACE[:3]), (ITEMS[1:3], PLACE[1:3])))
+    whole, cut = (_shown(items, np.zeros(len(items), np.int64), 1, 2) for items in (ITEMS[:3], ITEMS[1:3]))
     torch.testing.assert_close(model.users(whole), model.users(cut))
 
 
 def test_users_do_not_depend_on_each_other() -> None:
     model = _model()
-    together = model.users(shown_items(ITEMS, PLACE, 3))
-    alone = model.users(shown_items(ITEMS[3:], np.zeros(3, np.int64), 1))
+    together = model.users(_shown())
+    alone = model.users(_shown(ITEMS[3:], np.zeros(3, np.int64), 1))
     torch.testing.assert_close(together[2:], alone)
+
+
+def test_padding_has_no_weight() -> None:
+    model = _model()
+    weights = model.towers.attention(model.history_items.weight, _shown(ITEMS[:4], PLACE[:4])).detach()
+    assert weights.shape == (3, 3, 3)
+    assert not weights[2, :, 1:].any()
 
 
 def test_towers_of_their_own_do_not_share_a_parameter_and_heads_of_a_trunk_do() -> None:
@@ -93,7 +108,7 @@ def test_an_item_is_its_id_and_its_features() -> None:
 
 def test_gradients_reach_every_part_and_are_finite() -> None:
     model = _model()
-    scores = model.scale * model.users(shown_items(ITEMS, PLACE, 3)).flatten(0, 1) @ model.items().T + model.item_bias
+    scores = model.scale * model.users(_shown()).flatten(0, 1) @ model.items().T + model.item_bias
     (scores.logsumexp(1).sum() + model.user_bias(torch.tensor([3.0, 0.0, 3.0])).sum()).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name

@@ -67,6 +67,13 @@ def test_directions_do_not_depend_on_the_chunk() -> None:
     np.testing.assert_allclose(interests_of(network, PAIRS), interests_of(network, PAIRS, chunk=7), atol=1e-6)
 
 
+def test_only_the_users_asked_for_are_computed() -> None:
+    network = _network()
+    some = interests_of(network, PAIRS, np.array([3, 40]), chunk=1)
+    np.testing.assert_allclose(some[[3, 40]], interests_of(network, PAIRS)[[3, 40]], atol=1e-6)
+    assert not np.delete(some, [3, 40], axis=0).any()
+
+
 def test_a_user_without_history_gets_what_z_predicts_of_each_tower() -> None:
     interests = np.zeros((1, 2, 2), np.float32)
     z_map = np.array([[3.0, 0.0, 0.0, 2.0]], np.float32)
