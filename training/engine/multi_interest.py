@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -70,7 +71,10 @@ class MultiInterestTrainingConfig:
         hidden_share: Share of a user's items hidden as targets, in (0, 1).
         half_life_share: Age, as a share of the log's rows, at which a target counts half.
         max_candidates: Catalogue size above which candidates are drawn and corrected by their log probability.
+        num_drawn: Candidates that are then drawn for a block of users, beside its targets.
         drawn_by: Popularity powers and their weights that candidates are drawn by.
+        epoch_users: Most users of an epoch; an epoch of a larger log goes on where the one before it stopped, so that
+            everyone has a turn before anyone has the next.
     """
 
     towers: MultiInterestConfig = field(default_factory=MultiInterestConfig)
@@ -91,7 +95,9 @@ class MultiInterestTrainingConfig:
     hidden_share: float = 0.3
     half_life_share: float = 0.3
     max_candidates: int = 4096
+    num_drawn: int = 1024
     drawn_by: Mixture = UNIFORM
+    epoch_users: int = 8192
 
     def __post_init__(self) -> None:
         choices = (("loss", self.loss, LOSSES), ("read_out", self.read_out, READ_OUTS))
@@ -157,7 +163,7 @@ def fit(
         model: A started model.
         pairs: Distinct pairs in time order.
         config: How to learn.
-        num_epochs: Passes over the users.
+        num_epochs: Passes over the users, or over `config.epoch_users` of them.
         seed: Seed of order and of what is hidden.
         after_epoch: Stops the training by returning False.
     """
@@ -167,13 +173,13 @@ def fit(
     blocks = Blocks(pairs, config.dealing())
     warmup = max(config.warmup_epochs, 1e-9)
     is_sampled, shares_I = pairs.num_items > config.max_candidates, item_shares(pairs, config.drawn_by)
-    per_epoch = max(-(-len(blocks.users) // config.block_users), 1)
+    stream, per_epoch = _endless(blocks, rng), num_blocks(len(blocks.users), config)
     for epoch in range(1, num_epochs + 1):
         model.train()
         figures = EpochFigures()
-        for number, block in enumerate(blocks.epoch(rng)):
+        for number, block in enumerate(islice(stream, per_epoch)):
             if len(block.target_item_idx):
-                block = with_candidates(block, shares_I, config.max_candidates, rng) if is_sampled else block
+                block = with_candidates(block, shares_I, config.num_drawn, rng) if is_sampled else block
                 done = (epoch - 1 + number / per_epoch) / warmup
                 _step(model, optimizer, block, config, config.softness * max(1 - done, 0.0), rng, figures)
         model.eval()
@@ -181,6 +187,17 @@ def fit(
         _log.info("multi-interest epoch %d of %d: %s", epoch, num_epochs, {k: round(v, 4) for k, v in curves.items()})
         if not after_epoch(epoch, model, curves):
             break
+
+
+def num_blocks(num_users: int, config: MultiInterestTrainingConfig) -> int:
+    """Return how many blocks make an epoch of a log of `num_users` who have something to hide."""
+    return -(-min(num_users, config.epoch_users) // config.block_users)
+
+
+def _endless(blocks: Blocks, rng: np.random.Generator) -> Iterator[Block]:
+    """Yield pass after pass over the users; nothing of a log without users to learn from."""
+    while len(blocks.users):
+        yield from blocks.epoch(rng)
 
 
 def _step(

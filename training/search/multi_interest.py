@@ -8,6 +8,7 @@ the same is trained on the whole log.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -50,8 +51,10 @@ class MultiInterestSearchConfig:
         decays: Decays to choose among on the untrained start.
         interests: Further numbers of interests to try.
         repel_weights: Further weights of the repulsion to try.
-        max_epochs: Passes over the users at most; 0 keeps the untrained start.
+        max_epochs: Passes over the users, or over as many as an epoch takes, at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
+        overrun: Epochs that an alternative may take, in those that were best before it (and one more): trained alike,
+            it is compared where the other does best.
         validation_share: Share of rows, the newest, that validate.
         min_validation_rows: Fewer held-out rows than this choose nothing: the start is used as it is.
         seed: Seed of every draw.
@@ -62,7 +65,8 @@ class MultiInterestSearchConfig:
     interests: tuple[int, ...] = (8,)
     repel_weights: tuple[float, ...] = (0.0,)
     max_epochs: int = 16
-    patience: int = 8
+    patience: int = 6
+    overrun: float = 1.5
     validation_share: float = 0.1
     min_validation_rows: int = 50
     seed: int = 17
@@ -74,6 +78,10 @@ class MultiInterestSearchConfig:
         return InterestChoice(
             num_interests=towers.num_interests, decay=towers.decay, repel_weight=self.training.repel_weight
         )
+
+    def epochs_beside(self, best: InterestChoice) -> int:
+        """Return the most epochs of an alternative to `best`."""
+        return min(self.max_epochs, math.ceil(self.overrun * best.num_epochs) + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +152,7 @@ def _searched(trial: InterestTrial, config: MultiInterestSearchConfig) -> Candid
     start = max([first, *starts], key=lambda one: float(one.found_K2.mean()))
     best = trial.trained(start.choice, config.max_epochs, config.patience)
     for choice in _alternatives(config, best.choice):
-        rival = trial.trained(choice, config.max_epochs, config.patience)
+        rival = trial.trained(choice, config.epochs_beside(best.choice), config.patience)
         best = rival if is_better(rival.found_K2, best.found_K2) else best
     return replace(best, choice=trial.calibrated(best.network, best.choice))
 
@@ -180,5 +188,7 @@ def _evidence(
     evidence.judge("own", trial.cut, *trial.vectors(best.network, best.choice.calibration))
     evidence.judge("popularity and activity", trial.cut, *popularity_vectors(trial.cut.known))
     if rival is not None:
-        evidence.judge(CHAMPION, trial.cut, *trial.vectors(trial.exactly(rival), rival.calibration))
+        same = replace(rival, calibration=best.choice.calibration) == best.choice
+        network = best.network if same else trial.exactly(rival)
+        evidence.judge(CHAMPION, trial.cut, *trial.vectors(network, rival.calibration))
     return evidence

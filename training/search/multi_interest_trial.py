@@ -45,7 +45,7 @@ class InterestChoice:
         num_interests: K.
         decay: Weight of an item relative to the next newer one at the start.
         repel_weight: lambda.
-        num_epochs: Passes over the users.
+        num_epochs: Passes over the users, or over as many of them as an epoch takes at most.
         calibration: How the parts of the score are weighed.
     """
 
@@ -113,7 +113,7 @@ class InterestTrial:
 
     def trained(self, choice: InterestChoice, max_epochs: int, patience: int) -> Candidate:
         """Return a choice at its best epoch, which may be none; training stops after `patience` that gain nothing."""
-        best = self.untrained(choice)
+        best, told = self.untrained(choice), _short(choice)
         curves: dict[str, list[float]] = {}
 
         def after_epoch(epoch: int, network: MultiInterest, figures: dict[str, float]) -> bool:
@@ -124,11 +124,13 @@ class InterestTrial:
                 curves.setdefault(name, []).append(value)
             if gain > 0:
                 best = Candidate(replace(choice, num_epochs=epoch), copy.deepcopy(network), found, curves)
+            _log.info("multi-interest: %s, epoch %d: validation NDCG %.4f", told, epoch, found[:, 1].mean())
             return epoch - best.choice.num_epochs < patience
 
         network = self._started(choice)
         fit(network, self.learn_from, choice.applied_to(self.config), max_epochs, self.seed, after_epoch)
-        _log.info("multi-interest: %s reached NDCG %.4f", _short(best.choice), float(best.found_K2[:, 1].mean()))
+        reached, epochs = float(best.found_K2[:, 1].mean()), best.choice.num_epochs
+        _log.info("multi-interest: %s reached validation NDCG %.4f after %d epochs", told, reached, epochs)
         return replace(best, curves=curves)
 
     def exactly(self, choice: InterestChoice) -> MultiInterest:
@@ -228,6 +230,4 @@ def go_on(epoch: int, network: MultiInterest, figures: dict[str, float]) -> bool
 
 
 def _short(choice: InterestChoice) -> str:
-    return (
-        f"K {choice.num_interests}, decay {choice.decay:g}, repel {choice.repel_weight:g}, {choice.num_epochs} epochs"
-    )
+    return f"K {choice.num_interests}, decay {choice.decay:g}, repel {choice.repel_weight:g}"

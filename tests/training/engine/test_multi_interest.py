@@ -16,6 +16,7 @@ from training.engine.multi_interest import (
     MultiInterestTrainingConfig,
     block_scores,
     fit,
+    num_blocks,
 )
 from training.engine.multi_interest_start import started_model
 from training.models.multi_interest import MultiInterest, MultiInterestConfig, shown_items
@@ -47,7 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hinge": {"loss": "hinge", "num_negatives": 16},
     "hinge, read-out of the positive": {"loss": "hinge", "read_out": "positive", "num_negatives": 16},
     "gaussian repulsion": {"repel_form": "gaussian"},
-    "drawn candidates": {"max_candidates": 20},
+    "drawn candidates": {"max_candidates": 20, "num_drawn": 20},
     "shared trunk": {"towers": replace(CONFIG.towers, shared_trunk=True)},
     "one interest": {"towers": replace(CONFIG.towers, num_interests=1)},
     "recommendation alone": {"user_side": 0.0},
@@ -91,6 +92,21 @@ def test_the_hook_stops_the_training() -> None:
     assert seen == [1, 2]
 
 
+def test_an_epoch_goes_on_where_the_one_before_stopped() -> None:
+    """Two epochs over half of the users are one over all: the same blocks in the same order."""
+    num_users = int((PAIRS.user_counts() >= 2).sum())
+    half = replace(CONFIG, epoch_users=num_users // 2, block_users=num_users // 2, softness=0.0)
+    assert num_blocks(num_users, half) == 1
+    whole = replace(half, epoch_users=num_users)
+    halves, once = _fitted(half, 2)[0].state_dict(), _fitted(whole, 1)[0].state_dict()
+    assert all(torch.equal(halves[name], once[name]) for name in once)
+
+
+def test_the_last_block_of_an_epoch_may_be_smaller() -> None:
+    config = replace(CONFIG, block_users=16, epoch_users=100)
+    assert [num_blocks(num, config) for num in (0, 1, 16, 17, 1_000_000)] == [0, 1, 1, 2, 7]
+
+
 def test_block_scores_are_the_products_with_terms_and_without_what_was_shown() -> None:
     model, _ = _fitted(CONFIG, 1)
     block = next(Blocks(PAIRS, CONFIG.dealing()).epoch(np.random.default_rng(0)))
@@ -104,7 +120,7 @@ def test_block_scores_are_the_products_with_terms_and_without_what_was_shown() -
 
 
 def test_drawn_candidates_estimate_the_whole_catalogue() -> None:
-    whole, drawn = (_fitted(replace(CONFIG, max_candidates=n), 1)[1][0]["loss"] for n in (100, 20))
+    whole, drawn = (_fitted(replace(CONFIG, max_candidates=n, num_drawn=n), 1)[1][0]["loss"] for n in (100, 20))
     assert drawn == pytest.approx(whole, rel=0.15)
 
 

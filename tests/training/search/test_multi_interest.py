@@ -7,6 +7,7 @@ import pytest
 
 from tests.training.search.matching_world import DAY, same_group, two_tastes
 from training.engine.multi_interest import MultiInterestTrainingConfig
+from training.models.matching import Calibration
 from training.models.multi_interest import MultiInterestConfig
 from training.search.matching import CHAMPION
 from training.search.multi_interest import (
@@ -16,6 +17,7 @@ from training.search.multi_interest import (
     search_and_train_interests,
     train_multi_interest,
 )
+from training.search.multi_interest_trial import InterestChoice, InterestTrial
 
 DATA = two_tastes()
 CONFIG = MultiInterestSearchConfig(
@@ -72,6 +74,25 @@ def test_the_champion_is_trained_on_the_same_cut(trained: TrainedMultiInterest) 
     assert judged.evidence.rivals == ["popularity and activity", CHAMPION]
     tasks = judged.evidence.compared_with(CHAMPION)
     assert [len(ndcg) for _, ndcg in tasks] == [len(judged.evidence.own(task)) for task, _ in tasks]
+
+
+def test_a_champion_of_the_same_choices_is_not_trained_again(
+    trained: TrainedMultiInterest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(trial: InterestTrial, choice: InterestChoice) -> None:
+        raise AssertionError(f"{choice} was trained again")
+
+    monkeypatch.setattr(InterestTrial, "exactly", refuse)
+    rival = replace(interest_choice_of(trained.model), calibration=Calibration(gamma=0.3))
+    judged = search_and_train_interests(DATA, CONFIG, rival)
+    assert judged.evidence.rivals == ["popularity and activity", CHAMPION]
+    np.testing.assert_array_equal(judged.evidence.own("recommendation"), trained.evidence.own("recommendation"))
+
+
+@pytest.mark.parametrize(("best", "most"), [(0, 1), (1, 3), (2, 4), (11, 16), (16, 16)])
+def test_an_alternative_trains_little_longer_than_what_it_is_compared_with(best: int, most: int) -> None:
+    config = MultiInterestSearchConfig(max_epochs=16, overrun=1.5)
+    assert config.epochs_beside(replace(config.first, num_epochs=best)) == most
 
 
 def test_nothing_after_the_cut_reaches_the_choices() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +47,13 @@ def test_the_best_epoch_is_kept_and_every_epoch_is_told() -> None:
     epoch = best.choice.num_epochs
     told = curve[epoch - 1] if epoch else float(start.found_K2[:, 1].mean())
     assert told == pytest.approx(float(best.found_K2[:, 1].mean()))
+
+
+def test_every_epoch_is_logged_with_its_validation(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="training.search.multi_interest_trial"):
+        best = _trial().trained(CHOICE, max_epochs=2, patience=2)
+    told = [f"epoch {n + 1}: validation NDCG {v:.4f}" for n, v in enumerate(best.curves["validation_ndcg"])]
+    assert [record.message.split("0.1, ")[1] for record in caplog.records[:2]] == told
 
 
 def test_a_choice_of_epochs_can_be_trained_again_exactly() -> None:
