@@ -45,7 +45,9 @@ class ColdStartTrainingConfig:
             (the authors' later code).
         pretend_new: Share of old users that a batch shows as new; live logs hold no other examples of them.
         hidden_share: Share of an old user's pairs that are targets; the others are behaviour.
-        loss: "softmax" over the catalogue, for the inner-product tower, or "bce" on drawn pairs.
+        loss: For the inner-product tower "softmax" or "bernoulli", each over the whole catalogue: which item next, or
+            for each item whether at all, which is what a ranking of everything is judged by. For either tower "bce" on
+            drawn pairs.
         negatives: "uniform" or "popularity", for BCE.
         num_targets: T, targets drawn per user for BCE, and as many negatives.
         heavy_user_exponent: A user with n targets weighs n to this power; 0 makes users equal, 1 makes pairs equal.
@@ -60,7 +62,7 @@ class ColdStartTrainingConfig:
     fill_in_training: bool = True
     pretend_new: float = 0.5
     hidden_share: float = 0.5
-    loss: Literal["softmax", "bce"] = "softmax"
+    loss: Literal["softmax", "bernoulli", "bce"] = "softmax"
     negatives: Literal["uniform", "popularity"] = "uniform"
     num_targets: int = 20
     heavy_user_exponent: float = 0.5
@@ -167,8 +169,8 @@ class _Trainer:
         """Move embeddings and ranking tower; what fills a new user carries no gradient."""
         if not len(batch.target_rows):
             return 0.0
-        loss = self._softmax_loss(batch) if self.config.loss == "softmax" else self._bce_loss(batch)
-        return _move(self.optimiser_b, loss)
+        losses = {"softmax": self._softmax_loss, "bernoulli": self._bernoulli_loss, "bce": self._bce_loss}
+        return _move(self.optimiser_b, losses[self.config.loss](batch))
 
     def _softmax_loss(self, batch: _Batch) -> Tensor:
         logits_BI = self.network.all_logits(batch.tokens, fill=self.config.fill_in_training)
@@ -177,6 +179,15 @@ class _Trainer:
         weights = (counts[batch.target_rows] ** (self.config.heavy_user_exponent - 1.0)).astype(np.float32)
         chosen = log_share_BI[torch.from_numpy(batch.target_rows), torch.from_numpy(batch.target_items)]
         return -(chosen * torch.from_numpy(weights / weights.sum())).sum()
+
+    def _bernoulli_loss(self, batch: _Batch) -> Tensor:
+        """What a batch shows as behaviour is neither wanted nor unwanted."""
+        logits_BI = self.network.all_logits(batch.tokens, fill=self.config.fill_in_training)
+        rows, items = torch.from_numpy(batch.target_rows), torch.from_numpy(batch.target_items)
+        total = functional.softplus(logits_BI).sum() - logits_BI[rows, items].sum()
+        shown_BL = batch.tokens.behaviour_idx_BL
+        shown = functional.softplus(logits_BI.gather(1, shown_BL.clamp(min=0))) * (shown_BL != ABSENT)
+        return (total - shown.sum()) / len(items)
 
     def _bce_loss(self, batch: _Batch) -> Tensor:
         positives = _drawn(batch, self.config.num_targets, self.rng)

@@ -31,7 +31,8 @@ class ColdStartModelConfig:
         ranker: Which ranking tower: the paper's, or one whose score is an inner product.
         hidden: The MLP ranker's two layers.
         user_hidden: The inner-product ranker's hidden layer.
-        dropout: In the ranking tower, and of whole attribute tokens.
+        dropout: In the ranking tower.
+        token_dropout: Share of attribute tokens that the ranking tower is trained without.
     """
 
     width: int = 32
@@ -40,6 +41,7 @@ class ColdStartModelConfig:
     hidden: tuple[int, int] = (512, 256)
     user_hidden: int = 128
     dropout: float = 0.5
+    token_dropout: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -171,22 +173,27 @@ class ColdStartNetwork(nn.Module):
         return virtual
 
     def pooled(self, users: UserTokens, *, fill: bool) -> tuple[Tensor, Tensor]:
-        """Return pooled attributes and behaviours, float[B, D] each: the mean of the tokens that are there.
+        """Return pooled attributes and behaviours, float[B, D] each: the sum and the mean of the tokens that are there.
 
-        Means and not the paper's sums: histories differ in length by orders of magnitude. What is virtual is marked
-        by a learned vector, which is ours: the ranking tower need not trust it as it trusts a history.
+        A mean and not the paper's sum of behaviours: histories differ in length by orders of magnitude. What is virtual
+        is marked by a learned vector, which is ours: the ranking tower need not trust it as it trusts a history.
 
         Args:
             users: The batch.
             fill: Whether users without behaviour get the virtual one; else their behaviour is zeros.
         """
-        attributes, mask = self.attributes(users)
+        attributes, _ = self.attributes(users)
         mask_BL = users.behaviour_idx_BL != PADDING
         behaviours_BD = _mean(_embed(self.items, users.behaviour_idx_BL), mask_BL)
         if fill and self.zero_shot is not None and bool(users.is_new.any()):
             virtual_BD = self.fill(users)[0].mean(dim=1).detach() + self.virtual_mark
             behaviours_BD = torch.where(users.is_new[:, None], virtual_BD, behaviours_BD)
-        return _mean(attributes, mask), behaviours_BD
+        return self.drop_tokens(attributes).sum(dim=1), behaviours_BD
+
+    def drop_tokens(self, tokens_BND: Tensor) -> Tensor:
+        """Return tokens of which training leaves out some whole, so that no attribute is leant on alone."""
+        kept_BN = functional.dropout(torch.ones(tokens_BND.shape[:2]), self.config.token_dropout, self.training)
+        return tokens_BND * kept_BN[..., None]
 
     def logits(self, users: UserTokens, target_idx_BT: Tensor, *, fill: bool) -> Tensor:
         """Return the ranking tower's logits float[B, T] of some items for each user."""

@@ -18,12 +18,21 @@ from training.contracts.errors import AttuneError, MissingArtefact, require_spac
 from training.data.cold_start_set import ColdStartData
 from training.data.vocabulary import Vocabulary
 from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork, InnerProductRanker, UserTokens
+from training.models.cold_start_linear import LinearStart
 from training.models.cold_start_rows import all_tokens
 from training.models.zero_shot import ZeroShotConfig
 from training.storage import write_json
 
 Floats = npt.NDArray[np.float32]
 CHUNK = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartWeights:
+    """How much the linear start counts beside the ranking tower, for users without and with history."""
+
+    new: float = 0.0
+    old: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +48,8 @@ class ColdStartModel:
         num_columns: F, the encoder columns that it was built for.
         history_length: Newest behaviours read.
         fill: Whether users without behaviour are ranked by the virtual one; else by their attributes alone.
+        start: The linear scores that the ranking tower is added to.
+        start_weights: How much they count.
         facts: JSON-able account of how it was chosen and trained.
     """
 
@@ -50,10 +61,14 @@ class ColdStartModel:
     num_columns: int
     history_length: int
     fill: bool
+    start: LinearStart
+    start_weights: StartWeights
     facts: dict[str, Any]
 
     def user_vectors(self, data: ColdStartData) -> Floats:
-        """Return float32[U, D + 1] of users, new ones filled if so chosen; `data` is over the own ids.
+        """Return float32[U, D + 1 + C + 1] of users, new ones filled if so chosen; `data` is over the own ids.
+
+        The first D + 1 columns are the ranking tower's, the others the linear start's, times its weight.
 
         Raises:
             AttuneError: The ranking tower is the MLP, whose score is no inner product, or the ids are others.
@@ -63,16 +78,18 @@ class ColdStartModel:
             raise AttuneError("expected the inner_product ranking tower, found mlp; train with ranker inner_product")
         parts = [ranker.user_vectors(*self.network.pooled(tokens, fill=self.fill)) for tokens in self._chunks(data)]
         users = _joined(parts, self.network.config.width)
-        return np.column_stack([users, np.ones(len(users), np.float32)])
+        weights_U = np.where(data.has_history, self.start_weights.old, self.start_weights.new).astype(np.float32)
+        start = self.start.user_vectors(data) * weights_U[:, None]
+        return np.column_stack([users, np.ones(len(users), np.float32), start])
 
     def item_vectors(self, items: Vocabulary | None = None) -> Floats:
-        """Return float32[I, D + 1]: the model's own items, or those asked for, new ones below every known one."""
+        """Return float32[I, D + 1 + C + 1]: the own items, or those asked for, new ones below every known one."""
         table, bias = self.network.targets.weight.detach().numpy(), self.network.item_bias.detach().numpy()
-        own = np.column_stack([table, bias]).astype(np.float32)
+        own = np.column_stack([table, bias, self.start.item_vectors()]).astype(np.float32)
         if items is None:
             return own
         unknown = np.zeros((1, own.shape[1]), np.float32)
-        unknown[0, -1] = own[:, -1].min(initial=0.0) - 1.0
+        unknown[0, table.shape[1]] = bias.min(initial=0.0) - 1.0
         return np.vstack([own, unknown])[self.items.encode(items.ids, unknown="ignore")]
 
     def virtual_columns(self, data: ColdStartData) -> Floats:
@@ -100,6 +117,7 @@ class ColdStartModel:
         """Write the model into an existing folder; equal models give equal bytes."""
         arrays = {name: value.numpy() for name, value in sorted(self.network.state_dict().items())}
         np.savez(folder / "arrays.npz", **arrays)
+        self.start.save(folder / "start.npz")
         self.items.save(folder / "items.json")
         self.values.save(folder / "values.json")
         described = {
@@ -109,6 +127,7 @@ class ColdStartModel:
             "num_columns": self.num_columns,
             "history_length": self.history_length,
             "fill": self.fill,
+            "start_weights": asdict(self.start_weights),
             "facts": self.facts,
         }
         write_json(described, folder / "model.json")
@@ -138,6 +157,8 @@ class ColdStartModel:
             num_columns=num_columns,
             history_length=described["history_length"],
             fill=described["fill"],
+            start=LinearStart.load(folder / "start.npz"),
+            start_weights=StartWeights(**described["start_weights"]),
             facts=described["facts"],
         )
 

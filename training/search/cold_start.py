@@ -1,7 +1,7 @@
 """Train the cold-start consumer with its choices made on a cut of its own training period.
 
-The cut hides all pairs of some users, who play the new ones, and the newest pairs of the others, who stay old. On the
-rest the network is trained, judged after each epoch, and stopped; last, the same is trained on everything.
+On what the cut leaves, the linear start is fitted and the network trained, judged after each epoch, and stopped; how
+much the start counts beside it is chosen last. Then the same is done with everything.
 
 Shape legend: U users, I items, K judged users, D width.
 """
@@ -9,23 +9,26 @@ Shape legend: U users, I items, K judged users, D width.
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 import torch
 
 from training.data.cold_start_set import ColdStartData
 from training.data.pair_log import PairLog
 from training.engine.cold_start import ColdStartTrainingConfig, fit
+from training.engine.cold_start_linear import LinearStartConfig, fit_linear_start
 from training.engine.matching_start import svd_items
-from training.evaluation.ranking import RankingScores, VectorScorer, evaluate
+from training.evaluation.ranking import RankingScores
 from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork
-from training.models.cold_start_model import ColdStartModel
+from training.models.cold_start_linear import LinearStart
+from training.models.cold_start_model import ColdStartModel, StartWeights
 from training.models.reproducible import deterministic
 from training.models.zero_shot import ZeroShotConfig
+from training.search.cold_start_cut import CUT, GROUPS, Cut
 
 _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
@@ -33,9 +36,10 @@ Doubles = npt.NDArray[np.float64]
 Mode = Literal["none", "single", "base", "full"]
 MODES: tuple[Mode, ...] = ("none", "single", "base", "full")
 """What fills a new user: a linear map of attributes, the tower with L_a alone, nothing, the whole tower."""
-CUT = 20
 COUNT_OFFSET = 0.5
-GROUPS = ("new", "old")
+START_WEIGHTS = (0.0, 1.0, 2.0, 4.0, 8.0)
+BESIDE = 5
+"""Epochs over which a validation curve is averaged before its best is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,9 @@ class ColdStartConfig:
         mode: What fills a user without behaviour.
         model: The network; its zero-shot sizes are the scaled-down ones, for catalogues of thousands of items.
         training: How it learns.
+        start: The linear start. Nothing of it is searched: the few users of a cut do not tell strengths apart.
+        start_weights: Weights of the linear start to choose from, for either group of users.
+        early_weights: The weights by which epochs are compared.
         max_epochs: Passes over the users at most.
         patience: Epochs without a better validation before stopping.
         new_share: Share of users with history who play the new ones.
@@ -56,11 +63,16 @@ class ColdStartConfig:
 
     mode: Mode = "full"
     model: ColdStartModelConfig = field(
-        default_factory=lambda: ColdStartModelConfig(width=64, zero_shot=ZeroShotConfig.small(), user_hidden=64)
+        default_factory=lambda: ColdStartModelConfig(zero_shot=ZeroShotConfig.small(), user_hidden=64)
     )
-    training: ColdStartTrainingConfig = field(default_factory=lambda: ColdStartTrainingConfig(learning_rate=3e-3))
+    training: ColdStartTrainingConfig = field(
+        default_factory=lambda: ColdStartTrainingConfig(learning_rate=5e-3, pretend_new=0.7, loss="bernoulli")
+    )
+    start: LinearStartConfig = field(default_factory=LinearStartConfig)
+    start_weights: tuple[float, ...] = START_WEIGHTS
+    early_weights: StartWeights = field(default_factory=lambda: StartWeights(new=4.0, old=1.0))
     max_epochs: int = 30
-    patience: int = 4
+    patience: int = 8
     new_share: float = 0.2
     old_share: float = 0.1
     min_users: int = 20
@@ -69,54 +81,20 @@ class ColdStartConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What validation chose: epochs, and whether new users are ranked by filling or by their attributes alone.
+    """What validation chose.
 
-    The tower that imagines encoder inputs is trained either way.
+    Attributes:
+        mode: What fills a user without behaviour.
+        num_epochs: Passes over the users.
+        fill: Whether new users are ranked by filling or by their attributes alone; the tower that imagines encoder
+            inputs is trained either way.
+        start_weights: How much the linear start counts.
     """
 
     mode: Mode
     num_epochs: int
     fill: bool = True
-
-
-@dataclass(frozen=True)
-class Cut:
-    """What is learned from and what is held out.
-
-    Attributes:
-        known: The data without the new users' pairs and without the newest pairs of the others.
-        new_UI, old_UI: float32[U, I], held-out pairs of each group; rows of the other users are empty.
-    """
-
-    known: ColdStartData
-    new_UI: sp.csr_matrix
-    old_UI: sp.csr_matrix
-
-    @classmethod
-    def of(cls, data: ColdStartData, config: ColdStartConfig) -> Cut:
-        """Return the cut; who plays new is drawn by the seed."""
-        rng = np.random.default_rng(config.seed)
-        with_history = np.flatnonzero(data.has_history)
-        chosen = rng.choice(with_history, int(len(with_history) * config.new_share), replace=False)
-        new_U = np.zeros(data.pairs.num_users, bool)
-        new_U[chosen] = True
-        instant = data.pairs.instant_at(1 - config.old_share)
-        others = data.pairs.where(~new_U[data.pairs.user_idx])
-        earlier, later = others.before(instant), others.since(instant)
-        known_U = earlier.user_counts() > 0
-        old = later.where(known_U[later.user_idx])
-        new = data.pairs.where(new_U[data.pairs.user_idx])
-        return cls(data.without_users(~known_U).with_pairs(earlier), new.matrix(), old.matrix())
-
-    def judge(self, users_UD: Floats, items_ID: Floats) -> dict[str, RankingScores]:
-        """Return how well vectors rank the held-out pairs of each group."""
-        scorer = VectorScorer(users_UD, items_ID)
-        seen = self.known.pairs.matrix()
-        held_out = dict(zip(GROUPS, (self.new_UI, self.old_UI), strict=True))
-        return {
-            group: evaluate(scorer, seen, truth, CUT, targeting=False).recommendation
-            for group, truth in held_out.items()
-        }
+    start_weights: StartWeights = field(default_factory=StartWeights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +145,7 @@ def search_and_train(
         space_id: The space of the data's vectors.
         rival: The champion's choices, trained on the same cut unless they are the same choices.
     """
-    cut = Cut.of(data, config)
+    cut = cut_of(data, config)
     enough = int(data.has_history.sum()) >= config.min_users
     trial = _Trial(Choice(mode=config.mode, num_epochs=2), {}, {})
     scores: dict[str, dict[str, RankingScores]] = {}
@@ -183,9 +161,14 @@ def search_and_train(
     return TrainedColdStart(model=model, evidence=evidence, curves=trial.curves)
 
 
+def cut_of(data: ColdStartData, config: ColdStartConfig) -> Cut:
+    """Return the cut that a configuration's choices are made on."""
+    return Cut.of(data, config.new_share, config.old_share, config.seed)
+
+
 def choose(data: ColdStartData, config: ColdStartConfig) -> Choice:
     """Return what the cut inside `data` chooses."""
-    return _chosen(Cut.of(data, config), config)[0].choice
+    return _chosen(cut_of(data, config), config)[0].choice
 
 
 def train_cold_start(
@@ -196,12 +179,14 @@ def train_cold_start(
     training = replace(config.training, fill_in_training=config.training.fill_in_training and choice.fill)
     fit(network, data, training, choice.num_epochs, config.seed)
     facts = {"choice": asdict(choice), "config": asdict(config)}
-    return as_model(data, network, config, facts, space_id, fill=choice.fill)
+    start = fit_linear_start(data, config.start, config.seed)
+    return as_model(data, network, start, config, choice, facts, space_id)
 
 
 def choice_of(model: ColdStartModel) -> Choice:
     """Return the choices that a model was trained by."""
-    return Choice(**model.facts["choice"])
+    told = model.facts["choice"]
+    return Choice(**{**told, "start_weights": StartWeights(**told["start_weights"])})
 
 
 def for_mode(model: ColdStartModelConfig, mode: Mode) -> ColdStartModelConfig:
@@ -213,12 +198,13 @@ def for_mode(model: ColdStartModelConfig, mode: Mode) -> ColdStartModelConfig:
 
 
 def started_network(data: ColdStartData, config: ColdStartModelConfig, seed: int) -> ColdStartNetwork:
-    """Return a network whose item tables start from who met what, and whose item terms are log popularity."""
+    """Return a network whose item tables start from who met what, and whose item terms are log shares of users."""
     tokens = data.attribute_idx_UA.shape[1] + data.pick_idx_UP.shape[1]
     with deterministic(seed):
         sizes = len(data.values), len(data.items), tokens, data.x_UF.shape[1]
         network = ColdStartNetwork(config, *sizes)
-        popular = np.log(data.pairs.item_counts() + COUNT_OFFSET).astype(np.float32)
+        num_users = max(int(data.has_history.sum()), 1)
+        popular = np.log((data.pairs.item_counts() + COUNT_OFFSET) / num_users).astype(np.float32)
         network.start_from(torch.from_numpy(_started_items(data, config.width, seed)), torch.from_numpy(popular))
     return network
 
@@ -231,13 +217,13 @@ def popularity_vectors(known: PairLog) -> tuple[Floats, Floats]:
 def as_model(
     data: ColdStartData,
     network: ColdStartNetwork,
+    start: LinearStart,
     config: ColdStartConfig,
+    choice: Choice,
     facts: dict[str, Any],
     space_id: str,
-    *,
-    fill: bool = True,
 ) -> ColdStartModel:
-    """Return a trained network with its ids."""
+    """Return a trained network and a linear start with their ids."""
     return ColdStartModel(
         space_id=space_id,
         items=data.items,
@@ -246,7 +232,9 @@ def as_model(
         token_widths=(data.attribute_idx_UA.shape[1], data.pick_idx_UP.shape[1]),
         num_columns=data.x_UF.shape[1],
         history_length=config.training.history_length,
-        fill=fill,
+        fill=choice.fill,
+        start=start,
+        start_weights=choice.start_weights,
         facts=facts,
     )
 
@@ -272,47 +260,77 @@ def _chosen(cut: Cut, config: ColdStartConfig) -> tuple[_Trial, dict[str, Rankin
 
     Optimiser B never moves the zero-shot tower, nor A the rest: without filling, the ranker is that of mode base.
     """
-    own = _try(cut, config)
+    start = fit_linear_start(cut.known, config.start, config.seed)
+    own = _try(cut, config, start)
     if config.mode == "base":
         return own, own.scores
-    alone = _try(cut, replace(config, mode="base"))
+    alone = _try(cut, replace(config, mode="base"), start)
     if _new_ndcg(own.scores) >= _new_ndcg(alone.scores):
         return own, alone.scores
-    choice = Choice(mode=config.mode, num_epochs=alone.choice.num_epochs, fill=False)
+    choice = replace(alone.choice, mode=config.mode, fill=False)
     return _Trial(choice, alone.scores, alone.curves), alone.scores
 
 
-def _try(cut: Cut, config: ColdStartConfig) -> _Trial:
-    """Train on the cut until new users are ranked no better, and keep what the best epoch scored."""
+def _try(cut: Cut, config: ColdStartConfig, start: LinearStart) -> _Trial:
+    """Train on the cut until its users are ranked no better, and keep what the best epoch scored."""
     found: list[dict[str, RankingScores]] = []
+    models: list[ColdStartModel] = []
     network = started_network(cut.known, for_mode(config.model, config.mode), config.seed)
+    early = Choice(mode=config.mode, num_epochs=0, start_weights=config.early_weights)
 
     def after(epoch: int, trained: ColdStartNetwork) -> bool:
-        found.append(_judged(cut, config, trained))
-        return epoch - _best_epoch(found) < config.patience
+        model = as_model(cut.known, trained, start, config, early, {}, "")
+        found.append(cut.judge(model.user_vectors(cut.known), model.item_vectors()))
+        best = _best_epoch(found)
+        if best == epoch:
+            models[:] = [replace(model, network=deepcopy(trained))]
+        return epoch - best < config.patience
 
     curves = fit(network, cut.known, config.training, config.max_epochs, config.seed, after)
     for group in GROUPS:
         curves[f"{group}_ndcg_at_20"] = [scores[group].summary(CUT)[f"ndcg@{CUT}"] for scores in found]
-    best = _best_epoch(found)
-    return _Trial(Choice(mode=config.mode, num_epochs=best + 1), found[best], curves)
+    weights, scores = _best_weights(cut, config, models[0])
+    return _Trial(replace(early, num_epochs=_best_epoch(found) + 1, start_weights=weights), scores, curves)
+
+
+def _best_weights(
+    cut: Cut, config: ColdStartConfig, model: ColdStartModel
+) -> tuple[StartWeights, dict[str, RankingScores]]:
+    """Return the weights by which each group is ranked best, and how well."""
+    unit = replace(model, start_weights=StartWeights(new=1.0, old=1.0))
+    users_UD, items_ID = unit.user_vectors(cut.known), unit.item_vectors()
+    width = model.start.items_IC.shape[1] + 1
+    tries = []
+    for weight in config.start_weights:
+        scale_D = np.ones(users_UD.shape[1], np.float32)
+        scale_D[-width:] = weight
+        tries.append(cut.judge(users_UD * scale_D, items_ID))
+    best = {group: int(np.argmax([_ndcg(scores, group) for scores in tries])) for group in GROUPS}
+    weights = StartWeights(**{group: config.start_weights[at] for group, at in best.items()})
+    return weights, {group: tries[at][group] for group, at in best.items()}
 
 
 def _best_epoch(found: list[dict[str, RankingScores]]) -> int:
-    return int(np.argmax([_new_ndcg(scores) for scores in found]))
+    """Return the epoch that is best for both groups together, each epoch taken with those beside it: few users judge.
+
+    New users alone would stop before old ones are learned.
+    """
+    sums = np.array([sum(_ndcg(scores, group) for group in GROUPS) for scores in found])
+    reach = BESIDE // 2
+    beside = [sums[max(epoch - reach, 0) : epoch + reach + 1].mean() for epoch in range(len(sums))]
+    return int(np.argmax(beside))
 
 
 def _new_ndcg(scores: dict[str, RankingScores]) -> float:
-    return scores["new"].summary(CUT)[f"ndcg@{CUT}"]
+    return _ndcg(scores, "new")
+
+
+def _ndcg(scores: dict[str, RankingScores], group: str) -> float:
+    return scores[group].summary(CUT)[f"ndcg@{CUT}"]
 
 
 def _at(cut: Cut, config: ColdStartConfig, choice: Choice) -> dict[str, RankingScores]:
     model = train_cold_start(cut.known, config, choice)
-    return cut.judge(model.user_vectors(cut.known), model.item_vectors())
-
-
-def _judged(cut: Cut, config: ColdStartConfig, network: ColdStartNetwork) -> dict[str, RankingScores]:
-    model = as_model(cut.known, network, config, {}, "")
     return cut.judge(model.user_vectors(cut.known), model.item_vectors())
 
 

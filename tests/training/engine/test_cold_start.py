@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.search.cold_start_world import NUM_USERS, TINY, two_groups
+from tests.training.search.cold_start_world import NUM_ITEMS, NUM_USERS, PER_USER, TINY, two_groups
 from training.engine.cold_start import ColdStartTrainingConfig, fit
 from training.models.cold_start import ColdStartNetwork
 from training.models.cold_start_rows import all_tokens
@@ -14,6 +14,7 @@ from training.search.cold_start import Mode, for_mode, started_network
 
 TRAINING = TINY.training
 BCE = replace(TRAINING, loss="bce", num_targets=4)
+BERNOULLI = replace(TRAINING, loss="bernoulli")
 
 
 def _network(mode: Mode = "full", ranker: str = "inner_product") -> ColdStartNetwork:
@@ -28,7 +29,7 @@ def _state(network: ColdStartNetwork) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-@pytest.mark.parametrize("config", [TRAINING, BCE])
+@pytest.mark.parametrize("config", [TRAINING, BCE, BERNOULLI])
 def test_losses_fall_and_stay_finite(config: ColdStartTrainingConfig) -> None:
     curves = fit(_network(), two_groups(), config, 6, seed=1)
     assert set(curves) == {"zero_shot", "ranking"}
@@ -83,6 +84,20 @@ def test_filling_in_training_is_a_switch() -> None:
     assert "ranker" in _moved(_state(filled), _state(empty))
     assert not empty.virtual_mark.any()
     assert filled.virtual_mark.any()
+
+
+def test_the_bernoulli_loss_is_that_of_every_item_that_is_not_shown() -> None:
+    network, data = _network("base"), two_groups()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    everyone_new = replace(BERNOULLI, pretend_new=1.0, learning_rate=0.0, batch_size=NUM_USERS)
+    [loss] = fit(network, data, everyone_new, 1, seed=1)["ranking"]
+    assert loss == pytest.approx(np.log(2) * NUM_ITEMS / PER_USER, rel=1e-4)
+    half_shown = replace(everyone_new, pretend_new=0.0)
+    [masked] = fit(network, data, half_shown, 1, seed=1)["ranking"]
+    hidden = np.log(2) * (NUM_ITEMS - PER_USER / 2) / (PER_USER / 2)
+    assert masked == pytest.approx(hidden, rel=0.15)
 
 
 def test_nobody_with_pairs_trains_nothing() -> None:

@@ -65,6 +65,18 @@ def test_filling_changes_new_users_alone_and_moves_no_tower() -> None:
     assert network.virtual_mark.grad is not None
 
 
+def test_attributes_are_summed_and_training_leaves_some_out_whole() -> None:
+    network, users = _network(token_dropout=0.5), _users()
+    tokens, _ = network.attributes(users)
+    torch.testing.assert_close(network.pooled(users, fill=False)[0], tokens.sum(dim=1))
+    assert torch.equal(network.drop_tokens(tokens), tokens)
+    network.train()
+    with deterministic(1):
+        dropped = network.drop_tokens(torch.ones(40, 5, 3))
+    assert set(dropped.flatten().tolist()) == {0.0, 2.0}
+    assert torch.equal(dropped.amin(dim=2), dropped.amax(dim=2))
+
+
 def test_without_a_tower_nobody_is_filled() -> None:
     network = _network(zero_shot=None)
     assert not network.pooled(_users(), fill=True)[1][1:].any()

@@ -9,29 +9,33 @@ import pytest
 from tests.training.search.cold_start_world import NUM_COLUMNS, NUM_ITEMS, NUM_USERS, TINY, two_groups
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.data.vocabulary import Vocabulary
-from training.models.cold_start_model import ColdStartModel
+from training.models.cold_start_model import ColdStartModel, StartWeights
 from training.search.cold_start import Choice, train_cold_start
 
 
 @pytest.fixture(scope="module")
 def model() -> ColdStartModel:
-    return train_cold_start(two_groups(), TINY, Choice(mode="full", num_epochs=1), "20261101-aaaaaaaa")
+    choice = Choice(mode="full", num_epochs=1, start_weights=StartWeights(new=2.0, old=0.5))
+    return train_cold_start(two_groups(), TINY, choice, "20261101-aaaaaaaa")
 
 
-def test_vectors_score_as_the_network_does(model: ColdStartModel) -> None:
+def test_vectors_score_as_the_network_and_its_weighted_start_do(model: ColdStartModel) -> None:
     data = two_groups()
     scores = model.user_vectors(data) @ model.item_vectors().T
     [tokens] = model._chunks(data)
     logits = model.network.all_logits(tokens, fill=True).detach().numpy()
+    weights = np.where(data.has_history, 0.5, 2.0)[:, None]
+    start = model.start.user_vectors(data) @ model.start.item_vectors().T
     assert scores.shape == (NUM_USERS, NUM_ITEMS)
-    np.testing.assert_allclose(scores, logits, atol=1e-4)
+    np.testing.assert_allclose(scores, logits + weights * start, atol=1e-4)
 
 
 def test_an_unknown_item_ranks_below_every_known_one(model: ColdStartModel) -> None:
     items = model.item_vectors(Vocabulary([*model.items.ids, "zz new"], "item"))
     assert items.shape == (NUM_ITEMS + 1, model.item_vectors().shape[1])
-    assert not items[-1, :-1].any()
-    assert items[-1, -1] < items[:-1, -1].min()
+    term = TINY.model.width
+    assert np.flatnonzero(items[-1]).tolist() == [term]
+    assert items[-1, term] < items[:-1, term].min()
 
 
 def test_the_second_output_has_the_encoders_columns(model: ColdStartModel) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.training.search.cold_start_world import NUM_ITEMS, NUM_USERS, TINY, two_groups
+from training.models.cold_start_model import StartWeights
 from training.search import cold_start as search
 from training.search.cold_start import (
     MODES,
     Choice,
-    Cut,
     choice_of,
     choose,
     for_mode,
@@ -21,21 +21,6 @@ from training.search.cold_start import (
 )
 
 SHORT = replace(TINY, max_epochs=6)
-
-
-def test_the_cut_hides_new_users_whole_and_old_users_newest_pairs() -> None:
-    data = two_groups()
-    cut = Cut.of(data, TINY)
-    new = np.flatnonzero(np.diff(cut.new_UI.indptr))
-    old = np.flatnonzero(np.diff(cut.old_UI.indptr))
-    assert len(new) == int(56 * TINY.new_share)
-    assert not set(new) & set(old)
-    assert not set(new) & set(cut.known.pairs.user_idx.tolist())
-    assert not cut.known.x_mask_UF[new].any()
-    assert cut.known.pairs.occurred_at.max() < data.pairs.instant_at(0.9)
-    later = data.pairs.since(data.pairs.instant_at(0.9))
-    assert cut.old_UI.nnz == int((~np.isin(later.user_idx, new)).sum())
-    assert cut.new_UI.nnz == 8 * len(new)
 
 
 def test_new_users_are_ranked_above_popularity_and_old_ones_keep_their_figures() -> None:
@@ -52,7 +37,9 @@ def test_new_users_are_ranked_above_popularity_and_old_ones_keep_their_figures()
 def test_the_best_epoch_on_validation_is_trained_again_on_everything() -> None:
     trained = search_and_train(two_groups(), SHORT, "20261101-aaaaaaaa")
     choice = choice_of(trained.model)
-    assert choice.num_epochs == int(np.argmax(trained.curves["new_ndcg_at_20"])) + 1
+    sums = np.sum([trained.curves[f"{group}_ndcg_at_20"] for group in ("new", "old")], axis=0)
+    beside = [sums[max(epoch - 2, 0) : epoch + 3].mean() for epoch in range(len(sums))]
+    assert choice.num_epochs == int(np.argmax(beside)) + 1
     assert choice == choose(two_groups(), SHORT)
     assert trained.model.space_id == "20261101-aaaaaaaa"
     assert trained.model.facts["config"]["seed"] == SHORT.seed
@@ -61,9 +48,8 @@ def test_the_best_epoch_on_validation_is_trained_again_on_everything() -> None:
 def test_new_users_are_filled_only_where_that_ranks_them_better(monkeypatch: pytest.MonkeyPatch) -> None:
     data, figures = two_groups(), iter([0.1, 0.2])
     monkeypatch.setattr(search, "_new_ndcg", lambda scores: next(figures, 0.0))
-    monkeypatch.setattr(search, "_best_epoch", lambda found: 0)
     choice = choose(data, replace(TINY, max_epochs=1))
-    assert choice == Choice(mode="full", num_epochs=1, fill=False)
+    assert choice == Choice(mode="full", num_epochs=1, fill=False, start_weights=choice.start_weights)
     unfilled = train_cold_start(data, TINY, choice)
     assert not unfilled.fill
     assert unfilled.network.zero_shot is not None
@@ -84,6 +70,27 @@ def test_too_few_users_choose_nothing() -> None:
     assert choice_of(trained.model) == Choice(mode="full", num_epochs=2)
 
 
+def test_the_linear_start_counts_as_much_as_ranks_each_group_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, figures = replace(TINY, max_epochs=1, mode="base", start_weights=(0.0, 2.0, 4.0)), iter([0.0])
+    by_group = {"new": iter([0.1, 0.3, 0.2]), "old": iter([0.3, 0.1, 0.2])}
+    monkeypatch.setattr(search, "_best_epoch", lambda found: next(figures, 0))
+    monkeypatch.setattr(search, "_ndcg", lambda scores, group: next(by_group[group], 0.0))
+    choice = choose(two_groups(), config)
+    assert choice.start_weights == StartWeights(new=2.0, old=0.0)
+
+
+def test_an_unweighted_start_leaves_the_ranking_tower_alone() -> None:
+    data = two_groups()
+    towers = [
+        train_cold_start(data, TINY, Choice(mode="base", num_epochs=1, start_weights=StartWeights(new=weight)))
+        for weight in (0.0, 3.0)
+    ]
+    alone, added = (model.user_vectors(data) @ model.item_vectors().T for model in towers)
+    start = towers[0].start
+    expected = np.where(data.has_history[:, None], 0.0, 3.0 * start.user_vectors(data) @ start.item_vectors().T)
+    np.testing.assert_allclose(added - alone, expected, atol=1e-4)
+
+
 def test_modes_differ_in_what_fills_a_new_user() -> None:
     towers = {mode: for_mode(TINY.model, mode).zero_shot for mode in MODES}
     assert {mode: tower.views if tower else None for mode, tower in towers.items()} == {
@@ -97,7 +104,8 @@ def test_modes_differ_in_what_fills_a_new_user() -> None:
 def test_tables_start_from_space_and_log_and_terms_from_popularity() -> None:
     data = two_groups()
     network = started_network(data, TINY.model, 1)
-    np.testing.assert_allclose(network.item_bias.detach().numpy(), np.log(data.pairs.item_counts() + 0.5), rtol=1e-5)
+    shares = (data.pairs.item_counts() + 0.5) / 56
+    np.testing.assert_allclose(network.item_bias.detach().numpy(), np.log(shares), rtol=1e-5)
     bare = replace(data, item_vectors_IE=np.zeros((NUM_ITEMS, 0), np.float32))
     other = started_network(bare, TINY.model, 1)
     assert not np.allclose(network.items.weight.detach(), other.items.weight.detach())

@@ -23,6 +23,7 @@ CUT = 20
 CODE = (
     "training.data.cold_start_set",
     "training.engine.cold_start",
+    "training.engine.cold_start_linear",
     "training.engine.cold_start_loss",
     "training.evaluation.peers",
     "training.evaluation.ranking",
@@ -31,9 +32,11 @@ CODE = (
     "training.jobs.bench.cold_tasks",
     "training.losses",
     "training.models.cold_start",
+    "training.models.cold_start_linear",
     "training.models.cold_start_model",
     "training.models.zero_shot",
     "training.search.cold_start",
+    "training.search.cold_start_cut",
 )
 OURS: dict[str, Mode] = {"cold_start": "full", "cold_start, ranker alone": "base"}
 Params = dict[str, Any]
