@@ -73,9 +73,10 @@ class PairLog:
         counts.data[:] = 1
         return counts
 
-    def user_counts(self) -> Doubles:
-        """Return float64[U]: rows per user."""
-        return np.bincount(self.user_idx, minlength=self.num_users).astype(np.float64)
+    def user_counts(self, newest_share: float = 1.0) -> Doubles:
+        """Return float64[U]: rows per user among the newest share, in (0, 1], of rows."""
+        newest = self.user_idx[len(self) - round(len(self) * newest_share) :]
+        return np.bincount(newest, minlength=self.num_users).astype(np.float64)
 
     def item_counts(self, newest_share: float = 1.0) -> Doubles:
         """Return float64[I]: rows per item among the newest share, in (0, 1], of rows."""

@@ -102,17 +102,31 @@ class ItemStart:
         items = svd_items(pairs, width, seed)
         return cls(items, items, seed)
 
-    def tower(self, config: TwoTowerConfig, pairs: PairLog) -> TwoTower:
-        """Return towers of at most D columns of the start, L2-normalised; item terms are log popularity."""
+    def tower(self, config: TwoTowerConfig, pairs: PairLog, power: float = 1.0) -> TwoTower:
+        """Return towers of at most D columns of the start, L2-normalised; item terms are log popularity.
+
+        Args:
+            config: Sizes of the towers.
+            pairs: Distinct pairs, whose counts are the item terms.
+            power: Exponent of the singular values. Above 1, what many share counts for more, as if the graph of who met
+                what had been walked for longer: less is lost to noise where interactions are few.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             tower = TwoTower(config, pairs.num_items)
         history, scored = (
-            torch.nn.functional.normalize(torch.from_numpy(side[:, : config.width].copy()), dim=1)
+            torch.nn.functional.normalize(torch.from_numpy(_raised(side[:, : config.width], power)), dim=1)
             for side in (self.history_ID, self.scored_ID)
         )
         tower.start_from(history, torch.from_numpy(np.log(pairs.item_counts() + COUNT_OFFSET)).float(), scored)
         return tower.eval()
+
+
+def _raised(side_ID: Floats, power: float) -> Floats:
+    """Return columns of length s as columns of length s ** power, the longest keeping its length."""
+    lengths = np.linalg.norm(side_ID, axis=0)
+    relative = lengths / max(float(lengths.max(initial=0.0)), 1e-12)
+    return np.asarray(side_ID * np.maximum(relative, 1e-12) ** (power - 1), np.float32)
 
 
 def started_tower(config: TwoTowerConfig, pairs: PairLog, svd_ID: Floats) -> TwoTower:

@@ -26,44 +26,57 @@ from training.storage import write_json
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 COUNT_OFFSET = 0.5
+ITEM_SHARES = (0.25, 0.1, 0.05, 0.02, 0.01)
+"""Newest shares of rows that tell how popular an item is by now."""
+USER_SHARES = (0.25, 0.1, 0.05)
+"""Newest shares of rows that tell how active a user is by now."""
+
+
+def item_features(pairs: PairLog) -> Doubles:
+    """Return float64[I, 6]: log counts of each item over the whole log, then over its newest `ITEM_SHARES`."""
+    return np.column_stack([np.log(pairs.item_counts(share) + COUNT_OFFSET) for share in (1.0, *ITEM_SHARES)])
+
+
+def user_features(pairs: PairLog) -> Doubles:
+    """Return float64[U, 5]: log counts of each user as of items, then minus the log of days since the last row."""
+    counts = [np.log(pairs.user_counts(share) + COUNT_OFFSET) for share in (1.0, *USER_SHARES)]
+    return np.column_stack([*counts, -np.log1p(pairs.user_age_days())])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How the parts of phi = gamma <u, v> / tau + b_u + b_i are weighed when serving; chosen on validation.
+    """How the parts of phi = gamma <u, v> / tau + b_u + b_i are weighed when serving; fitted on validation.
 
-    b_u is the same for every item of a user, so it orders users alone, as b_i orders items alone: each is chosen by
-    its own task, and gamma by recommendation.
+    b_u is the same for every item of a user, so it orders users alone, as b_i orders items alone: each is fitted to
+    its own task, and gamma to recommendation.
 
     Attributes:
         gamma: Weight of the inner product.
-        recent_share: Newest share of rows, in (0, 1], whose counts make recent popularity.
-        recent_weight: Share of recent popularity in b_i, the rest being lifetime popularity; both as logarithms.
+        item_weights: Of the columns of `item_features`; together they forecast how popular an item will be.
         learned_weight: Weight of what training added to the item terms.
-        activity: Weight of the log of a user's number of rows in b_u.
-        recency: Weight of minus the log of days since a user's last row in b_u.
+        user_weights: Of the columns of `user_features`; together they forecast how active a user will be.
         z_share: Weight of the direction that the space's vector predicts, beside the history's direction.
     """
 
     gamma: float = 0.7
-    recent_share: float = 1.0
-    recent_weight: float = 0.0
+    item_weights: tuple[float, ...] = (1.0,) + (0.0,) * len(ITEM_SHARES)
     learned_weight: float = 1.0
-    activity: float = 0.0
-    recency: float = 0.0
+    user_weights: tuple[float, ...] = (0.0,) * (len(USER_SHARES) + 2)
     z_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        # JSON knows lists alone, and a calibration that was saved equals the one that is loaded.
+        for name in ("item_weights", "user_weights"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def item_terms(self, pairs: PairLog, learned_I: Doubles) -> Doubles:
         """Return b_i, float64[I], from the counts of a log and what training added."""
-        lifetime = np.log(pairs.item_counts() + COUNT_OFFSET)
-        recent = np.log(pairs.item_counts(self.recent_share) + COUNT_OFFSET)
-        popularity = (1 - self.recent_weight) * lifetime + self.recent_weight * recent
+        popularity = item_features(pairs) @ np.array(self.item_weights)
         return np.asarray(popularity + self.learned_weight * learned_I, np.float64)
 
     def user_terms(self, pairs: PairLog) -> Doubles:
         """Return b_u, float64[U], from a log."""
-        activity = np.log(pairs.user_counts() + COUNT_OFFSET)
-        return np.asarray(self.activity * activity - self.recency * np.log1p(pairs.user_age_days()), np.float64)
+        return np.asarray(user_features(pairs) @ np.array(self.user_weights), np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""Choose on a validation cut how the parts of the matching score are weighed, task by task.
+"""Weigh the parts of the matching score on validation cuts, task by task.
 
-A value replaces the one in force only when its gain exceeds half a standard error of the paired differences, so that a
-small validation set moves little away from the defaults. Users are what varies independently, so the error of ranking
-users for items is no smaller than the number of users allows, however many items there are.
+The weights are those of greatest likelihood; how sharp the inner product should be among them is chosen by recall and
+NDCG, which read the head of a list alone. A sharpness replaces the likeliest only when its gain exceeds half a standard
+error of the paired differences. Users are what varies independently, so the error of ranking users for items is no
+smaller than the number of users allows, however many items there are.
 """
 
 from __future__ import annotations
@@ -15,20 +16,16 @@ import numpy.typing as npt
 
 from training.data.pair_log import PairLog
 from training.engine.matching import TASKS
-from training.models.matching import Calibration
+from training.models.matching import Calibration, item_features, user_features
+from training.search.conditional_logit import ChoiceLikelihood, fit_weights
 from training.search.matching_validation import Side
 
 Doubles = npt.NDArray[np.float64]
 FIELDS = ("recall", "ndcg", "target_recall", "target_ndcg")
-GAMMAS = (0.7, 1.0, 0.5, 1.4, 0.3, 0.2)
-RECENT_SHARES = (0.25, 0.1, 0.05, 0.02, 0.01)
-RECENT_WEIGHTS = (0.3, 0.6, 1.0)
-LEARNED_WEIGHTS = (1.0, 0.5, 0.0)
-ACTIVITIES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-RECENCIES = (0.0, 0.1, 0.2, 0.3, 0.5, 0.8, 1.3, 2.0)
-"""Values of each field, the plainest first: it stays where several gain alike."""
+SHARPNESS = (1.5, 2.0, 0.7)
+"""Multiples of the likeliest weight of the inner product, the plainest first: it stays where several gain alike."""
 REQUIRED_GAIN = 0.5
-"""Standard errors by which a value must beat the one in force."""
+"""Standard errors by which a change must beat the one in force."""
 
 
 @dataclass(frozen=True)
@@ -98,36 +95,67 @@ class Judged:
 
 
 def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str] = TASKS) -> Calibration:
-    """Return the calibration that does best on average over the cuts; what no task of `tasks` judges stays.
+    """Return the likeliest calibration over the cuts, as sharp as does best; what no task of `tasks` judges stays.
 
     How far ahead a model will serve is not known when it is trained, and recency counts for more the nearer that is:
     cuts of several horizons keep the choice from betting on one.
     """
-    items, users = ([judge for cut in cuts for judge in cut.judges([task])] for task in TASKS)
-    chosen = start
-    for _ in range(2 if TASKS[0] in tasks else 0):
-        chosen = best_of(chosen, [{"gamma": g} for g in GAMMAS], items)
-        recents = [{"recent_share": s, "recent_weight": w} for w in RECENT_WEIGHTS for s in RECENT_SHARES]
-        chosen = best_of(chosen, recents, items)
-        chosen = best_of(chosen, [{"learned_weight": w} for w in LEARNED_WEIGHTS], items)
-    for _ in range(2 if TASKS[1] in tasks else 0):
-        chosen = best_of(chosen, [{"recency": r} for r in RECENCIES], users)
-        chosen = best_of(chosen, [{"activity": a} for a in ACTIVITIES], users)
+    chosen = likeliest(start, cuts, tasks).calibration
+    if TASKS[0] in tasks:
+        # The user weights keep their proportion to the score, which targeting has fitted.
+        trials = [_scaled(chosen, score=m, users=m) for m in SHARPNESS]
+        chosen = best_of(chosen, trials, [judge for cut in cuts for judge in cut.judges(TASKS[:1])])
+    if TASKS[1] in tasks:
+        trials = [_scaled(chosen, users=1 / m) for m in SHARPNESS]
+        chosen = best_of(chosen, trials, [judge for cut in cuts for judge in cut.judges(TASKS[1:])])
     return chosen
 
 
-def best_of(current: Calibration, changes: Sequence[dict[str, float]], judges: Sequence[Judge]) -> Calibration:
-    """Return `current` with the change that gains most, or `current` when none gains enough.
+@dataclass(frozen=True)
+class Likeliest:
+    """The calibration of greatest likelihood, and the loss in nats: the mean of a key, summed over the tasks."""
+
+    calibration: Calibration
+    loss: float
+
+
+def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str] = TASKS) -> Likeliest:
+    """Fit the weights of each task by what was chosen on the cuts; a task without anything held out keeps its start."""
+    plain, chosen, loss = Calibration(), start, 0.0
+    recommend = [cut for cut in cuts if len(cut.recommend.keys) and TASKS[0] in tasks]
+    if recommend:
+        features = [np.column_stack([item_features(cut.pairs), cut.learned_I]) for cut in recommend]
+        likelihoods = [ChoiceLikelihood(cut.recommend, x) for cut, x in zip(recommend, features, strict=True)]
+        fitted = fit_weights(likelihoods, np.array([plain.gamma, *plain.item_weights, plain.learned_weight]))
+        score, *items, learned = (float(weight) for weight in fitted.weights_P)
+        chosen = replace(chosen, gamma=score, item_weights=tuple(items), learned_weight=learned)
+        loss += fitted.loss
+    target = [cut for cut in cuts if len(cut.target.keys) and TASKS[1] in tasks]
+    if target:
+        likelihoods = [ChoiceLikelihood(cut.target, user_features(cut.pairs)) for cut in target]
+        fitted = fit_weights(likelihoods, np.array([plain.gamma, *plain.user_weights]))
+        score, *users = (float(weight) for weight in fitted.weights_P)
+        chosen = replace(chosen, user_weights=tuple(weight * chosen.gamma / score for weight in users))
+        loss += fitted.loss
+    return Likeliest(chosen, loss)
+
+
+def _scaled(calibration: Calibration, score: float = 1.0, users: float = 1.0) -> Calibration:
+    weights = tuple(weight * users for weight in calibration.user_weights)
+    return replace(calibration, gamma=calibration.gamma * score, user_weights=weights)
+
+
+def best_of(current: Calibration, trials: Sequence[Calibration], judges: Sequence[Judge]) -> Calibration:
+    """Return the trial that gains most over `current`, or `current` when none gains enough.
 
     The gain is the mean of the relative changes of recall and NDCG, averaged over the judges.
 
     Args:
         current: The calibration in force.
-        changes: Fields to replace, the plainest first.
+        trials: At least one other, the plainest first.
         judges: What each cut says.
     """
     references = [judge.of(current) for judge in judges]
-    trials = [replace(current, **change) for change in changes]
     gains = [relative_gain([judge.of(trial) for judge in judges], references) for trial in trials]
     best = max(range(len(gains)), key=lambda place: gains[place][0])
     gain, error = gains[best]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -101,3 +103,12 @@ def test_the_start_has_two_sides_only_where_order_counts() -> None:
     tower = ItemStart.of(_chain(), 4, 0, ordered=True).tower(TwoTowerConfig(width=3), _chain())
     assert not torch.equal(tower.history_items.weight, tower.scored_items.weight)
     assert torch.allclose(tower.history_items.weight[0].norm(), torch.tensor(1.0))
+
+
+def test_a_power_raises_the_lengths_of_the_columns() -> None:
+    """Columns of length 5 and 1 at power 3: the second counts (1 / 5) ** 2 of what it did beside the first."""
+    side = np.array([[3.0, 1.0], [4.0, 0.0]], np.float32)
+    pairs = replace(PAIRS, item_idx=PAIRS.item_idx % 2, num_items=2)
+    raised = ItemStart(side, side).tower(TwoTowerConfig(width=2), pairs, 3.0).history_items.weight.detach().numpy()
+    expected = np.array([[3.0, 1.0 / 25], [4.0, 0.0]])
+    np.testing.assert_allclose(raised, expected / np.linalg.norm(expected, axis=1, keepdims=True), rtol=1e-5)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -45,17 +47,26 @@ def test_directions_do_not_depend_on_the_chunk() -> None:
 
 def test_item_terms_by_hand() -> None:
     learned = np.zeros(40)
-    lifetime = Calibration(recent_weight=0.0).item_terms(PAIRS, learned)
+    lifetime = Calibration().item_terms(PAIRS, learned)
     np.testing.assert_allclose(lifetime, np.log(PAIRS.item_counts() + 0.5))
-    recent = Calibration(recent_weight=1.0, recent_share=0.1).item_terms(PAIRS, learned)
-    np.testing.assert_allclose(recent, np.log(PAIRS.item_counts(0.1) + 0.5))
+    recent = Calibration(item_weights=(0, 0, 2.0, 0, 0, 0)).item_terms(PAIRS, learned)
+    np.testing.assert_allclose(recent, 2 * np.log(PAIRS.item_counts(0.1) + 0.5))
     raised = Calibration(learned_weight=0.5).item_terms(PAIRS, learned + 4)
     np.testing.assert_allclose(raised, lifetime + 2)
 
 
-def test_user_terms_rise_with_activity_and_fall_with_age() -> None:
-    np.testing.assert_allclose(Calibration(activity=1.0).user_terms(PAIRS), np.log(PAIRS.user_counts() + 0.5))
-    np.testing.assert_allclose(Calibration(recency=2.0).user_terms(PAIRS), -2 * np.log1p(PAIRS.user_age_days()))
+def test_user_terms_by_hand() -> None:
+    active = Calibration(user_weights=(1.0, 0, 0, 0, 0)).user_terms(PAIRS)
+    np.testing.assert_allclose(active, np.log(PAIRS.user_counts() + 0.5))
+    lately = Calibration(user_weights=(0, 0, 0, 1.0, 0)).user_terms(PAIRS)
+    np.testing.assert_allclose(lately, np.log(PAIRS.user_counts(0.05) + 0.5))
+    present = Calibration(user_weights=(0, 0, 0, 0, 2.0)).user_terms(PAIRS)
+    np.testing.assert_allclose(present, -2 * np.log1p(PAIRS.user_age_days()))
+
+
+def test_a_calibration_is_the_same_after_json() -> None:
+    calibration = Calibration(gamma=0.3, user_weights=(1.0, 0.5, 0.0, 0.0, 2.0))
+    assert Calibration(**json.loads(json.dumps(asdict(calibration)))) == calibration
 
 
 def test_the_map_recovers_a_linear_relation() -> None:

@@ -40,7 +40,7 @@ def _model(num_interests: int = 3) -> MultiInterestModel:
         space_id=DATA.space_id,
         items=DATA.items,
         network=_network(num_interests),
-        calibration=Calibration(gamma=0.5, activity=1.0),
+        calibration=Calibration(gamma=0.5, user_weights=(1.0, 0.0, 0.0, 0.0, 0.0)),
         item_terms_I=rng.normal(size=40),
         z_map_ZF=rng.normal(size=(2, 4 * num_interests)).astype(np.float32),
         facts={"choice": {}},

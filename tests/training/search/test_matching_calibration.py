@@ -9,16 +9,7 @@ import torch
 
 from training.data.pair_log import PairLog
 from training.models.matching import Calibration
-from training.search.matching_calibration import (
-    ACTIVITIES,
-    GAMMAS,
-    Judge,
-    Judged,
-    Keyed,
-    best_of,
-    calibrate,
-    relative_gain,
-)
+from training.search.matching_calibration import Judge, Judged, Keyed, best_of, calibrate, likeliest, relative_gain
 from training.search.matching_validation import Side
 
 DAY = 86_400
@@ -52,15 +43,38 @@ def test_noise_is_turned_down_and_what_is_popular_now_up() -> None:
     before, after = judged.figures(Calibration(gamma=1.4)), judged.figures(chosen)
     assert after["ndcg"] > before["ndcg"]
     assert after["target_ndcg"] > before["target_ndcg"]
-    assert chosen.recent_weight > 0 or chosen.gamma < 1.4
-    assert chosen.activity > 0
+    assert sum(chosen.item_weights[1:]) > 0 or chosen.gamma < 1.4
+    assert chosen.user_weights[0] > 0
 
 
 def test_user_terms_are_chosen_by_targeting_alone() -> None:
     judged = _popular_wins()
     blind = replace(judged, target=replace(judged.target, keys=judged.target.keys[:0], scores_KC=torch.zeros(0, 40)))
     chosen = calibrate(Calibration(), [blind])
-    assert (chosen.activity, chosen.recency) == (Calibration().activity, Calibration().recency)
+    assert not any(chosen.user_weights)
+
+
+def test_what_no_task_judges_stays() -> None:
+    judged, start = _popular_wins(), Calibration(gamma=1.4, user_weights=(1.0, 0.0, 0.0, 0.0, 0.5))
+    assert likeliest(start, [judged], ()).calibration == start
+    targeting = calibrate(start, [judged], ("targeting",))
+    assert (targeting.gamma, targeting.item_weights) == (start.gamma, start.item_weights)
+
+
+def test_users_are_weighed_in_units_of_the_score_that_recommendation_gets() -> None:
+    """Twice the score's weight is met by twice the user weights: the ranking of users stays as targeting fitted it."""
+    judged = _popular_wins()
+    plain, doubled = (likeliest(Calibration(gamma=gamma), [judged], ("targeting",)).calibration for gamma in (1.0, 2.0))
+    np.testing.assert_allclose(doubled.user_weights, 2 * np.array(plain.user_weights))
+    np.testing.assert_array_equal(judged.judge_users(plain), judged.judge_users(doubled))
+
+
+def test_a_better_explanation_has_less_loss() -> None:
+    judged = _popular_wins()
+    informed = judged.recommend.scores_KC + 5 * torch.from_numpy(judged.recommend.truth.toarray()).float()
+    better = replace(judged, recommend=replace(judged.recommend, scores_KC=informed))
+    losses = [likeliest(Calibration(), [one], ("recommendation",)).loss for one in (judged, better)]
+    assert losses[1] < losses[0]
 
 
 def test_a_change_within_the_noise_is_not_taken() -> None:
@@ -70,7 +84,7 @@ def test_a_change_within_the_noise_is_not_taken() -> None:
     def judge(trial: Calibration) -> np.ndarray:
         return base + (rng.normal(0, 0.3, base.shape) - 0.05 if trial.gamma != 0.7 else 0.0)
 
-    assert best_of(Calibration(), [{"gamma": 0.3}], [Judge(judge, 30)]) == Calibration()
+    assert best_of(Calibration(), [Calibration(gamma=0.3)], [Judge(judge, 30)]) == Calibration()
 
 
 def test_the_larger_of_two_gains_wins_over_all_cuts() -> None:
@@ -80,7 +94,7 @@ def test_the_larger_of_two_gains_wins_over_all_cuts() -> None:
     def judge_far(trial: Calibration) -> np.ndarray:
         return np.full((20, 2), 1.0 + {0.7: 0.0, 0.3: -0.4, 0.5: 0.1}[trial.gamma])
 
-    changes = [{"gamma": 0.3}, {"gamma": 0.5}]
+    changes = [Calibration(gamma=0.3), Calibration(gamma=0.5)]
     assert best_of(Calibration(), changes, [Judge(judge_near, 20)]).gamma == 0.3
     assert best_of(Calibration(), changes, [Judge(judge_near, 20), Judge(judge_far, 20)]).gamma == 0.5
 
@@ -100,26 +114,23 @@ def _uneven(gain: float, spread: float) -> np.ndarray:
 
 def test_many_keys_of_few_users_are_no_more_certain_than_the_users() -> None:
     def judge(trial: Calibration) -> np.ndarray:
-        return _uneven(0.1, 0.5) if trial.recency else _uneven(0.0, 0.0)
+        return _uneven(0.1, 0.5) if trial.gamma == 1.0 else _uneven(0.0, 0.0)
 
-    changes = [{"recency": 1.0}]
-    assert best_of(Calibration(), changes, [Judge(judge, 100)]).recency == 1.0
-    assert best_of(Calibration(), changes, [Judge(judge, 5)]).recency == 0.0
+    trials = [Calibration(gamma=1.0)]
+    assert best_of(Calibration(), trials, [Judge(judge, 100)]).gamma == 1.0
+    assert best_of(Calibration(), trials, [Judge(judge, 5)]).gamma == Calibration().gamma
 
 
 def test_of_values_as_good_as_the_best_the_plainest_is_taken() -> None:
     def judge(trial: Calibration) -> np.ndarray:
-        return _uneven({0.0: 0.0, 0.1: 0.02, 0.3: 0.2, 2.0: 0.2}[trial.recency], 0.5 * bool(trial.recency))
+        return _uneven({0.7: 0.0, 0.1: 0.02, 0.3: 0.2, 2.0: 0.2}[trial.gamma], 0.5 * (trial.gamma != 0.7))
 
-    changes = [{"recency": value} for value in (0.0, 0.1, 0.3, 2.0)]
-    assert best_of(Calibration(), changes, [Judge(judge, 100)]).recency == 0.3
+    trials = [Calibration(gamma=value) for value in (0.1, 0.3, 2.0)]
+    assert best_of(Calibration(), trials, [Judge(judge, 100)]).gamma == 0.3
 
 
 def test_the_users_held_out_are_counted_once() -> None:
-    judged = _popular_wins()
-    assert judged.num_users == 40
-    assert GAMMAS[0] == Calibration().gamma
-    assert ACTIVITIES[0] == Calibration().activity
+    assert _popular_wins().num_users == 40
 
 
 def test_a_gain_is_relative_to_each_column_s_mean_and_its_error_to_the_units() -> None:

@@ -27,7 +27,8 @@ def test_every_step_leaves_its_figures_and_a_choice_among_what_was_offered() -> 
     trial.choose_z_share()
     assert trial.choice.width in (4, 8)
     assert trial.choice.num_epochs <= 2
-    assert {"start_width_4_decay_0.85", "start_width_4_decay_1", "z_share_0.1", "chosen"} <= set(trial.figures)
+    met = {"start_width_8_decay_0.85_power_1", "start_width_8_decay_1_power_1", "z_share_0.1", "chosen"}
+    assert met <= set(trial.figures)
     assert len(trial.curves()["validation_gain"]) >= 1
 
 
@@ -75,4 +76,14 @@ def test_how_far_back_taste_reaches_is_chosen() -> None:
     trial.choose_start((8,), (0.2, 1.0))
     assert trial.choice.decay == 1.0
     assert trial.tower.config.history.decay == 1.0
-    assert {"start_width_8_decay_0.2", "start_width_8_decay_1"} <= set(trial.figures)
+    assert {"start_width_8_decay_0.2_power_1", "start_width_8_decay_1_power_1"} <= set(trial.figures)
+
+
+def test_each_start_is_fitted_once_and_the_likeliest_is_taken() -> None:
+    trial = _trial(with_z=False)
+    trial.choose_start((4, 8), (0.85, 1.0), (1.0, 3.0))
+    losses = {name: figures["loss"] for name, figures in trial.figures.items() if name.startswith("start")}
+    assert len(losses) == 4  # Two powers, one more decay, one more width.
+    choice = trial.choice
+    chosen = f"start_width_{choice.width}_decay_{choice.decay:g}_power_{choice.power:g}"
+    assert losses[chosen] == min(losses.values())
