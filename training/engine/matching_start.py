@@ -129,11 +129,6 @@ def _raised(side_ID: Floats, power: float) -> Floats:
     return np.asarray(side_ID * np.maximum(relative, 1e-12) ** (power - 1), np.float32)
 
 
-def started_tower(config: TwoTowerConfig, pairs: PairLog, svd_ID: Floats) -> TwoTower:
-    """Return towers whose id tables are the first D columns of `svd_ID` and whose item terms are log popularity."""
-    return ItemStart(svd_ID, svd_ID).tower(config, pairs)
-
-
 @torch.no_grad()
 def continued_tower(start: TwoTower, rows_I: npt.NDArray[np.int32], pairs: PairLog) -> TwoTower:
     """Return `start` over another item index space; a new item stands where its users stand, on average.

@@ -14,7 +14,6 @@ from training.engine.matching_start import (
     TRANSITION_DECAY,
     ItemStart,
     continued_tower,
-    started_tower,
     svd_items,
     transition_items,
     transitions,
@@ -45,7 +44,7 @@ def test_an_empty_log_starts_at_zero() -> None:
 
 
 def test_the_start_tells_groups_apart_and_knows_popularity() -> None:
-    tower = started_tower(TwoTowerConfig(width=4), PAIRS, svd_items(PAIRS, 8, 0))
+    tower = ItemStart.of(PAIRS, 8, 0, ordered=False).tower(TwoTowerConfig(width=4), PAIRS)
     items = tower.items().detach().numpy()
     close = items @ items.T
     same = same_group(DATA)[0]
@@ -54,7 +53,7 @@ def test_the_start_tells_groups_apart_and_knows_popularity() -> None:
 
 
 def test_continuing_keeps_known_items_and_places_new_ones_with_their_users() -> None:
-    tower = started_tower(TwoTowerConfig(width=4), PAIRS, svd_items(PAIRS, 8, 0))
+    tower = ItemStart.of(PAIRS, 8, 0, ordered=False).tower(TwoTowerConfig(width=4), PAIRS)
     rows = np.arange(40, dtype=np.int32)
     rows[7] = -1
     continued = continued_tower(tower, rows, PAIRS)
@@ -65,7 +64,7 @@ def test_continuing_keeps_known_items_and_places_new_ones_with_their_users() -> 
 
 
 def test_continuing_without_new_items_changes_nothing() -> None:
-    tower = started_tower(TwoTowerConfig(width=4), PAIRS, svd_items(PAIRS, 8, 0))
+    tower = ItemStart.of(PAIRS, 8, 0, ordered=False).tower(TwoTowerConfig(width=4), PAIRS)
     again = continued_tower(tower, np.arange(40, dtype=np.int32), PAIRS)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in tower.state_dict().items())
 
