@@ -42,7 +42,7 @@ def run_multi_interest(settings: Settings, folders: Sequence[Path], num_seeds: i
     cache = Cache(settings.home / "bench" / "results")
     study = StudyConfig(seeds=tuple(settings.seed + n for n in range(num_seeds)))
     tables = {}
-    for problem in _problems(settings, folders):
+    for problem in _problems(settings, folders, study.most_pairs):
         started = time.perf_counter()
         rows = interest_rows(problem, cache, study, workers=WORKERS)
         tables[problem.label] = _report(settings, problem, rows, study)
@@ -50,13 +50,19 @@ def run_multi_interest(settings: Settings, folders: Sequence[Path], num_seeds: i
     return tables
 
 
-def _problems(settings: Settings, folders: Sequence[Path]) -> Iterator[InterestProblem]:
+def _problems(settings: Settings, folders: Sequence[Path], most_pairs: int) -> Iterator[InterestProblem]:
     log, home = simulated_log(settings)
     yield temporal_problem(log, simulated_profile(home), home)
     for folder in folders:
-        public, profile = read_public_log(folder), public_profile(folder)
-        yield comirec_problem(public, profile, settings.seed)
-        yield temporal_problem(public, profile)
+        yield from public_problems(folder, settings.seed, most_pairs)
+
+
+def public_problems(folder: Path, seed: int, most_pairs: int) -> Iterator[InterestProblem]:
+    """Yield a folder's logs under both protocols, or of more than `most_pairs` pairs under that of time alone."""
+    public, profile = read_public_log(folder), public_profile(folder)
+    if len(public.frame) <= most_pairs:
+        yield comirec_problem(public, profile, seed)
+    yield temporal_problem(public, profile)
 
 
 def _report(settings: Settings, problem: InterestProblem, rows: Sequence[InterestRow], study: StudyConfig) -> str:

@@ -43,8 +43,11 @@ CODE = (
     "training.losses.interest_block",
     "training.losses.interests",
     "training.losses.repel",
+    "training.models.matching",
     "training.models.multi_interest",
     "training.models.multi_interest_model",
+    "training.search.matching_calibration",
+    "training.search.matching_validation",
     "training.search.multi_interest_trial",
 )
 CUTS = (20, 50)
@@ -58,11 +61,18 @@ class StudyConfig:
 
     By default no training stops early: few validation users would stop some variants by chance, and the rows would
     differ by that.
+
+    Attributes:
+        seeds: Of each variant.
+        max_epochs: Passes over the users, or over as many as an epoch takes.
+        patience: Epochs without a better validation before stopping.
+        most_pairs: A log of more pairs is cut by time alone; ComiRec's split chooses the epochs of every seed anew.
     """
 
     seeds: tuple[int, ...] = (17, 18, 19)
     max_epochs: int = 14
     patience: int = 14
+    most_pairs: int = 150_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from typing import Any
 from training.engine.multi_interest import MultiInterestTrainingConfig
 
 FULL = "K = 4, max for all, repel, features, towers"
-REFERENCE = MultiInterestTrainingConfig()
+REFERENCE = MultiInterestTrainingConfig(epoch_users=4096)
+"""The consumer's configuration, in shorter epochs where users are many: all variants train alike."""
 
 
 def _towers(**changes: Any) -> MultiInterestTrainingConfig:

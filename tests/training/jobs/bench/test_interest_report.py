@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from training.jobs.bench import interest_report
-from training.jobs.bench.interest_report import interest_table, run_multi_interest
+from training.jobs.bench.interest_report import interest_table, public_problems, run_multi_interest
 from training.jobs.bench.interest_rows import InterestRow, StudyConfig
 from training.jobs.bench.interest_variants import FULL
 from training.jobs.bench.quality import report_dir
@@ -65,3 +66,12 @@ def test_tables_are_written_under_one_name_for_the_readme(tmp_path: Path, monkey
 
 
 _rows = interest_report.interest_rows
+
+
+def test_large_logs_are_cut_by_time_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pairs = np.unique(rng.integers(0, 20, (400, 2)), axis=0)
+    log = pd.DataFrame(rng.permutation(pairs), columns=["user_id", "item_id"]).assign(timestamp=range(len(pairs)))
+    log.to_csv(tmp_path / "interactions.csv", index=False)
+    for most, protocols in ((len(pairs), ["comirec", "temporal"]), (len(pairs) - 1, ["temporal"])):
+        assert [problem.protocol for problem in public_problems(tmp_path, 1, most)] == protocols

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+from training.engine.multi_interest import MultiInterestTrainingConfig
 from training.jobs.bench.interest_variants import FULL, REFERENCE, VARIANTS
 
 
@@ -14,3 +17,8 @@ def test_each_variant_differs_from_the_full_model_in_one_thing() -> None:
         inner = {f for f in vars(config.towers) if getattr(config.towers, f) != getattr(REFERENCE.towers, f)}
         form = {"repel_form", "repel_weight"}
         assert len(changed - {"towers"}) + len(inner) == 1 or changed == form, name
+
+
+def test_the_study_trains_the_consumers_model() -> None:
+    """All but the length of an epoch is the default: what is measured is what is served."""
+    assert replace(REFERENCE, epoch_users=MultiInterestTrainingConfig().epoch_users) == MultiInterestTrainingConfig()
