@@ -10,10 +10,11 @@ from tests.training.jobs.bench.cold_world import write_folder
 from tests.training.search.cold_start_world import TINY
 from training.jobs.bench import cold_full
 from training.jobs.bench.cache import Cache
-from training.jobs.bench.cold_full import CUT, OURS, PEERS, cold_rows, full_table, judge
+from training.jobs.bench.cold_full import CUT, OURS, PEERS, Measured, cold_rows, full_table, judge, with_lead
 from training.jobs.bench.cold_logs import read_attributes
 from training.jobs.bench.cold_tasks import ColdTask, make_tasks
 from training.jobs.bench.logs import read_public_log
+from training.jobs.bench.rows import Row
 from training.search.cold_start import ColdStartConfig
 
 
@@ -49,6 +50,26 @@ def test_every_row_is_measured_once_and_printed(
     monkeypatch.setattr(cold_full, "judge", None)
     assert cold_rows("ml", "hash", tasks, cache, (1, 2)) == rows
     table = full_table(rows)
-    assert table.startswith("| ml coldstart | R@20 | N@20 | ± | s |")
+    assert table.startswith("| ml coldstart | R@20 | N@20 | ± | cold_start leads N by | s |")
     assert "**" in table
     assert "12 users held out whole" in table
+
+
+def test_a_lead_is_user_by_user() -> None:
+    figures = dict.fromkeys(("ndcg@20", "n"), 1.0)
+    row = Row(
+        data="ml",
+        protocol="coldstart",
+        model="x",
+        family="peer",
+        params={},
+        seeds=(1,),
+        metrics=figures,
+        seed_spread=figures,
+        fit_seconds=0.0,
+        tune_seconds=0.0,
+    )
+    led = with_lead(Measured(row, [0.1, 0.5, 0.3, 0.1]), Measured(row, [0.2, 0.6, 0.2, 0.2]))
+    assert led.metrics["lead"] == pytest.approx(0.05)
+    assert led.metrics["se_lead"] == pytest.approx(np.std([0.1, 0.1, -0.1, 0.1]) / 2)
+    assert led.metrics["n"] == 1.0
