@@ -32,6 +32,8 @@ Doubles = npt.NDArray[np.float64]
 CODE = (
     "training.data.pair_log",
     "training.data.splits",
+    "training.engine.matching",
+    "training.engine.matching_start",
     "training.engine.multi_interest",
     "training.engine.multi_interest_candidates",
     "training.engine.multi_interest_start",
@@ -46,6 +48,7 @@ CODE = (
     "training.models.matching",
     "training.models.multi_interest",
     "training.models.multi_interest_model",
+    "training.search.conditional_logit",
     "training.search.matching_calibration",
     "training.search.matching_validation",
     "training.search.multi_interest_trial",
