@@ -9,7 +9,8 @@ Shape legend: K keys, C candidates, F features, P = F + 1 weights, that of the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ from torch import Tensor
 from training.search.matching_validation import Side
 
 Doubles = npt.NDArray[np.float64]
+Objective = Callable[[Tensor], tuple[float, Tensor, Tensor]]
+"""Gives value, gradient and Hessian at some weights."""
 PRIOR_STRENGTH = 0.3
 """Pull of each weight to its prior, in keys: it decides where few keys say little."""
 LEAST_SCORE_WEIGHT = 0.05
@@ -108,7 +111,12 @@ def fit_weights(likelihoods: Sequence[ChoiceLikelihood], prior_P: Doubles) -> Fi
         gradient = torch.stack(gradients).mean(0) + 2 * pull * away
         return value, gradient, torch.stack(hessians).mean(0) + 2 * pull * torch.eye(len(prior))
 
-    weights, state = prior, objective(prior)
+    with _one_thread():
+        return _climb(objective, prior)
+
+
+def _climb(objective: Objective, start: Tensor) -> Fitted:
+    weights, state = start, objective(start)
     for _ in range(MAX_STEPS):
         before = state[0]
         step = torch.linalg.solve(state[2].double(), state[1].double()).float()
@@ -122,3 +130,14 @@ def fit_weights(likelihoods: Sequence[ChoiceLikelihood], prior_P: Doubles) -> Fi
         if before - state[0] < TOLERANCE:
             break
     return Fitted(weights.numpy().astype(np.float64), state[0])
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Passes over a cache's worth are so short that threads wait for each other wherever a core has other work."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
