@@ -24,8 +24,8 @@ DBT_TYPES = {
     "double": "double",
     "bigint": "bigint",
     "timestamp": "timestamp",
-    "strings": "{{ var('list_of_strings') }}",
-    "timestamps": "{{ var('list_of_timestamps') }}",
+    "strings": "{{ 'array<string>' if target.type == 'spark' else 'varchar[]' }}",
+    "timestamps": "{{ 'array<timestamp>' if target.type == 'spark' else 'timestamp[]' }}",
 }
 FEAST_TYPES = {
     "string": "String",

@@ -9,7 +9,7 @@
     date_diff('microsecond', {{ earlier }}, {{ later }}) / 1000000.0
 ){% endmacro %}
 {% macro spark__seconds_between(earlier, later) %}(
-    (unix_micros({{ later }}) - unix_micros({{ earlier }})) / 1000000.0
+    (unix_micros({{ later }}) - unix_micros({{ earlier }})) / 1e6
 ){% endmacro %}
 
 {% macro days_between(earlier, later) %}({{ seconds_between(earlier, later) }} / 86400.0){% endmacro %}
