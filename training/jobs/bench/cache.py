@@ -60,10 +60,10 @@ class Cache:
         path = self.folder / f"{_file_name(name)}-{digest}.json"
         if path.exists():
             logger.info("%s: kept from an earlier run", name)
-            return json.loads(path.read_text(encoding="utf-8"))["value"]
-        value = compute()
-        write_json({"key": key, "value": value}, path)
-        return value
+        else:
+            write_json({"key": key, "value": compute()}, path)
+        # Read back even when just computed: a tuple that JSON makes a list is the same value either way.
+        return json.loads(path.read_text(encoding="utf-8"))["value"]
 
 
 def _file_name(name: str) -> str:

@@ -19,6 +19,11 @@ def test_same_key_is_computed_once_and_another_anew(tmp_path):
     assert all(path.name.startswith("a-b-c-") for path in (tmp_path / "results").iterdir())
 
 
+def test_what_is_computed_now_equals_what_is_read_later(tmp_path):
+    first = Cache(tmp_path).get("x", {}, lambda: {"weights": (1.0, 2.0)})
+    assert first == Cache(tmp_path).get("x", {}, lambda: None) == {"weights": [1.0, 2.0]}
+
+
 def test_a_failed_result_is_not_kept(tmp_path):
     cache = Cache(tmp_path)
     with contextlib.suppress(ZeroDivisionError):
