@@ -13,9 +13,10 @@ from training.jobs.bench.cache import Cache, library_versions
 from training.jobs.bench.logs import read_public_log
 from training.jobs.bench.matching_rows import matching_rows
 from training.jobs.bench.peer_rows import peer_rows
+from training.jobs.bench.representation import seven_day_probe
 from training.jobs.bench.rows import Row
 from training.jobs.bench.simulated import attainable_row, simulated_log
-from training.jobs.bench.tables import quality_table
+from training.jobs.bench.tables import quality_table, representation_table
 from training.jobs.bench.tasks import Problem, make_problem
 from training.settings import Settings
 from training.storage import replace_file, write_json
@@ -31,7 +32,7 @@ def run_quality(
     *,
     simulator: bool = True,
 ) -> dict[str, str]:
-    """Return the Markdown of each protocol's tables by protocol, written to the reports folder as well.
+    """Return the Markdown of each protocol's tables, and the representation's, written to the reports folder as well.
 
     Args:
         settings: Results are kept under `home/bench` and written to `home/reports/bench`.
@@ -47,6 +48,9 @@ def run_quality(
         started = time.perf_counter()
         rows = [*limits, *matching_rows(settings, problem, cache, seeds), *peer_rows(problem, cache, seeds)]
         parts.setdefault(problem.protocol, []).append(_report(settings, problem, rows))
+        if problem.protocol == "temporal" and (probe := seven_day_probe(settings, problem)):
+            table = representation_table(problem.data, probe)
+            parts.setdefault("representation", []).append(_write(settings, f"{problem.data}_representation", table))
         logger.info("%s: done in %.0f s", problem.label, time.perf_counter() - started)
     return {protocol: "\n".join(tables) for protocol, tables in parts.items()}
 
@@ -66,10 +70,14 @@ def _problems(
 def _report(settings: Settings, problem: Problem, rows: Sequence[Row]) -> str:
     folder, stem = report_dir(settings), problem.label.replace(" ", "_")
     table = quality_table(rows, problem.test.k, library_versions())
-    with replace_file(folder / f"{stem}.md") as temporary:
-        temporary.write_text(table, encoding="utf-8")
     write_json([row.to_dict() for row in rows], folder / f"{stem}.json")
     pictures.bars(rows, problem.test.k, folder / f"{stem}.png")
+    return _write(settings, stem, table)
+
+
+def _write(settings: Settings, stem: str, table: str) -> str:
+    with replace_file(report_dir(settings) / f"{stem}.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
     return table
 
 

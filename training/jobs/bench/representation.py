@@ -10,6 +10,7 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +32,7 @@ LAST_DAYS = 7
 """At least these days arrive one by one; what is before them arrives at once, which no later snapshot can tell."""
 VALIDATION_SHARE = 0.1
 EVENT_TYPE = "rating"
+DONE = "represented.json"
 SECONDS_PER_DAY = 86_400
 CODE = ("training.data", "training.ingest", "training.spaces", "training.engine.autoencoder", "training.recipes")
 
@@ -54,14 +56,28 @@ class Represented:
 
 def represent(settings: Settings, problem: Problem) -> Represented:
     """Return the shared representation of a problem's training period, built once per data, code and seed."""
-    name = f"{problem.label.replace(' ', '_')}-{problem.content_hash}-{code_hash(CODE)}-{settings.seed}"
-    own = own_home(settings, "spaces", name)
+    own = _home_of(settings, problem)
     partition = _last_day(problem)
-    done = own.home / "represented.json"
+    done = own.home / DONE
     if not done.exists():
         write_json(_build(own, problem, partition), done)
     facts = json.loads(done.read_text(encoding="utf-8"))
     return _represented(own, problem, partition, facts["space_id"], float(facts["seconds"]))
+
+
+def seven_day_probe(settings: Settings, problem: Problem) -> dict[str, Any] | None:
+    """Return how the representation fared on the last seven days of the training period; None before it is built."""
+    own = _home_of(settings, problem)
+    if not (own.home / DONE).exists():
+        return None
+    space_id = json.loads((own.home / DONE).read_text(encoding="utf-8"))["space_id"]
+    evaluation = json.loads((own.space_dir(space_id) / "evaluation.json").read_text(encoding="utf-8"))
+    return dict(evaluation["seven_day"])
+
+
+def _home_of(settings: Settings, problem: Problem) -> Settings:
+    name = f"{problem.label.replace(' ', '_')}-{problem.content_hash}-{code_hash(CODE)}-{settings.seed}"
+    return own_home(settings, "spaces", name)
 
 
 def _last_day(problem: Problem) -> Partition:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from training.jobs.bench.rows import Row
 
 LABELS = {"recall": "R", "ndcg": "N", "hr": "HR", "target_recall": "T-R", "target_ndcg": "T-N"}
 _COLUMNS = {"temporal": ("recall", "ndcg", "target_recall", "target_ndcg"), "loo": ("hr", "ndcg")}
+
+REPRESENTATIONS = {"z": "**z_u**", "pca": "PCA of the inputs, as wide", "mean_of_items": "mean of item vectors"}
 
 
 def columns_of(protocol: str, k: int) -> dict[str, str]:
@@ -30,6 +33,24 @@ def quality_table(rows: Sequence[Row], k: int, versions: dict[str, str]) -> str:
     best = {metric: max(row.metrics[metric] for row in models) for metric in columns.values()}
     lines = [_line(headings), _line(["---"] * len(headings)), *(_line(_cells(row, best, limit, k)) for row in ordered)]
     return "\n".join([_heading(rows[0], versions), "", *lines, ""])
+
+
+def representation_table(data: str, probe: dict[str, Any]) -> str:
+    """Return the Markdown of the seven-day task: what a light model reaches on each representation of a user.
+
+    Args:
+        data: Data set.
+        probe: `seven_day` of a space's evaluation; gains are over its baseline, intervals bootstrapped over users.
+    """
+    baseline = REPRESENTATIONS[probe["baseline"]]
+    headings = ["features of the light model", "AUC", f"over {baseline}", "95 % over users"]
+    lines = [_line(headings), _line(["---"] * len(headings))]
+    for name, found in sorted(probe["representations"].items(), key=lambda pair: -pair[1]["auc"]):
+        low, high = found["auc_gain_interval"]
+        gain = ["–", "–"] if name == probe["baseline"] else [f"{found['auc_gain']:+.4f}", f"{low:+.4f} to {high:+.4f}"]
+        lines.append(_line([REPRESENTATIONS.get(name, name), f"{found['auc']:.4f}", *gain]))
+    heading = f"**{data}**, will a user interact with an item within seven days; {probe['evidence']}"
+    return "\n".join([heading, "", *lines, ""])
 
 
 def _heading(row: Row, versions: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ from training.jobs.bench.cache import Cache
 from training.jobs.bench.homes import own_home
 from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.matching_rows import matching_rows
-from training.jobs.bench.representation import SECONDS_PER_DAY, represent
+from training.jobs.bench.representation import SECONDS_PER_DAY, represent, seven_day_probe
 from training.jobs.bench.tasks import make_problem
 from training.recipes.matching import MatchingConfig
 from training.settings import Settings
@@ -34,6 +34,7 @@ def settings(tmp_path_factory, fresh_mlflow):
 
 @pytest.mark.integration
 def test_training_pairs_go_through_the_workflow_and_keep_their_rows(settings, problem):
+    assert seven_day_probe(settings, problem) is None, "nothing is built yet"
     made = represent(settings, problem)
     log, data = problem.test.log, made.data
     assert [data.users.ids[row] for row in made.user_rows] == [str(user) for user in problem.test.users]
@@ -43,6 +44,9 @@ def test_training_pairs_go_through_the_workflow_and_keep_their_rows(settings, pr
     assert data.earlier is not None
     assert data.earlier.as_of <= log.occurred_at[int(0.9 * len(log.occurred_at))], "validation can read it"
     assert not np.allclose(data.earlier.z_UZ, data.z_UZ)
+    probe = seven_day_probe(settings, problem)
+    assert probe is not None
+    assert {"z", "pca", "mean_of_items"} <= set(probe["representations"])
     again = represent(settings, problem)
     assert (again.data.space_id, again.seconds) == (data.space_id, made.seconds), "built once"
 

@@ -1,7 +1,7 @@
 """The printed table, cell by cell."""
 
 from tests.training.jobs.bench.samples import row
-from training.jobs.bench.tables import columns_of, quality_table
+from training.jobs.bench.tables import columns_of, quality_table, representation_table
 
 
 def cells(line):
@@ -27,3 +27,17 @@ def test_share_of_the_attainable():
 def test_leave_one_out_has_its_own_columns():
     assert columns_of("loo", 10) == {"HR@10": "hr@10", "N@10": "ndcg@10"}
     assert "HR@10" in quality_table([row("a", 0.2, protocol="loo")], 10, {})
+
+
+def test_representations_are_ordered_by_auc_and_compared_with_the_baseline():
+    representations = {
+        "mean_of_items": {"auc": 0.6, "auc_gain": 0.0, "auc_gain_interval": [0.0, 0.0]},
+        "z": {"auc": 0.65, "auc_gain": 0.05, "auc_gain_interval": [0.01, 0.09]},
+    }
+    probe = {"baseline": "mean_of_items", "evidence": "9 positives of 4 users", "representations": representations}
+    lines = representation_table("toy", probe).splitlines()
+    assert lines[0] == "**toy**, will a user interact with an item within seven days; 9 positives of 4 users"
+    assert lines[4:6] == [
+        "| **z_u** | 0.6500 | +0.0500 | +0.0100 to +0.0900 |",
+        "| mean of item vectors | 0.6000 | – | – |",
+    ]
