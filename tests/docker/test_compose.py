@@ -1,7 +1,10 @@
 """The server profile as far as it can be held without a container engine: every command is one that its tool takes."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,3 +186,11 @@ def test_what_is_copied_exists_and_is_not_ignored():
     for path in " ".join(copied).split():
         assert Path(REPO_ROOT, path).exists(), path
         assert path in kept, path
+
+
+def test_the_worker_s_executor_can_be_loaded_with_the_locked_celery(tmp_path):
+    """Airflow's provider reads private names of celery, which a newer celery may have dropped."""
+    command = [sys.executable, "-c", "import airflow.providers.celery.executors.celery_executor_utils"]
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
