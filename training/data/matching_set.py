@@ -72,15 +72,8 @@ class MatchingData:
 
     def pairs(self) -> PairLog:
         """Return the distinct pairs in time order."""
-        log = PairLog(
-            user_idx=self.user_idx.astype(np.int64),
-            item_idx=self.item_idx.astype(np.int64),
-            occurred_at=self.occurred_at.astype(np.int64),
-            num_users=len(self.users),
-            num_items=len(self.items),
-            as_of=self.as_of,
-        )
-        return log.distinct()
+        columns = self.user_idx, self.item_idx, self.occurred_at
+        return PairLog.of(*columns, len(self.users), len(self.items), self.as_of).distinct()
 
     def pairs_over(self, items: Vocabulary) -> PairLog:
         """Return the distinct pairs with item indices of another vocabulary; items that it lacks are passed over."""

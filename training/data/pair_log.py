@@ -36,6 +36,27 @@ class PairLog:
     num_items: int
     as_of: int
 
+    @classmethod
+    def of(
+        cls,
+        user_idx: npt.NDArray[np.integer],
+        item_idx: npt.NDArray[np.integer],
+        occurred_at: npt.NDArray[np.integer],
+        num_users: int,
+        num_items: int,
+        as_of: int | None = None,
+    ) -> PairLog:
+        """Return a log of index arrays of any integer type; known until a second after its last row unless told."""
+        times = occurred_at.astype(np.int64)
+        return cls(
+            user_idx=user_idx.astype(np.int64),
+            item_idx=item_idx.astype(np.int64),
+            occurred_at=times,
+            num_users=num_users,
+            num_items=num_items,
+            as_of=int(times.max(initial=0)) + 1 if as_of is None else as_of,
+        )
+
     def __len__(self) -> int:
         return len(self.user_idx)
 

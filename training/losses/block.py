@@ -8,6 +8,7 @@ Shape legend: B users of the block, C candidate items, T targets, M masked pairs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,31 +55,34 @@ def block_cross_entropy(
         alpha: Weight of the softmax over candidates.
         beta: Weight of the softmax over the block's users.
     """
-    arguments = (users_BD, items_CD, item_bias_C, user_bias_B, targets, alpha, beta)
-    loss: Tensor = _BlockCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
-    return loss
+    with torch.no_grad():
+        scores = torch.addmm(item_bias_C, users_BD, items_CD.T)
+        loss, grad, user_grad = score_gradients(scores, user_bias_B, targets, alpha, beta)
+        gradients = (grad @ items_CD, grad.T @ users_BD, grad.sum(0), user_grad)
+    return with_gradients(loss, (users_BD, items_CD, item_bias_C, user_bias_B), gradients)
 
 
-class _BlockCrossEntropy(torch.autograd.Function):
+def with_gradients(loss: Tensor, inputs: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    """Return a loss computed without a graph as a function of its inputs, with the gradients formed on the way.
+
+    Args:
+        loss: A scalar.
+        inputs: What it depends on.
+        gradients: One per input, of its shape.
+    """
+    attached: Tensor = _Precomputed.apply(loss, tuple(gradients), *inputs)  # type: ignore[no-untyped-call]
+    return attached
+
+
+class _Precomputed(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        users: Tensor,
-        items: Tensor,
-        item_bias: Tensor,
-        user_bias: Tensor,
-        targets: BlockTargets,
-        alpha: float,
-        beta: float,
-    ) -> Tensor:
-        scores = torch.addmm(item_bias, users, items.T)
-        loss, grad, user_grad = score_gradients(scores, user_bias, targets, alpha, beta)
-        ctx.save_for_backward(grad @ items, grad.T @ users, grad.sum(0), user_grad)
-        return loss
+    def forward(ctx: Any, loss: Tensor, gradients: tuple[Tensor, ...], *inputs: Tensor) -> Tensor:
+        ctx.save_for_backward(*gradients)
+        return loss.clone()
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(outer[0] * grad for grad in ctx.saved_tensors), None, None, None)
+        return (None, None, *(outer[0] * gradient for gradient in ctx.saved_tensors))
 
 
 def score_gradients(

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from training.losses.block import BlockTargets, score_gradients
+from training.losses.block import BlockTargets, score_gradients, with_gradients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,40 +51,22 @@ def interest_cross_entropy(
         targets: The positives, at least one, and the masked pairs.
         weighed: How the parts are weighed.
     """
-    arguments = (users_BKD, items_CD, item_bias_C, user_bias_B, targets, weighed)
-    loss, wins = _InterestCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
-    return loss, wins
-
-
-class _InterestCrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        users: Tensor,
-        items: Tensor,
-        item_bias: Tensor,
-        user_bias: Tensor,
-        targets: BlockTargets,
-        weighed: InterestLoss,
-    ) -> tuple[Tensor, Tensor]:
-        users_KBD = users.transpose(0, 1).contiguous()
-        scores_KBC = torch.matmul(users_KBD, items.T)
+    with torch.no_grad():
+        users_KBD = users_BKD.transpose(0, 1).contiguous()
+        scores_KBC = torch.matmul(users_KBD, items_CD.T)
         won_TK = scores_KBC[:, targets.rows_T, targets.columns_T].T.contiguous()
         best_BC, shares_KBC = maximum_in_place(scores_KBC, weighed.softness)
-        loss, grad, user_grad = score_gradients(best_BC.add_(item_bias), user_bias, targets, 1.0, weighed.user_side)
+        scores_BC = best_BC.add_(item_bias_C)
+        loss, grad, user_grad = score_gradients(scores_BC, user_bias_B, targets, 1.0, weighed.user_side)
         wins, balance, balance_grad_TK = _balance(won_TK)
         parts_KBC = shares_KBC.mul_(grad)
         for part, pushed in zip(parts_KBC, weighed.balance * balance_grad_TK.T, strict=True):
             part.index_put_((targets.rows_T, targets.columns_T), pushed, accumulate=True)
-        users_grad = torch.matmul(parts_KBC, items).transpose(0, 1)
+        users_grad = torch.matmul(parts_KBC, items_CD).transpose(0, 1)
         item_grad = parts_KBC.flatten(0, 1).T @ users_KBD.flatten(0, 1)
-        ctx.save_for_backward(users_grad, item_grad, grad.sum(0), user_grad)
-        ctx.mark_non_differentiable(wins)
-        return loss + weighed.balance * balance, wins
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(outer[0] * grad for grad in ctx.saved_tensors), None, None)
+        whole = loss + weighed.balance * balance
+    gradients = (users_grad, item_grad, grad.sum(0), user_grad)
+    return with_gradients(whole, (users_BKD, items_CD, item_bias_C, user_bias_B), gradients), wins
 
 
 def maximum_in_place(scores_KBC: Tensor, softness: float) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from training.contracts.partitions import Partition
@@ -71,14 +70,10 @@ def search_for_consumer(
     config = config or SamplerRecipeConfig()
     frame = read_interactions(settings, partition, ("user_id", "item_id", "occurred_at"))
     users, items = (Vocabulary(set(frame[name]), name) for name in ("user_id", "item_id"))
-    pairs = PairLog(
-        user_idx=users.encode(list(frame["user_id"])).astype(np.int64),
-        item_idx=items.encode(list(frame["item_id"])).astype(np.int64),
-        occurred_at=np.asarray(frame["occurred_at"].astype("datetime64[s, UTC]").astype("int64"), np.int64),
-        num_users=len(users),
-        num_items=len(items),
-        as_of=int(partition.as_of.timestamp()),
-    ).distinct()
+    user_idx, item_idx = users.encode(list(frame["user_id"])), items.encode(list(frame["item_id"]))
+    times = frame["occurred_at"].astype("datetime64[s, UTC]").to_numpy("int64")
+    as_of = int(partition.as_of.timestamp())
+    pairs = PairLog.of(user_idx, item_idx, times, len(users), len(items), as_of).distinct()
     known, held_out = _halves(newest_users(pairs, config.max_pairs), config.validation_share)
     if len(held_out) < config.min_validation_rows:
         weights, evidence = {UNIFORM: 1.0}, {"reason": f"{len(held_out)} held-out pairs are too few to choose by"}

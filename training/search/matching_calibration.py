@@ -24,6 +24,7 @@ Doubles = npt.NDArray[np.float64]
 FIELDS = ("recall", "ndcg", "target_recall", "target_ndcg")
 SHARPNESS = (1.5, 2.0, 0.7)
 """Multiples of the likeliest weight of the inner product, the plainest first: it stays where several gain alike."""
+Z_SHARES = (0.1, 0.25, 0.5)
 REQUIRED_GAIN = 0.5
 """Standard errors by which a change must beat the one in force."""
 
@@ -138,6 +139,28 @@ def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
         chosen = replace(chosen, user_weights=tuple(weight * chosen.gamma / score for weight in users))
         loss += fitted.loss
     return Likeliest(chosen, loss)
+
+
+def with_z_share(
+    current: Calibration, judged: Callable[[Calibration], Judged], tasks: Collection[str] = TASKS
+) -> Calibration:
+    """Return `current` with the space's vectors let into users with history as far as gains most, or as it is.
+
+    They are let in only when that gains more than a standard error, since a history says most of it already.
+
+    Args:
+        current: The calibration in force.
+        judged: Gives the cut scored with some calibration's share.
+        tasks: What judges.
+    """
+    references = [judge.of(current) for judge in judged(current).judges(tasks)]
+    chosen, most = current, 0.0
+    for share in Z_SHARES:
+        trial = replace(current, z_share=share)
+        gain, error = relative_gain([judge.of(trial) for judge in judged(trial).judges(tasks)], references)
+        if gain > max(error, most):
+            chosen, most = trial, gain
+    return chosen
 
 
 def _scaled(calibration: Calibration, score: float = 1.0, users: float = 1.0) -> Calibration:

@@ -9,6 +9,7 @@ import copy
 import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,15 +29,12 @@ from training.models.matching import (
     z_directions,
 )
 from training.models.two_tower import TwoTower
-from training.search.matching_calibration import FIELDS, Judged, Keyed, calibrate, likeliest, relative_gain
+from training.search.matching_calibration import Judged, Keyed, calibrate, likeliest, relative_gain, with_z_share
 from training.search.matching_validation import Cut, sides
 
 _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Figures = dict[str, float]
-Z_SHARES = (0.1, 0.25, 0.5)
-REQUIRED_GAIN = 0.01
-"""Relative gain in the mean of the four figures for which z is taken beside the history."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,17 +177,13 @@ class Trial:
             self.figures["chosen"] = cuts[0].figures(self.choice.calibration)
 
     def choose_z_share(self) -> None:
-        """Let the space's vectors into users with history as far as validation gains by it."""
+        """Let the space's vectors into users with history where validation gains by it; see `with_z_share`."""
         if self.z_UZ is None or not self.z_UZ.any():
             return
-        current = self.choice.calibration
-        best = 1 + REQUIRED_GAIN
-        for share in Z_SHARES:
-            figures = self._judged(self.tower, replace(current, z_share=share)).figures(current)
-            self.figures[f"z_share_{share}"] = figures
-            if self._gain(figures, self.figures["chosen"]) > best:
-                best = self._gain(figures, self.figures["chosen"])
-                self.choice = replace(self.choice, calibration=replace(current, z_share=share))
+        judged = partial(self._judged, self.tower)
+        calibration = with_z_share(self.choice.calibration, judged, self.training.tasks)
+        self.choice = replace(self.choice, calibration=calibration)
+        self.figures["chosen"] = self._judged(self.tower).figures(calibration)
 
     def vectors(self) -> tuple[Floats, Floats]:
         """Return users float32[U, D + 2] and items float32[I, D + 2] of the choice, as known at the cut."""
@@ -237,9 +231,6 @@ class Trial:
             return self.choice.calibration
         return calibrate(self.choice.calibration, cuts, self.training.tasks)
 
-    def _gain(self, figures: Figures, reference: Figures) -> float:
-        return gain(figures, reference, self.training.tasks)
-
     def _started(self, choice: Choice) -> TwoTower:
         return self.start.tower(choice.applied_to(self.training).tower, self.cut.known, choice.power)
 
@@ -252,9 +243,3 @@ def judged(cut: Cut, tower: TwoTower, directions_UD: Floats, seed: int, tasks: C
     users = float(tower.scale.detach()) * directions_UD
     recommend, target = sides(cut, users, tower.items().detach().numpy(), seed, tasks)
     return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
-
-
-def gain(figures: Figures, reference: Figures, tasks: Collection[str] = TASKS) -> float:
-    """Return the mean ratio to a reference over recall and NDCG of each task."""
-    names = [name for name in FIELDS if TASKS[name.startswith("target")] in tasks]
-    return float(np.mean([figures[name] / max(reference[name], 1e-9) for name in names]))

@@ -9,6 +9,7 @@ import copy
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +28,13 @@ from training.models.multi_interest_model import (
     interests_of,
     learned_item_terms,
 )
-from training.search.matching_calibration import REQUIRED_GAIN, Judged, Keyed, calibrate, relative_gain
+from training.search.matching_calibration import REQUIRED_GAIN, Judged, Keyed, calibrate, relative_gain, with_z_share
 from training.search.matching_validation import Cut, sides
 
 _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-Z_SHARES = (0.1, 0.25, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,15 +143,10 @@ class InterestTrial:
     def calibrated(self, network: MultiInterest, choice: InterestChoice) -> InterestChoice:
         """Return the choice with the parts of the score weighed anew, z beside the history among them."""
         calibration = calibrate(choice.calibration, [self.judged(network, choice.calibration)])
-        chosen = replace(choice, calibration=calibration)
-        if self.z_UZ is None or not self.z_UZ.any():
-            return chosen
-        reference = self._found(network, chosen.calibration)
-        for share in Z_SHARES:
-            trial = replace(chosen, calibration=replace(calibration, z_share=share))
-            if is_better(found := self._found(network, trial.calibration), reference):
-                chosen, reference = trial, found
-        return chosen
+        if self.z_UZ is not None and self.z_UZ.any():
+            judged = partial(self.judged, network, tasks=TASKS[:1])
+            calibration = with_z_share(calibration, judged, TASKS[:1])
+        return replace(choice, calibration=calibration)
 
     def judged(self, network: MultiInterest, calibration: Calibration, tasks: Collection[str] = TASKS) -> Judged:
         """Return both sides of a cut, scored by the largest of each user's products; one without its task is empty."""

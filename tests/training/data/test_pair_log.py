@@ -23,6 +23,13 @@ def log_of(*rows: tuple[int, int, int], num_users: int = 3, num_items: int = 4) 
 LOG = log_of((0, 1, 10), (1, 1, 20), (0, 2, 30), (0, 1, 40), (1, 3, 40))
 
 
+def test_a_log_of_any_integers_is_known_until_just_after_its_last_row() -> None:
+    columns = np.array([0, 1], np.int32), np.array([2, 0], np.uint8), np.array([5, 9], np.int32)
+    log = PairLog.of(*columns, num_users=2, num_items=3)
+    assert (log.as_of, PairLog.of(*columns, 2, 3, as_of=30).as_of) == (10, 30)
+    assert {log.user_idx.dtype, log.item_idx.dtype, log.occurred_at.dtype} == {np.dtype(np.int64)}
+
+
 def test_distinct_keeps_the_last_of_a_pair_in_time_order() -> None:
     distinct = LOG.distinct()
     assert list(zip(distinct.user_idx, distinct.item_idx, distinct.occurred_at, strict=True)) == [

@@ -9,7 +9,16 @@ import torch
 
 from training.data.pair_log import PairLog
 from training.models.matching import Calibration
-from training.search.matching_calibration import Judge, Judged, Keyed, best_of, calibrate, likeliest, relative_gain
+from training.search.matching_calibration import (
+    Judge,
+    Judged,
+    Keyed,
+    best_of,
+    calibrate,
+    likeliest,
+    relative_gain,
+    with_z_share,
+)
 from training.search.matching_validation import Side
 
 DAY = 86_400
@@ -35,6 +44,20 @@ def _popular_wins(num_users: int = 40, num_items: int = 50) -> Judged:
     recommend = Side(keys, noise, bought)
     target = Side(keys[:10], noise.T[:10].contiguous(), active)
     return Judged(pairs, np.zeros(num_items), recommend, target)
+
+
+@pytest.mark.parametrize(("misled", "expected"), [(0, 0.5), (5, 0.0)])
+def test_z_is_let_in_where_more_than_a_standard_error_of_users_gain(misled: int, expected: float) -> None:
+    """History tells half of the users the next item; z tells it to five others, and misleads some of the former."""
+    world = _popular_wins()
+    history, z = torch.zeros(40, 50), torch.zeros(40, 50)
+    history[20:, 30], z[:5, 30], z[20 : 20 + misled, 30] = 6.0, 12.0, -72.0
+
+    def judged(trial: Calibration) -> Judged:
+        scores = world.recommend.scores_KC + history + trial.z_share * z
+        return replace(world, recommend=replace(world.recommend, scores_KC=scores))
+
+    assert with_z_share(Calibration(), judged, ("recommendation",)).z_share == expected
 
 
 def test_noise_is_turned_down_and_what_is_popular_now_up() -> None:

@@ -74,15 +74,7 @@ def make_task(train: pd.DataFrame, test: pd.DataFrame, attributes: Attributes) -
     at = train["occurred_at"].to_numpy(np.int64)
     shape = (len(new), len(items))
     rows = np.searchsorted(new, test["user_id"].to_numpy()), np.searchsorted(items, test["item_id"].to_numpy())
-    pairs = PairLog(
-        user_idx=user_idx.astype(np.int64),
-        item_idx=item_idx.astype(np.int64),
-        occurred_at=at,
-        num_users=len(users),
-        num_items=len(items),
-        as_of=int(at[-1]) + 1,
-    )
-    data = cold_data(users, items, pairs, attributes)
+    data = cold_data(users, items, PairLog.of(user_idx, item_idx, at, len(users), len(items)), attributes)
     return ColdTask(
         log=TrainingLog(len(known), len(items), user_idx, item_idx, at),
         data=data,

@@ -137,23 +137,11 @@ def rank_within_user(log: PairLog) -> Indices:
 def _over(task: Task, whole: Task) -> Cut:
     """Return a task over the users and items of the whole training period."""
     user_rows, item_rows = np.searchsorted(whole.users, task.users), np.searchsorted(whole.items, task.items)
-    shape = {"num_users": len(whole.users), "num_items": len(whole.items)}
-    known = PairLog(
-        user_idx=user_rows[task.log.user_idx].astype(np.int64),
-        item_idx=item_rows[task.log.item_idx].astype(np.int64),
-        occurred_at=task.log.occurred_at,
-        as_of=int(task.log.occurred_at[-1]) + 1,
-        **shape,
-    )
+    shape = len(whole.users), len(whole.items)
+    known = PairLog.of(user_rows[task.log.user_idx], item_rows[task.log.item_idx], task.log.occurred_at, *shape)
     held = task.held_out.tocoo()
-    later = PairLog(
-        user_idx=user_rows[held.row].astype(np.int64),
-        item_idx=item_rows[held.col].astype(np.int64),
-        occurred_at=np.full(held.nnz, known.as_of),
-        as_of=known.as_of + 1,
-        **shape,
-    )
-    return Cut(known, later)
+    times = np.full(held.nnz, known.as_of)
+    return Cut(known, PairLog.of(user_rows[held.row], item_rows[held.col], times, *shape))
 
 
 def content_features(items: np.ndarray, profile: pd.DataFrame | None) -> Floats:

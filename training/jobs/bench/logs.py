@@ -49,15 +49,7 @@ class PublicLog:
         users, user_idx = np.unique(self.frame["user_id"].to_numpy(), return_inverse=True)
         items, item_idx = np.unique(self.frame["item_id"].to_numpy(), return_inverse=True)
         times = self.frame["occurred_at"].to_numpy(np.int64)
-        pairs = PairLog(
-            user_idx=user_idx.astype(np.int64),
-            item_idx=item_idx.astype(np.int64),
-            occurred_at=times,
-            num_users=len(users),
-            num_items=len(items),
-            as_of=int(times[-1]) + 1,
-        )
-        return users, items, pairs
+        return users, items, PairLog.of(user_idx, item_idx, times, len(users), len(items))
 
 
 def read_public_log(folder: Path) -> PublicLog:

@@ -230,14 +230,8 @@ def pairs_of(task: Task) -> PairLog:
     """Return a task's training pairs as what the towers learn from."""
     log = task.log
     order = np.argsort(log.occurred_at, kind="stable")
-    return PairLog(
-        user_idx=log.user_idx[order].astype(np.int64),
-        item_idx=log.item_idx[order].astype(np.int64),
-        occurred_at=log.occurred_at[order].astype(np.int64),
-        num_users=log.num_users,
-        num_items=log.num_items,
-        as_of=int(log.occurred_at.max()) + 1,
-    )
+    columns = log.user_idx[order], log.item_idx[order], log.occurred_at[order]
+    return PairLog.of(*columns, log.num_users, log.num_items)
 
 
 def _held_out(task: Task, pairs: PairLog) -> PairLog:

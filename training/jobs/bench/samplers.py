@@ -173,16 +173,10 @@ def make_sampler_problem(public: PublicLog, config: SamplerBenchConfig, seed: in
     order = rng.permutation(len(counts))
     drawn = counts.index[order][np.cumsum(counts.to_numpy()[order]) <= config.max_pairs]
     frame = core_of(frame[frame["user_id"].isin(drawn)], config.core)
-    user_idx = np.unique(frame["user_id"].to_numpy(), return_inverse=True)[1].astype(np.int64)
-    item_idx = np.unique(frame["item_id"].to_numpy(), return_inverse=True)[1].astype(np.int64)
-    whole = PairLog(
-        user_idx=user_idx,
-        item_idx=item_idx,
-        occurred_at=np.arange(len(frame), dtype=np.int64),
-        num_users=int(user_idx.max()) + 1,
-        num_items=int(item_idx.max()) + 1,
-        as_of=len(frame),
-    )
+    user_idx = np.unique(frame["user_id"].to_numpy(), return_inverse=True)[1]
+    item_idx = np.unique(frame["item_id"].to_numpy(), return_inverse=True)[1]
+    shape = int(user_idx.max()) + 1, int(item_idx.max()) + 1
+    whole = PairLog.of(user_idx, item_idx, np.arange(len(frame)), *shape)
     place = places_within(user_idx, rng.random(len(user_idx)))
     is_known, is_later = place < LEARN, place >= CHOOSE
     return SamplerProblem(
