@@ -69,8 +69,8 @@ bench-quality: $(STAMP) ## three seeds, intervals, both protocols, and each syst
 	@$(BENCH) quality --seeds 3 --protocol temporal --protocol loo $(FOLDERS)
 	@$(BENCH) cold-start $(FOLDERS)
 	@$(BENCH) multi-interest $(FOLDERS)
-	@$(if $(DATA),$(BENCH) losses $(FOLDERS))
-	@$(if $(DATA),$(BENCH) samplers $(FOLDERS))
+	@$(BENCH) losses $(FOLDERS)
+	@$(BENCH) samplers $(FOLDERS)
 
 bench-speed: $(STAMP) ## lookups, top-k, feature building and training beside incumbents and limits, as ratios
 	@$(BIN)/python -m serving_export.bench

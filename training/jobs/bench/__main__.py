@@ -34,8 +34,6 @@ def _run(options: argparse.Namespace) -> int:
         print("rewrote", ", ".join(rewrite(options.page, written_parts(report_dir(settings)))) or "nothing")
         return 0
     folders = [Path(name).expanduser() for given in options.data for name in given.split(",") if name]
-    if options.what in ("losses", "samplers") and not folders:
-        raise AttuneError(f"expected folders of public logs to compare {options.what} on, found none; add --data DIR")
     for table in _tables(settings, options, folders).values():
         print(table)
     print(f"Tables and pictures: {report_dir(settings)}")
@@ -46,8 +44,9 @@ def _tables(settings: Settings, options: argparse.Namespace, folders: list[Path]
     """Run what was asked for; only its own modules are imported."""
     if options.what == "losses":
         from training.jobs.bench.loss_report import run_losses
+        from training.jobs.bench.simulated import benchmarked_logs
 
-        return run_losses(settings, folders, options.seeds)
+        return run_losses(settings, benchmarked_logs(settings, folders), options.seeds)
     if options.what == "cold-start":
         from training.jobs.bench.cold_report import run_cold_start
 
@@ -58,8 +57,10 @@ def _tables(settings: Settings, options: argparse.Namespace, folders: list[Path]
         return run_multi_interest(settings, folders, options.seeds)
     if options.what == "samplers":
         from training.jobs.bench.samplers import SamplerBenchConfig, run_samplers
+        from training.jobs.bench.simulated import benchmarked_logs
 
-        return run_samplers(settings, folders, SamplerBenchConfig(num_seeds=options.seeds))
+        config = SamplerBenchConfig(num_seeds=options.seeds)
+        return run_samplers(settings, benchmarked_logs(settings, folders), config)
     from training.jobs.bench.quality import run_quality
 
     simulator = options.simulator or not folders
@@ -73,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=["quality", "losses", "cold-start", "multi-interest", "samplers", "readme"],
         help="measure, or put the tables in a page",
     )
-    parser.add_argument("--data", action="append", default=[], help="folder of public logs; may be repeated")
+    parser.add_argument(
+        "--data", action="append", default=[], help="folder of public logs, else simulated ones; may be repeated"
+    )
     parser.add_argument("--protocol", action="append", choices=["temporal", "loo"], help="default: temporal")
     parser.add_argument("--simulator", action="store_true", help="simulated logs too; the default without --data")
     parser.add_argument("--page", type=Path, default=REPO_ROOT / "README.md", help="page that `readme` rewrites")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from training.contracts.errors import MissingArtefact
 from training.data.cold_start_set import ColdStartData
 from training.jobs.bench.cache import Cache
 from training.jobs.bench.cold_auc import ablation, auc_table
@@ -29,7 +30,7 @@ def run_cold_start(settings: Settings, folders: Sequence[Path], num_seeds: int, 
 
     Args:
         settings: Results are kept under `home/bench` and written to `home/reports/bench`.
-        folders: MovieLens folders with user attributes.
+        folders: Public logs; those without user attributes are left out.
         num_seeds: Seeds, counted up from the settings' seed.
         simulator: Whether to run on simulated logs, whose attributes hold picks at sign-up.
     """
@@ -43,7 +44,12 @@ def run_cold_start(settings: Settings, folders: Sequence[Path], num_seeds: int, 
 
 def _logs(settings: Settings, folders: Sequence[Path], simulator: bool) -> Iterator[tuple[PublicLog, Attributes]]:
     for folder in folders:
-        yield read_public_log(folder), read_attributes(folder)
+        try:
+            attributes = read_attributes(folder)
+        except MissingArtefact as missing:
+            logger.info("left out of the cold start: %s", missing)
+        else:
+            yield read_public_log(folder), attributes
     if simulator:
         log, home = simulated_log(settings)
         yield log, simulated_attributes(home, log)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from training.jobs.bench import pictures
 from training.jobs.bench.cache import Cache, library_versions
-from training.jobs.bench.logs import read_public_log
+from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.losses import FOR_ITEMS, FOR_USERS, LossStudy, loss_rows
 from training.jobs.bench.quality import report_dir
 from training.jobs.bench.rows import Row
@@ -27,7 +26,7 @@ JOINT = "bbcnce"
 
 def run_losses(
     settings: Settings,
-    folders: Sequence[Path],
+    logs: Sequence[PublicLog],
     num_seeds: int,
     study: LossStudy | None = None,
     losses: Sequence[str] = tuple(PAIR_LOSSES),
@@ -36,7 +35,7 @@ def run_losses(
 
     Args:
         settings: Results are kept under `home/bench` and written to `home/reports/bench`.
-        folders: Data sets; each is split by time.
+        logs: Data sets; each is split by time.
         num_seeds: Seeds of each loss, counted up from the settings' seed.
         study: What the losses share.
         losses: Losses to compare.
@@ -44,9 +43,9 @@ def run_losses(
     cache = Cache(settings.home / "bench" / "results")
     seeds = tuple(settings.seed + n for n in range(num_seeds))
     tables = {}
-    for folder in folders:
+    for log in logs:
         started = time.perf_counter()
-        problem = make_problem(read_public_log(folder), "temporal")
+        problem = make_problem(log, "temporal")
         rows = loss_rows(problem, cache, seeds, study, losses)
         tables[problem.data] = _report(settings, rows, problem.test.k)
         logger.info("%s: losses compared in %.0f s", problem.data, time.perf_counter() - started)

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from training.data.pair_log import PairLog
 from training.engine.sampled_ranking import SampledRankingConfig
 from training.jobs.bench.cache import Cache, code_hash
-from training.jobs.bench.logs import PublicLog, read_public_log
+from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.quality import report_dir
 from training.jobs.bench.sampler_runs import RUNS, code_of, run_case
 from training.jobs.bench.sampler_tables import Case, sampler_table
@@ -104,18 +103,18 @@ class SamplerBenchConfig:
 
 
 def run_samplers(
-    settings: Settings, folders: Sequence[Path], config: SamplerBenchConfig | None = None
+    settings: Settings, logs: Sequence[PublicLog], config: SamplerBenchConfig | None = None
 ) -> dict[str, str]:
     """Return the Markdown of the comparison by data set, written to the reports folder as well.
 
     Args:
         settings: Results are kept under `home/bench`, so that a stopped run goes on where it was.
-        folders: Data sets.
+        logs: Data sets.
         config: Sizes.
     """
     config = config or SamplerBenchConfig()
     cache = Cache(settings.home / "bench" / "results")
-    problems = [make_sampler_problem(read_public_log(folder), config, settings.seed) for folder in folders]
+    problems = [make_sampler_problem(log, config, settings.seed) for log in logs]
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for problem, model, seed in _cases(problems, config, settings.seed):
         runs.setdefault((problem.data, model.name), []).append(_kept(cache, problem, model, seed, config))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from training.evaluation.ranking import Floats, Indices, Scorer, evaluate
 from training.ingest.simulator import SimulatorConfig, TruePreferences, simulate, true_preferences
 from training.jobs.bench.cache import code_hash
 from training.jobs.bench.homes import own_home
-from training.jobs.bench.logs import PublicLog, content_hash
+from training.jobs.bench.logs import PublicLog, content_hash, read_public_log
 from training.jobs.bench.rows import Row, average
 from training.jobs.bench.tasks import Problem
 from training.settings import Settings
@@ -58,6 +59,11 @@ def simulated_log(settings: Settings, config: SimulatorConfig | None = None) -> 
         write_json(simulate(own, chosen).to_dict(), done)
     frame = _read(own.raw_dir(RAW_INTERACTIONS.name), set(true_preferences(own).users))
     return PublicLog(NAME, frame, None, content_hash(frame)), own
+
+
+def benchmarked_logs(settings: Settings, folders: Sequence[Path]) -> list[PublicLog]:
+    """Return the logs of some folders, or simulated ones where none is given."""
+    return [read_public_log(folder) for folder in folders] or [simulated_log(settings)[0]]
 
 
 def _read(folder: Path, people: set[str]) -> pd.DataFrame:

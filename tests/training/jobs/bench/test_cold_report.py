@@ -45,6 +45,19 @@ def test_both_tables_of_a_data_set_are_written(tmp_path: Path, monkeypatch: pyte
     assert set(json.loads((report_dir(settings) / "ml_coldstart.json").read_text())) == {"rows", "auc"}
 
 
+def test_a_log_without_attributes_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cold_report, "cold_rows", _rows)
+    monkeypatch.setattr(cold_report, "MAX_AUC_PAIRS", 10)
+    settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
+    (tmp_path / "bare").mkdir()
+    with caplog.at_level("INFO"):
+        tables = run_cold_start(settings, [tmp_path / "bare", write_folder(tmp_path / "ml")], 1, simulator=False)
+    assert list(tables) == ["ml"]
+    assert f"users.dat in {tmp_path / 'bare'}, found neither" in caplog.text
+
+
 def test_a_large_log_is_ranked_and_not_ablated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cold_report, "cold_rows", _rows)
     monkeypatch.setattr(cold_report, "MAX_AUC_PAIRS", 10)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.training.jobs.bench.samples import row
+from training.jobs.bench.logs import read_public_log
 from training.jobs.bench.loss_report import loss_table, run_losses
 from training.jobs.bench.losses import FOR_ITEMS, FOR_USERS, LossStudy
 from training.settings import Settings
@@ -38,7 +39,7 @@ def test_tables_rows_and_picture_are_written(tmp_path):
     pd.DataFrame(drawn, columns=["user", "item", "ts"]).to_csv(tmp_path / "toy" / "interactions.csv", index=False)
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
     study = LossStudy(taus=(0.1,), max_epochs=1)
-    tables = run_losses(settings, [tmp_path / "toy"], 1, study, ("info_nce", "bbcnce"))
+    tables = run_losses(settings, [read_public_log(tmp_path / "toy")], 1, study, ("info_nce", "bbcnce"))
     reports = settings.reports_dir / "bench"
     assert {path.name for path in reports.iterdir()} == {f"toy_losses.{suffix}" for suffix in ("md", "json", "png")}
     assert (reports / "toy_losses.md").read_text() == tables["toy"]

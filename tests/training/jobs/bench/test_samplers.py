@@ -74,9 +74,9 @@ def test_users_are_drawn_from_a_larger_log(folder):
 def test_a_run_prints_every_way_and_is_kept(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "CHOOSE", 0.85)
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
-    table = run_samplers(settings, [folder], CONFIG)["toy"]
+    table = run_samplers(settings, [read_public_log(folder)], CONFIG)["toy"]
     assert all(f"| {name} |" in table or f"{name} search" in table for name in RUNS)
     assert "exhaustive best" in table
     assert (settings.reports_dir / "bench" / "toy_samplers.md").read_text() == table
     monkeypatch.setattr(module, "run_case", lambda *arguments: pytest.fail("trained again"))
-    assert run_samplers(settings, [folder], CONFIG)["toy"] == table
+    assert run_samplers(settings, [read_public_log(folder)], CONFIG)["toy"] == table

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from training.evaluation.peers.counts import popularity
 from training.evaluation.ranking import evaluate
 from training.ingest.simulator import SimulatorConfig
 from training.ingest.world import WorldConfig
+from training.jobs.bench import simulated as module
 from training.jobs.bench.simulated import attainable_row, simulated_log
 from training.jobs.bench.tasks import make_problem
 from training.settings import Settings
@@ -31,6 +33,13 @@ def test_log_is_clean_kept_and_separate_from_the_home(settings):
     other, elsewhere = simulated_log(replace(settings, seed=settings.seed + 1), CONFIG)
     assert other.content_hash != log.content_hash
     assert elsewhere.home != own.home
+
+
+def test_simulated_logs_stand_in_where_no_folder_is_given(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "simulated_log", lambda settings: simulated_log(settings, CONFIG))
+    assert [log.name for log in module.benchmarked_logs(settings, [])] == ["simulator"]
+    pd.DataFrame({"user": [1], "item": [2], "ts": [3]}).to_csv(tmp_path / "interactions.csv", index=False)
+    assert [log.name for log in module.benchmarked_logs(settings, [tmp_path])] == [tmp_path.name]
 
 
 def test_truth_ranks_better_than_popularity(settings):
