@@ -101,7 +101,7 @@ def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
     How far ahead a model will serve is not known when it is trained, and recency counts for more the nearer that is:
     cuts of several horizons keep the choice from betting on one.
     """
-    chosen = likeliest(start, cuts, tasks).calibration
+    chosen = likeliest(start, cuts, tasks)
     if TASKS[0] in tasks:
         # The user weights keep their proportion to the score, which targeting has fitted.
         trials = [_scaled(chosen, score=m, users=m) for m in SHARPNESS]
@@ -112,17 +112,9 @@ def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
     return chosen
 
 
-@dataclass(frozen=True)
-class Likeliest:
-    """The calibration of greatest likelihood, and the loss in nats: the mean of a key, summed over the tasks."""
-
-    calibration: Calibration
-    loss: float
-
-
-def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str] = TASKS) -> Likeliest:
+def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str] = TASKS) -> Calibration:
     """Fit the weights of each task by what was chosen on the cuts; a task without anything held out keeps its start."""
-    plain, chosen, loss = Calibration(), start, 0.0
+    plain, chosen = Calibration(), start
     recommend = [cut for cut in cuts if len(cut.recommend.keys) and TASKS[0] in tasks]
     if recommend:
         features = [np.column_stack([item_features(cut.pairs), cut.learned_I]) for cut in recommend]
@@ -130,15 +122,13 @@ def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
         fitted = fit_weights(likelihoods, np.array([plain.gamma, *plain.item_weights, plain.learned_weight]))
         score, *items, learned = (float(weight) for weight in fitted.weights_P)
         chosen = replace(chosen, gamma=score, item_weights=tuple(items), learned_weight=learned)
-        loss += fitted.loss
     target = [cut for cut in cuts if len(cut.target.keys) and TASKS[1] in tasks]
     if target:
         likelihoods = [ChoiceLikelihood(cut.target, user_features(cut.pairs)) for cut in target]
         fitted = fit_weights(likelihoods, np.array([plain.gamma, *plain.user_weights]))
         score, *users = (float(weight) for weight in fitted.weights_P)
         chosen = replace(chosen, user_weights=tuple(weight * chosen.gamma / score for weight in users))
-        loss += fitted.loss
-    return Likeliest(chosen, loss)
+    return chosen
 
 
 def with_z_share(
@@ -153,14 +143,10 @@ def with_z_share(
         judged: Gives the cut scored with some calibration's share.
         tasks: What judges.
     """
-    references = [judge.of(current) for judge in judged(current).judges(tasks)]
-    chosen, most = current, 0.0
-    for share in Z_SHARES:
-        trial = replace(current, z_share=share)
-        gain, error = relative_gain([judge.of(trial) for judge in judged(trial).judges(tasks)], references)
-        if gain > max(error, most):
-            chosen, most = trial, gain
-    return chosen
+    trials = [replace(current, z_share=share) for share in Z_SHARES]
+    said = [[judge.of(trial) for judge in judged(trial).judges(tasks)] for trial in (current, *trials)]
+    best = most_gaining(said[1:], said[0], errors=1.0)
+    return current if best is None else trials[best]
 
 
 def _scaled(calibration: Calibration, score: float = 1.0, users: float = 1.0) -> Calibration:
@@ -178,11 +164,25 @@ def best_of(current: Calibration, trials: Sequence[Calibration], judges: Sequenc
         trials: At least one other, the plainest first.
         judges: What each cut says.
     """
-    references = [judge.of(current) for judge in judges]
-    gains = [relative_gain([judge.of(trial) for judge in judges], references) for trial in trials]
+    said = [[judge.of(trial) for judge in judges] for trial in (current, *trials)]
+    best = most_gaining(said[1:], said[0])
+    return current if best is None else trials[best]
+
+
+def most_gaining(
+    trials: Sequence[Sequence[Keyed]], reference: Sequence[Keyed], errors: float = REQUIRED_GAIN
+) -> int | None:
+    """Return the place of the trial that gains most, the first of equals; None where it gains too little.
+
+    Args:
+        trials: What the judges say of each, at least one.
+        reference: What they say of the choice in force.
+        errors: Standard errors that the gain must exceed.
+    """
+    gains = [relative_gain(trial, reference) for trial in trials]
     best = max(range(len(gains)), key=lambda place: gains[place][0])
     gain, error = gains[best]
-    return trials[best] if gain > REQUIRED_GAIN * error else current
+    return best if gain > errors * error else None
 
 
 def relative_gain(trial: Sequence[Keyed], reference: Sequence[Keyed]) -> tuple[float, float]:

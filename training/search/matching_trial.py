@@ -29,7 +29,15 @@ from training.models.matching import (
     z_directions,
 )
 from training.models.two_tower import TwoTower
-from training.search.matching_calibration import Judged, Keyed, calibrate, likeliest, relative_gain, with_z_share
+from training.search.matching_calibration import (
+    Judged,
+    Keyed,
+    calibrate,
+    likeliest,
+    most_gaining,
+    relative_gain,
+    with_z_share,
+)
 from training.search.matching_validation import Cut, sides
 
 _log = logging.getLogger(__name__)
@@ -108,37 +116,43 @@ class Trial:
     def choose_start(
         self, widths: tuple[int, ...], decays: tuple[float, ...], powers: tuple[float, ...] = (1.0,)
     ) -> None:
-        """Take the power of the start, the decay of histories, then the width, that explain the cuts best untrained.
+        """Take the power of the start, the decay of histories, then the width, that rank the cuts best untrained.
 
-        Best is by likelihood, with the calibration fitted to each, on average over all cuts: it is far less noisy than
-        recall and NDCG, by which close choices would be drawn at random. Powers and decays are compared at the largest
-        width, where the power decides how much the last dimensions say.
+        Each is judged on all cuts with the likeliest calibration of its own, and replaces the one in force only when
+        the lists gain. The likelihood itself would not do: it weighs every candidate alike, and prefers starts that
+        smooth over the few at the head. Powers and decays are compared at the largest width, where the power decides
+        how much the last dimensions say.
         """
-        known: dict[Choice, float] = {}
-        widest = replace(self.choice, width=max(widths))
-        self._take_likeliest([replace(widest, power=power) for power in powers], known)
-        self._take_likeliest([replace(self.choice, decay=decay) for decay in decays], known)
-        self._take_likeliest([replace(self.choice, width=width) for width in widths], known)
+        self.choice = replace(self.choice, width=max(widths), decay=decays[0], power=powers[0])
+        said: dict[Choice, list[Keyed]] = {}
+        self._take_best([replace(self.choice, power=power) for power in powers], said)
+        self._take_best([replace(self.choice, decay=decay) for decay in decays], said)
+        self._take_best([replace(self.choice, width=width) for width in widths], said)
         self.tower = self._started(self.choice)
         cuts = [self._judged(self.tower), *self._other_starts(self.choice)]
         calibration = self._calibrated(cuts, trained=False)
         self.choice = replace(self.choice, calibration=calibration)
         self.figures["chosen"] = cuts[0].figures(calibration)
 
-    def _take_likeliest(self, choices: Sequence[Choice], known: dict[Choice, float]) -> None:
-        """Take the likeliest of some choices; `known` holds the losses of all that were met, each fitted once."""
+    def _take_best(self, choices: Sequence[Choice], said: dict[Choice, list[Keyed]]) -> None:
+        """Take the best of some choices, the one in force among them; `said` holds what was said of all met so far."""
+        if len(choices) == 1:
+            return
         for choice in choices:
-            if len(choices) > 1 and choice not in known:
-                known[choice] = self._loss_of(choice)
-        self.choice = min(choices, key=lambda choice: known.get(choice, 0.0))
+            if choice not in said:
+                said[choice] = self._said_of_start(choice)
+        best = most_gaining([said[choice] for choice in choices], said[self.choice])
+        self.choice = self.choice if best is None else choices[best]
 
-    def _loss_of(self, choice: Choice) -> float:
+    def _said_of_start(self, choice: Choice) -> list[Keyed]:
         cuts = [self._judged(self._started(choice)), *self._other_starts(choice)]
-        fitted = likeliest(choice.calibration, cuts, self.training.tasks)
+        calibration = likeliest(choice.calibration, cuts, self.training.tasks)
         name = f"start_width_{choice.width}_decay_{choice.decay:g}_power_{choice.power:g}"
-        self.figures[name] = {"loss": fitted.loss, **cuts[0].figures(fitted.calibration)}
-        _log.info("matching: %s explains the cuts with a loss of %.4f", name, fitted.loss)
-        return fitted.loss
+        self.figures[name] = cuts[0].figures(calibration)
+        _log.info(
+            "matching: %s validates at %s", name, ", ".join(f"{k} {v:.4f}" for k, v in self.figures[name].items())
+        )
+        return [judge.of(calibration) for cut in cuts for judge in cut.judges(self.training.tasks)]
 
     def choose_epochs(self, max_epochs: int, patience: int) -> None:
         """Train on what was known at the cut until validation stalls; keep the best epoch, which may be none.

@@ -79,7 +79,7 @@ def test_user_terms_are_chosen_by_targeting_alone() -> None:
 
 def test_what_no_task_judges_stays() -> None:
     judged, start = _popular_wins(), Calibration(gamma=1.4, user_weights=(1.0, 0.0, 0.0, 0.0, 0.5))
-    assert likeliest(start, [judged], ()).calibration == start
+    assert likeliest(start, [judged], ()) == start
     targeting = calibrate(start, [judged], ("targeting",))
     assert (targeting.gamma, targeting.item_weights) == (start.gamma, start.item_weights)
 
@@ -87,17 +87,9 @@ def test_what_no_task_judges_stays() -> None:
 def test_users_are_weighed_in_units_of_the_score_that_recommendation_gets() -> None:
     """Twice the score's weight is met by twice the user weights: the ranking of users stays as targeting fitted it."""
     judged = _popular_wins()
-    plain, doubled = (likeliest(Calibration(gamma=gamma), [judged], ("targeting",)).calibration for gamma in (1.0, 2.0))
+    plain, doubled = (likeliest(Calibration(gamma=gamma), [judged], ("targeting",)) for gamma in (1.0, 2.0))
     np.testing.assert_allclose(doubled.user_weights, 2 * np.array(plain.user_weights))
     np.testing.assert_array_equal(judged.judge_users(plain), judged.judge_users(doubled))
-
-
-def test_a_better_explanation_has_less_loss() -> None:
-    judged = _popular_wins()
-    informed = judged.recommend.scores_KC + 5 * torch.from_numpy(judged.recommend.truth.toarray()).float()
-    better = replace(judged, recommend=replace(judged.recommend, scores_KC=informed))
-    losses = [likeliest(Calibration(), [one], ("recommendation",)).loss for one in (judged, better)]
-    assert losses[1] < losses[0]
 
 
 def test_a_change_within_the_noise_is_not_taken() -> None:
