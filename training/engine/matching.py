@@ -53,16 +53,16 @@ class MatchingTrainingConfig:
         block_users: Users scored together.
         hidden_share: Share of a user's items hidden as targets, in (0, 1).
         half_life_share: Age, as a share of the log's rows, at which a target counts half.
-        max_candidates: Catalogue size above which candidates are drawn.
+        max_candidates: Catalogue size above which candidates are drawn, for "next_item" so many of them.
         alpha: Weight of the row (recommendation) side.
         beta: Weight of the column (targeting) side.
         objective: "catalogue" scores blocks of users against the catalogue; "pairs" scores batches of positive pairs
             against themselves; "next_item" scores every position of a history against the catalogue, recommendation
-            alone. For the last two only `tower` and `learning_rate` count of the fields above.
+            alone. For the last two only `tower` and `learning_rate` count of the fields above, and `max_candidates`
+            for the last.
         pairs_loss: Name in `training.losses.family.PAIR_LOSSES`, for "pairs".
         batch_pairs: Positive pairs scored together, for "pairs".
         batch_users: Histories read together, for "next_item".
-        max_targets: Positions of a history that predict in an epoch, for "next_item".
         schedule: "constant", or "cosine": the learning rate warms up and falls to nothing over the epochs.
     """
 
@@ -78,7 +78,6 @@ class MatchingTrainingConfig:
     pairs_loss: str = "bbcnce"
     batch_pairs: int = 1024
     batch_users: int = 64
-    max_targets: int = 48
     schedule: Literal["constant", "cosine"] = "constant"
 
     def __post_init__(self) -> None:
@@ -171,7 +170,7 @@ def _objective(pairs: PairLog, config: MatchingTrainingConfig, since: int | None
         return lambda model, rng: (pair_loss(model, batch, loss) for batch in batches.epoch(rng))
     if config.is_ordered:
         length = config.tower.history.max_length
-        windows = NextItemBatches(pairs, config.batch_users, length, config.max_targets, since)
+        windows = NextItemBatches(pairs, config.batch_users, length, config.max_candidates, since)
         return lambda model, rng: (next_item_loss(model, batch) for batch in windows.epoch(rng) if len(batch.target_P))
     blocks = Blocks(pairs, config, since)
     return lambda model, rng: (

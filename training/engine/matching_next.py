@@ -1,10 +1,12 @@
 """Train the user tower event by event: every position of a history predicts the item that comes next.
 
 Each prefix of a history is a user at that moment, so one pass through a causal encoder gives a training sample per
-event instead of one per user. The softmax runs over the whole catalogue: nothing is sampled, nothing needs correction
-(what gSASRec, RecSys 2023, repairs by calibrating sampled negatives does not arise).
+event instead of one per user. The softmax runs over candidates that the positions of a batch share. Each item is among
+them with a chance of its own, and counts by one over that chance: the sum over the candidates estimates the sum over
+the catalogue without bias (Horvitz and Thompson, 1952), which is what gSASRec (RecSys 2023) repairs afterwards by
+calibrating its losses. A catalogue no larger than the number of candidates is scored whole.
 
-Shape legend: U users, B users of a batch, L positions, P positions that predict, I items, D width.
+Shape legend: U users, B users of a batch, L positions, P positions that predict, I items, C candidates, D width.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ import torch
 from torch import Tensor
 
 from training.data.pair_log import Histories, PairLog
-from training.losses.block import BlockTargets, block_cross_entropy
+from training.losses.sampled import sampled_softmax
 from training.models.history_rows import pad
 from training.models.two_tower import TwoTower
 
 Indices = npt.NDArray[np.int64]
-ROWS_AT_ONCE = 2048
-"""Positions whose scores over the catalogue are held at once: more of them leave the processor's cache."""
+Doubles = npt.NDArray[np.float64]
+ROWS_AT_ONCE = 1024
+"""Positions whose scores over the candidates are held at once: more of them leave the processor's cache."""
+OUT_OF_PLAY = -1e9
+"""Score of a candidate that is the position's own target: it is scored apart, since it is always in."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class NextItemBatch:
         user_P: int64[P], place of the user in the batch.
         position_P: int64[P], place in the window of the newest item that the prediction may read.
         target_P: int64[P], the item that came next.
+        candidates_C: int64[C], ascending: what every position is scored against beside its target.
+        log_chance_C: float32[C], log probability that each of them is among the candidates.
     """
 
     item_idx_BL: Indices
@@ -44,6 +51,8 @@ class NextItemBatch:
     user_P: Indices
     position_P: Indices
     target_P: Indices
+    candidates_C: Indices
+    log_chance_C: npt.NDArray[np.float32]
 
 
 class NextItemBatches:
@@ -53,18 +62,19 @@ class NextItemBatches:
     """
 
     def __init__(
-        self, pairs: PairLog, batch_users: int, max_length: int, max_targets: int, since: int | None = None
+        self, pairs: PairLog, batch_users: int, max_length: int, max_candidates: int, since: int | None = None
     ) -> None:
-        """Hold the histories.
+        """Hold the histories, and how likely each item is drawn.
 
         Args:
             pairs: Distinct pairs in time order.
             batch_users: B at most.
             max_length: L at most; a longer history is read through a window that is drawn each epoch.
-            max_targets: Positions of a user that predict in an epoch, at most; drawn where there are more.
+            max_candidates: C on average; a catalogue of no more items is scored whole.
             since: Epoch seconds; when given, only rows from then on are predicted, and windows end with the history.
         """
-        self.batch_users, self.max_length, self.max_targets, self.since = batch_users, max_length, max_targets, since
+        self.batch_users, self.max_length, self.since = batch_users, max_length, since
+        self.chances_I = inclusion_chances(pairs.item_counts(), max_candidates)
         self.histories: Histories = pairs.histories()
         self.users = np.flatnonzero(self.histories.lengths >= 2)
         if since is not None:
@@ -88,10 +98,18 @@ class NextItemBatches:
         chosen = ~starts
         if self.since is not None:
             chosen &= self.histories.occurred_at[rows] >= self.since
-        chosen = np.flatnonzero(_at_most(self.max_targets, chosen, place, rng))
         items = self.histories.item_idx[rows]
         item_idx_BL, mask_BL = pad(items[~ends], place[~ends], len(user_idx), self.max_length)
-        return NextItemBatch(item_idx_BL, mask_BL, place[chosen], position[chosen] - 1, items[chosen])
+        candidates = np.flatnonzero(rng.random(len(self.chances_I)) < self.chances_I)
+        return NextItemBatch(
+            item_idx_BL=item_idx_BL,
+            mask_BL=mask_BL,
+            user_P=place[chosen],
+            position_P=position[chosen] - 1,
+            target_P=items[chosen],
+            candidates_C=candidates,
+            log_chance_C=np.log(self.chances_I[candidates]).astype(np.float32),
+        )
 
     def _windows(self, user_idx: Indices, rng: np.random.Generator) -> tuple[Indices, Indices]:
         """Return rows of at most L + 1 successive items per user, and the place of each row's user."""
@@ -104,35 +122,41 @@ class NextItemBatches:
         return rows[kept], place[kept]
 
 
-def _at_most(
-    number: int, eligible_M: npt.NDArray[np.bool_], place_M: Indices, rng: np.random.Generator
-) -> npt.NDArray[np.bool_]:
-    """Return bool[M]: the eligible rows, thinned at random to at most `number` per place."""
-    drawn = np.where(eligible_M, rng.random(len(place_M)), 2.0)
-    order = np.lexsort((drawn, place_M))
-    rank = np.empty(len(place_M), np.int64)
-    first = np.searchsorted(place_M, place_M)
-    rank[order] = np.arange(len(place_M)) - first
-    return np.asarray(eligible_M & (rank < number), np.bool_)
+def inclusion_chances(counts_I: Doubles, num: int) -> Doubles:
+    """Return float64[I], summing to `num`: chances in proportion to the root of an item's count, but none above 1.
+
+    Items that are met often take most of the softmax, so drawing them more often makes the estimate less noisy. With no
+    more than `num` items every chance is 1.
+    """
+    weights = np.sqrt(counts_I + 1.0)
+    certain = np.full(len(counts_I), len(counts_I) <= num)
+    while True:
+        rest = weights[~certain].sum()
+        chances = np.where(certain, 1.0, weights * (num - certain.sum()) / max(rest, 1e-12))
+        if (chances <= 1).all():
+            return np.asarray(chances, np.float64)
+        certain |= chances >= 1
 
 
 def next_item_loss(model: TwoTower, batch: NextItemBatch) -> Tensor:
-    """Return the mean cross-entropy of the next item over the whole catalogue."""
+    """Return the mean cross-entropy of the next item, the softmax over the catalogue estimated from the candidates."""
     users = torch.from_numpy(batch.user_P), torch.from_numpy(batch.position_P)
-    states = model.positions(torch.from_numpy(batch.item_idx_BL), torch.from_numpy(batch.mask_BL))[users]
-    items, scale = model.items(), model.scale
+    states_PD = model.positions(torch.from_numpy(batch.item_idx_BL), torch.from_numpy(batch.mask_BL))[users]
+    candidates, target_P = torch.from_numpy(batch.candidates_C), torch.from_numpy(batch.target_P)
+    items_CD, targets_PD = model.items(candidates), model.items(target_P)
+    bias_C = model.item_bias[candidates] - torch.from_numpy(batch.log_chance_C)
     losses = []
-    for start in range(0, len(batch.target_P), ROWS_AT_ONCE):
-        target = torch.from_numpy(batch.target_P[start : start + ROWS_AT_ONCE])
-        part = states[start : start + ROWS_AT_ONCE]
-        none = target.new_zeros(0)
-        targets = BlockTargets(
-            rows_T=torch.arange(len(target)),
-            columns_T=target,
-            weights_T=torch.ones(len(target)),
-            masked_rows_M=none,
-            masked_columns_M=none,
-        )
-        loss = block_cross_entropy(scale * part, items, model.item_bias, part.new_zeros(len(part)), targets, 1.0, 0.0)
-        losses.append(loss * len(target))
-    return torch.stack(losses).sum() / len(batch.target_P)
+    parts = (side.split(ROWS_AT_ONCE) for side in (model.scale * states_PD, targets_PD, target_P))
+    for states, targets, target in zip(*parts, strict=True):
+        scores = torch.addmm(bias_C, states, items_CD.T)
+        scores[_hits(candidates, target)] = OUT_OF_PLAY
+        positive = (states * targets).sum(1) + model.item_bias[target]
+        losses.append(len(target) * sampled_softmax(positive, scores))
+    return torch.stack(losses).sum() / len(target_P)
+
+
+def _hits(candidates_C: Tensor, target_P: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows and columns at which a position's target stands among the ascending candidates."""
+    column_P = torch.searchsorted(candidates_C, target_P).clamp(max=len(candidates_C) - 1)
+    row = (candidates_C[column_P] == target_P).nonzero()[:, 0]
+    return row, column_P[row]

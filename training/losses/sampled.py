@@ -19,13 +19,14 @@ NEGATIVE_KINDS: tuple[NegativeKind, ...] = ("keep_user", "keep_item", "uniform",
 
 
 def sampled_softmax(positive_B: Tensor, candidates_BN: Tensor) -> Tensor:
-    """Return the mean cross-entropy of the positive among itself and uniformly drawn items.
+    """Return the mean cross-entropy of the positive among itself and drawn items.
 
     Uniform draws need no correction but a constant; the minimiser is log p(i | u) + c(u).
 
     Args:
         positive_B: float[B], phi of the positives.
-        candidates_BN: float[B, N], phi of each user with the drawn items.
+        candidates_BN: float[B, N], phi of each user with the drawn items, less the log of their chance where that is
+            not the same for all.
     """
     return (torch.logsumexp(torch.cat([positive_B[:, None], candidates_BN], dim=1), dim=1) - positive_B).mean()
 

@@ -22,25 +22,28 @@ class TwoTowerConfig:
         width: D, the width of both towers' outputs before biases are folded in.
         temperature: tau at the start; the scale 1 / tau is learned on.
         history: The encoder of a user's items.
+        one_table: Whether items are scored by the vectors that histories are made of.
     """
 
     width: int = 128
     temperature: float = 0.1
     history: HistoryConfig = field(default_factory=HistoryConfig)
+    one_table: bool = False
 
 
 class TwoTower(nn.Module):
     """phi(u, i) = <u, v> / tau + b_u + b_i, with u and v L2-normalised.
 
-    Items have two vectors: one that histories are made of, one that is scored. b_u is a learned multiple of the log
-    of the number of items read; b_i is free per item.
+    Items have two vectors, one that histories are made of and one that is scored, or one for both: half the weights,
+    which a sequence encoder fits less closely to the training period. b_u is a learned multiple of the log of the
+    number of items read; b_i is free per item.
     """
 
     def __init__(self, config: TwoTowerConfig, num_items: int) -> None:
         super().__init__()
         self.config = config
         self.history_items = nn.Embedding(num_items, config.width)
-        self.scored_items = nn.Embedding(num_items, config.width)
+        self.scored_items = self.history_items if config.one_table else nn.Embedding(num_items, config.width)
         self.history = HistoryEncoder(config.history, config.width)
         self.item_bias = nn.Parameter(torch.zeros(num_items))
         self.activity = nn.Parameter(torch.ones(()))
@@ -48,9 +51,15 @@ class TwoTower(nn.Module):
 
     @torch.no_grad()
     def start_from(self, items_ID: Tensor, item_bias_I: Tensor, scored_ID: Tensor | None = None) -> None:
-        """Set both id tables to float[I, D], the scored one to another where given, and the item terms to float[I]."""
+        """Set both id tables to float[I, D], the scored one to another where given, and the item terms to float[I].
+
+        One table for both takes the directions halfway between the two.
+        """
+        scored_ID = items_ID if scored_ID is None else scored_ID
+        if self.config.one_table:
+            items_ID = scored_ID = F.normalize(items_ID + scored_ID, dim=1)
         self.history_items.weight.copy_(items_ID)
-        self.scored_items.weight.copy_(items_ID if scored_ID is None else scored_ID)
+        self.scored_items.weight.copy_(scored_ID)
         self.item_bias.copy_(item_bias_I)
 
     def users(self, item_idx_BL: Tensor, mask_BL: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from training.data.splits import Protocol
+from training.engine.matching import MatchingTrainingConfig
 from training.evaluation.ranking import TwoSidedScores, VectorScorer, evaluate
 from training.jobs.bench.cache import Cache, code_hash, library_versions
 from training.jobs.bench.representation import Represented, represent
@@ -35,10 +36,18 @@ CODE = (
     "training.spaces",
 )
 VARIANTS: Mapping[Protocol, Mapping[str, MatchingConfig]] = {
-    "temporal": {"matching": MatchingConfig(), "matching, untrained start": MatchingConfig(max_epochs=0)},
+    "temporal": {
+        "matching": MatchingConfig(),
+        "matching, untrained start": MatchingConfig(max_epochs=0),
+        "matching for items alone": MatchingConfig(training=MatchingTrainingConfig(beta=0.0)),
+        "matching for users alone": MatchingConfig(training=MatchingTrainingConfig(alpha=0.0)),
+    },
     "loo": {"matching, next item": NEXT_ITEM, "matching, untrained start": replace(NEXT_ITEM, max_epochs=0)},
 }
-"""Configurations by protocol and by the name that tables print; the untrained ones say what training adds."""
+"""Configurations by protocol and by the name that tables print.
+
+The untrained ones say what training adds; those for one task alone, what one model for both costs in quality.
+"""
 
 
 @dataclass(frozen=True)
