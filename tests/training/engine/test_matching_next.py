@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from training.data.pair_log import PairLog
 from training.engine.matching import MatchingTrainingConfig, fit
-from training.engine.matching_next import NextItemBatches, next_item_loss
+from training.engine.matching_next import NextItemBatches, inclusion_chances, next_item_loss
 from training.engine.matching_start import ItemStart
 from training.models.history_encoders import HistoryConfig
 from training.models.history_rows import encode_rows
@@ -51,30 +53,21 @@ def _samples(batches: NextItemBatches, seed: int = 0) -> set[tuple[tuple[int, ..
 
 def test_every_prefix_predicts_what_came_next_and_a_single_item_nothing() -> None:
     expected = {((3,), 1), ((3, 1), 4), ((3, 1, 4), 5), ((7,), 8)}
-    assert _samples(NextItemBatches(THREE, 2, 10, 10)) == expected
-    assert _samples(NextItemBatches(THREE, 1, 10, 10)) == expected
+    assert _samples(NextItemBatches(THREE, 2, 10, NUM_ITEMS)) == expected
+    assert _samples(NextItemBatches(THREE, 1, 10, NUM_ITEMS)) == expected
 
 
 def test_a_long_history_is_read_through_windows_that_reach_every_event() -> None:
-    batches = NextItemBatches(THREE, 2, 2, 10)
+    batches = NextItemBatches(THREE, 2, 2, NUM_ITEMS)
     drawn = [_samples(batches, seed) for seed in range(8)]
     assert {((3,), 1), ((3, 1), 4), ((7,), 8)} in drawn
     assert {((1,), 4), ((1, 4), 5), ((7,), 8)} in drawn
     assert all(len(read) <= 2 for samples in drawn for read, _ in samples)
 
 
-def test_targets_are_thinned_to_the_most_allowed_per_user() -> None:
-    seen = set()
-    for seed in range(8):
-        samples = _samples(NextItemBatches(THREE, 2, 10, 1), seed)
-        assert len(samples) == 2
-        seen |= samples
-    assert len(seen) == 4
-
-
 def test_since_predicts_new_rows_alone_from_the_newest_window() -> None:
-    assert _samples(NextItemBatches(THREE, 2, 2, 10, since=2)) == {((1,), 4), ((1, 4), 5)}
-    assert not _samples(NextItemBatches(THREE, 2, 2, 10, since=50))
+    assert _samples(NextItemBatches(THREE, 2, 2, NUM_ITEMS, since=2)) == {((1,), 4), ((1, 4), 5)}
+    assert not _samples(NextItemBatches(THREE, 2, 2, NUM_ITEMS, since=50))
 
 
 def test_the_loss_is_the_mean_over_prefixes_of_the_full_softmax() -> None:
@@ -82,13 +75,42 @@ def test_the_loss_is_the_mean_over_prefixes_of_the_full_softmax() -> None:
     tower = TwoTower(CONFIG.tower, NUM_ITEMS).eval()
     torch.nn.init.normal_(tower.item_bias)
     torch.nn.init.normal_(tower.history.sequence.change.weight)
-    (batch,) = NextItemBatches(THREE, 8, 6, 10).epoch(np.random.default_rng(0))
+    (batch,) = NextItemBatches(THREE, 8, 6, NUM_ITEMS).epoch(np.random.default_rng(0))
     losses = []
-    for read, target in _samples(NextItemBatches(THREE, 8, 6, 10)):
+    for read, target in _samples(NextItemBatches(THREE, 8, 6, NUM_ITEMS)):
         user = encode_rows(tower, np.array(read), np.zeros(len(read), np.int64), 1)
         scores = tower.scale * user @ tower.items().T + tower.item_bias
         losses.append(float(torch.nn.functional.cross_entropy(scores, torch.tensor([target])).detach()))
     assert np.isclose(float(next_item_loss(tower, batch).detach()), np.mean(losses), atol=1e-5)
+
+
+def test_chances_go_by_the_root_of_the_count_and_sum_to_the_number_wanted() -> None:
+    np.testing.assert_allclose(inclusion_chances(np.array([3.0, 0.0, 0.0]), 2), [1.0, 0.5, 0.5])
+    np.testing.assert_allclose(inclusion_chances(np.array([8.0, 3.0, 0.0]), 1), [3 / 6, 2 / 6, 1 / 6])
+    np.testing.assert_allclose(inclusion_chances(np.array([1000.0, 90.0, 1.0, 1.0]), 3), [1.0, 1.0, 0.5, 0.5])
+    assert (inclusion_chances(np.arange(4.0), 4) == 1).all()
+
+
+def test_drawn_candidates_estimate_the_whole_catalogue_without_bias() -> None:
+    """Over many draws the sum over candidates, each by one over its chance, is the sum over the catalogue."""
+    batches = NextItemBatches(_log([[3, 1, 4, 5] * 9, [2, 4], [7, 8]]), 8, 6, 5)
+    drawn = [batch for seed in range(1500) for batch in batches.epoch(np.random.default_rng(seed))]
+    sums = np.zeros(NUM_ITEMS)
+    for batch in drawn:
+        sums[batch.candidates_C] += np.exp(-batch.log_chance_C)
+    np.testing.assert_allclose(sums / len(drawn), np.ones(NUM_ITEMS), atol=0.15)
+    assert np.isclose(np.mean([len(batch.candidates_C) for batch in drawn]), 5, atol=0.15)
+
+
+def test_a_drawn_target_counts_once() -> None:
+    """With every item but one out of reach, the loss is that of two items, whether the target is drawn or not."""
+    tower = TwoTower(CONFIG.tower, NUM_ITEMS).eval()
+    (batch,) = NextItemBatches(_log([[3, 1]]), 8, 6, NUM_ITEMS).epoch(np.random.default_rng(0))
+    without, beside = (
+        replace(batch, candidates_C=np.array(items), log_chance_C=np.zeros(len(items), np.float32))
+        for items in ([2], [1, 2])
+    )
+    assert float(next_item_loss(tower, without).detach()) == float(next_item_loss(tower, beside).detach())
 
 
 def test_training_learns_an_order_that_counts_alone_cannot_tell() -> None:

@@ -36,6 +36,14 @@ def test_start_fills_both_tables_and_the_item_terms() -> None:
     assert tower.item_bias.tolist() == [0, 1, 2, 3, 4]
 
 
+def test_one_table_is_read_and_scored_and_starts_halfway() -> None:
+    tower = TwoTower(TwoTowerConfig(width=2, one_table=True), num_items=1)
+    tower.start_from(torch.tensor([[1.0, 0.0]]), torch.zeros(1), torch.tensor([[0.0, 1.0]]))
+    torch.testing.assert_close(tower.items().detach(), torch.full((1, 2), 0.5**0.5))
+    assert tower.scored_items is tower.history_items
+    assert len([*tower.parameters()]) == len([*TwoTower(TwoTowerConfig(width=2), 1).parameters()]) - 1
+
+
 def test_scale_is_the_inverse_temperature_and_activity_a_logarithm() -> None:
     tower = _tower()
     assert float(tower.scale.detach()) == pytest.approx(10, rel=1e-5)
