@@ -11,8 +11,6 @@ import logging
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-import numpy as np
-
 from training.contracts.errors import AttuneError
 from training.data.matching_set import MatchingData
 from training.data.pair_log import PairLog
@@ -21,7 +19,7 @@ from training.engine.matching_start import ItemStart, continued_tower
 from training.models.history_encoders import HistoryConfig
 from training.models.matching import Calibration, MatchingModel, fit_z_map, learned_terms, user_directions
 from training.models.two_tower import TwoTower, TwoTowerConfig
-from training.search.matching_evidence import Evidence, popularity_vectors
+from training.search.matching_evidence import Evidence
 from training.search.matching_trial import Choice, Trial
 from training.search.matching_validation import Cut
 
@@ -96,15 +94,18 @@ NEXT_ITEM = MatchingConfig(
     training=MatchingTrainingConfig(
         tower=TwoTowerConfig(
             temperature=0.1,
-            history=HistoryConfig(encoder="self_attention", decay=0.6, max_length=100, dropout=0.3),
+            history=HistoryConfig(encoder="self_attention", decay=0.6, max_length=100, dropout=0.2),
+            one_table=True,
         ),
-        learning_rate=2e-3,
+        learning_rate=3e-3,
+        max_candidates=512,
         objective="next_item",
+        batch_users=32,
         schedule="cosine",
     ),
-    widths=(64,),
-    max_epochs=20,
-    patience=20,
+    widths=(128,),
+    max_epochs=16,
+    patience=16,
     validation="last_item",
     refit=False,
 )
@@ -204,15 +205,8 @@ def _as_model(
 
 
 def _evidence(data: MatchingData, cut: Cut, trial: Trial, rival: Choice | None, model: MatchingModel) -> Evidence:
-    vectors = model.user_vectors(data), model.item_vectors()
-    evidence = Evidence(finite=all(bool(np.isfinite(side).all()) for side in vectors))
-    if not len(cut.later):
-        return evidence
-    evidence.judge("own", cut, *trial.vectors())
-    evidence.judge("popularity and activity", cut, *popularity_vectors(cut.known))
-    if rival is not None:
-        evidence.judge(CHAMPION, cut, *trial.vectors_of(rival))
-    return evidence
+    rivals = {} if rival is None else {CHAMPION: trial.vectors_of(rival)}
+    return Evidence.on(cut, trial.vectors(), rivals, served=(model.user_vectors(data), model.item_vectors()))
 
 
 def _continue(data: MatchingData, config: MatchingConfig, start: MatchingModel, since: int) -> MatchingModel:

@@ -5,6 +5,7 @@ Shape legend: U users, I items, D width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,8 @@ from training.search.matching_validation import CUT, Cut
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+Vectors = tuple[Floats, Floats]
+"""Users float32[U, D], or several a user [U, K, D], and items float32[I, D]."""
 
 
 @dataclass
@@ -25,6 +28,23 @@ class Evidence:
 
     finite: bool = True
     scores: dict[str, TwoSidedScores] = field(default_factory=dict)
+
+    @classmethod
+    def on(cls, cut: Cut, own: Vectors, rivals: Mapping[str, Vectors], served: Vectors) -> Evidence:
+        """Return what a cut says of the model, of popularity and activity, and of its rivals.
+
+        Args:
+            cut: Without held-out rows it says nothing.
+            own: The model's choices as known at the cut.
+            rivals: The same of what it is compared with.
+            served: The model as it will be served, which must be finite.
+        """
+        evidence = cls(finite=all(bool(np.isfinite(side).all()) for side in served))
+        if len(cut.later):
+            named = {"own": own, "popularity and activity": popularity_vectors(cut.known), **rivals}
+            for name, vectors in named.items():
+                evidence.judge(name, cut, *vectors)
+        return evidence
 
     @property
     def rivals(self) -> list[str]:

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from training.data.matching_set import MatchingData
 from training.data.pair_log import PairLog
 from training.engine.multi_interest import MultiInterestTrainingConfig
@@ -28,7 +26,7 @@ from training.models.multi_interest_model import (
 )
 from training.models.reproducible import deterministic
 from training.search.matching import CHAMPION
-from training.search.matching_evidence import Evidence, popularity_vectors
+from training.search.matching_evidence import Evidence
 from training.search.matching_validation import Cut
 from training.search.multi_interest_trial import (
     Candidate,
@@ -181,14 +179,10 @@ def _as_model(
 def _evidence(
     data: MatchingData, trial: InterestTrial, best: Candidate, rival: InterestChoice | None, model: MultiInterestModel
 ) -> Evidence:
-    vectors = model.user_vectors(data), model.item_vectors()
-    evidence = Evidence(finite=all(bool(np.isfinite(side).all()) for side in vectors))
-    if not len(trial.cut.later):
-        return evidence
-    evidence.judge("own", trial.cut, *trial.vectors(best.network, best.choice.calibration))
-    evidence.judge("popularity and activity", trial.cut, *popularity_vectors(trial.cut.known))
+    rivals = {}
     if rival is not None:
         same = replace(rival, calibration=best.choice.calibration) == best.choice
         network = best.network if same else trial.exactly(rival)
-        evidence.judge(CHAMPION, trial.cut, *trial.vectors(network, rival.calibration))
-    return evidence
+        rivals[CHAMPION] = trial.vectors(network, rival.calibration)
+    own = trial.vectors(best.network, best.choice.calibration)
+    return Evidence.on(trial.cut, own, rivals, served=(model.user_vectors(data), model.item_vectors()))
