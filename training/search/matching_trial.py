@@ -43,6 +43,8 @@ from training.search.matching_validation import Cut, sides
 _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Figures = dict[str, float]
+ROUNDS = 2
+"""Times that decay and power are chosen, each given the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,17 +118,18 @@ class Trial:
     def choose_start(
         self, widths: tuple[int, ...], decays: tuple[float, ...], powers: tuple[float, ...] = (1.0,)
     ) -> None:
-        """Take the power of the start, the decay of histories, then the width, that rank the cuts best untrained.
+        """Take the decay of histories, the power of the start, then the width, that rank the cuts best untrained.
 
         Each is judged on all cuts with the likeliest calibration of its own, and replaces the one in force only when
         the lists gain. The likelihood itself would not do: it weighs every candidate alike, and prefers starts that
-        smooth over the few at the head. Powers and decays are compared at the largest width, where the power decides
-        how much the last dimensions say.
+        smooth over the few at the head. Decays and powers are compared at the largest width, where the power decides
+        how much the last dimensions say, and once more after each other, since each depends on the other.
         """
         self.choice = replace(self.choice, width=max(widths), decay=decays[0], power=powers[0])
         said: dict[Choice, list[Keyed]] = {}
-        self._take_best([replace(self.choice, power=power) for power in powers], said)
-        self._take_best([replace(self.choice, decay=decay) for decay in decays], said)
+        for _ in range(ROUNDS):
+            self._take_best([replace(self.choice, decay=decay) for decay in decays], said)
+            self._take_best([replace(self.choice, power=power) for power in powers], said)
         self._take_best([replace(self.choice, width=width) for width in widths], said)
         self.tower = self._started(self.choice)
         cuts = [self._judged(self.tower), *self._other_starts(self.choice)]

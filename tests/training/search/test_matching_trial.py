@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.training.search.matching_world import DAY, two_tastes
 from training.data.pair_log import PairLog
@@ -73,11 +74,14 @@ def test_how_far_back_taste_reaches_is_chosen() -> None:
     assert {"start_width_8_decay_0.2_power_1", "start_width_8_decay_1_power_1"} <= set(trial.figures)
 
 
-def test_each_start_is_judged_once_and_a_larger_gain_is_taken() -> None:
+def test_no_start_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged, judge = [], Trial._said_of_start
+    monkeypatch.setattr(Trial, "_said_of_start", lambda trial, choice: judged.append(choice) or judge(trial, choice))
     trial = _trial(with_z=False)
     trial.choose_start((4, 8), (0.85, 1.0), (1.0, 3.0))
-    starts = [name for name in trial.figures if name.startswith("start")]
-    assert len(starts) == 4  # Two powers, one more decay, one more width.
+    assert len(judged) == len(set(judged))
+    assert {(choice.width, choice.power) for choice in judged} >= {(8, 1.0), (8, 3.0)}
+    assert trial.choice in judged
 
 
 def test_a_start_whose_lists_gain_nothing_leaves_the_widest_and_plainest_in_force() -> None:
