@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -12,9 +12,10 @@ import numpy as np
 
 from training.evaluation.gate import bootstrap_interval
 from training.jobs.bench.sampler_runs import LOSS_MIX, SEARCHES, UNIFORM_MIX
-from training.samplers.candidates import CANDIDATES
+from training.samplers.candidates import CANDIDATES, UNIFORM
 
 Outcome = dict[str, Any]
+Pick = Callable[[dict[str, Outcome]], Outcome]
 _HEADINGS = ("negatives", "N@20", "± seeds", "R@20", "CPU s", "of best", "95 % interval", "of its cost", "chosen")
 
 
@@ -39,6 +40,35 @@ def sampler_table(data: str, description: str, cases: Sequence[Case], seed: int)
     return "\n\n".join(parts) + "\n"
 
 
+def search_table(cases: Mapping[str, Sequence[Case]]) -> str:
+    """Return one table of all data sets and models: what trying every sampler gives, and each way's share of it.
+
+    Args:
+        cases: Cases by data set.
+    """
+    ways = {f"{name}, {start} start": _PICKS[name, start] for name in SEARCHES for start in ("inherited", "fresh")}
+    ways = {"uniform": itemgetter(UNIFORM), UNIFORM_MIX: itemgetter(UNIFORM_MIX), **ways}
+    head = ["log", "model", "seeds", "exhaustive best, N@20", *ways]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for data, of_data in cases.items():
+        lines += [_line([data, *_shares(case, list(ways.values()))]) for case in of_data]
+    return "\n".join([*lines, "", "Each way's N@20 and total CPU time as shares of the exhaustive best's.", ""])
+
+
+def _shares(case: Case, picks: Sequence[Pick]) -> list[str]:
+    best = [exhaustive(runs) for runs in case.seeds]
+    ndcg, seconds = _ndcg_and_seconds(best)
+    cells = [case.model, str(len(case.seeds)), f"{ndcg:.4f}, {_chosen(best)}"]
+    for pick in picks:
+        found, spent = _ndcg_and_seconds([pick(runs) for runs in case.seeds])
+        cells.append(f"{found / ndcg:.1%} at {spent / seconds:.0%}")
+    return cells
+
+
+def _ndcg_and_seconds(runs: Sequence[Outcome]) -> tuple[float, float]:
+    return float(_by_user(runs, "ndcg").mean()), float(np.mean([run["cpu_seconds"] for run in runs]))
+
+
 def exhaustive(runs: dict[str, Outcome]) -> Outcome:
     """Return the single sampler with the best validation, at the cost of all of them."""
     singles = {name: runs[name] for name in CANDIDATES}
@@ -49,13 +79,11 @@ def exhaustive(runs: dict[str, Outcome]) -> Outcome:
 
 def _rows(case: Case, seed: int) -> list[list[str]]:
     best = [exhaustive(runs) for runs in case.seeds]
-    picks: dict[str, Callable[[dict[str, Outcome]], Outcome]] = {
-        name: itemgetter(name) for name in (*CANDIDATES, UNIFORM_MIX, LOSS_MIX)
-    }
+    picks: dict[str, Pick] = {name: itemgetter(name) for name in (*CANDIDATES, UNIFORM_MIX, LOSS_MIX)}
     picks["**exhaustive best**"] = exhaustive
     for name in SEARCHES:
-        picks[f"**{name} search**, inherited start"] = itemgetter(name)
-        picks[f"{name} search, fresh start"] = partial(_anew, name)
+        picks[f"**{name} search**, inherited start"] = _PICKS[name, "inherited"]
+        picks[f"{name} search, fresh start"] = _PICKS[name, "fresh"]
     return [_row(name, [pick(runs) for runs in case.seeds], best, seed) for name, pick in picks.items()]
 
 
@@ -64,13 +92,19 @@ def _anew(name: str, runs: dict[str, Outcome]) -> Outcome:
     return anew
 
 
+_PICKS: dict[tuple[str, str], Pick] = {
+    (name, start): pick
+    for name in SEARCHES
+    for start, pick in (("inherited", itemgetter(name)), ("fresh", partial(_anew, name)))
+}
+
+
 def _row(name: str, found: Sequence[Outcome], best: Sequence[Outcome], seed: int) -> list[str]:
     ndcg, reference = _by_user(found, "ndcg"), _by_user(best, "ndcg")
     by_seed = [float(np.mean(run["ndcg"])) for run in found]
     spread = f"{np.std(by_seed, ddof=1):.4f}" if len(by_seed) > 1 else "–"
     low, high = bootstrap_interval(ndcg - reference, seed)
-    seconds, total = (float(np.mean([run["cpu_seconds"] for run in runs])) for runs in (found, best))
-    chosen = ", ".join(dict.fromkeys(max(run["weights"], key=run["weights"].get) for run in found))
+    seconds, total = (_ndcg_and_seconds(runs)[1] for runs in (found, best))
     return [
         name,
         f"{ndcg.mean():.4f}",
@@ -80,8 +114,13 @@ def _row(name: str, found: Sequence[Outcome], best: Sequence[Outcome], seed: int
         f"{ndcg.mean() / reference.mean():.1%}",
         f"{1 + low / reference.mean():.1%} to {1 + high / reference.mean():.1%}",
         f"{seconds / total:.0%}",
-        "" if name in CANDIDATES or "mix" in name else chosen,
+        "" if name in CANDIDATES or "mix" in name else _chosen(found),
     ]
+
+
+def _chosen(found: Sequence[Outcome]) -> str:
+    """Return the sampler of the greatest weight of each run, named once."""
+    return ", ".join(dict.fromkeys(max(run["weights"], key=run["weights"].get) for run in found))
 
 
 def _by_user(runs: Sequence[Outcome], metric: str) -> np.ndarray:

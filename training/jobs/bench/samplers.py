@@ -21,7 +21,7 @@ from training.jobs.bench.cache import Cache, code_hash
 from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.quality import report_dir
 from training.jobs.bench.sampler_runs import RUNS, code_of, run_case
-from training.jobs.bench.sampler_tables import Case, sampler_table
+from training.jobs.bench.sampler_tables import Case, sampler_table, search_table
 from training.models.light_gcn import LightGCN
 from training.models.matrix_factorisation import MatrixFactorisation
 from training.models.ranking import RankingModel
@@ -105,7 +105,7 @@ class SamplerBenchConfig:
 def run_samplers(
     settings: Settings, logs: Sequence[PublicLog], config: SamplerBenchConfig | None = None
 ) -> dict[str, str]:
-    """Return the Markdown of the comparison by data set, written to the reports folder as well.
+    """Return the Markdown of the comparison by data set, written to the reports folder as well, in full and in brief.
 
     Args:
         settings: Results are kept under `home/bench`, so that a stopped run goes on where it was.
@@ -118,13 +118,17 @@ def run_samplers(
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for problem, model, seed in _cases(problems, config, settings.seed):
         runs.setdefault((problem.data, model.name), []).append(_kept(cache, problem, model, seed, config))
-    tables = {}
-    for problem in problems:
-        cases = [Case(model=m.name, seeds=runs[problem.data, m.name]) for m in config.models]
-        tables[problem.data] = sampler_table(problem.data, describe(problem), cases, settings.seed)
-        with replace_file(report_dir(settings) / f"{problem.data}_samplers.md") as temporary:
-            temporary.write_text(tables[problem.data], encoding="utf-8")
+    cases = {p.data: [Case(model=m.name, seeds=runs[p.data, m.name]) for m in config.models] for p in problems}
+    tables = {p.data: sampler_table(p.data, describe(p), cases[p.data], settings.seed) for p in problems}
+    for data, table in tables.items():
+        _write(settings, f"{data}_samplers", table)
+    _write(settings, f"{'+'.join(cases)}_search", search_table(cases))
     return tables
+
+
+def _write(settings: Settings, stem: str, table: str) -> None:
+    with replace_file(report_dir(settings) / f"{stem}.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
 
 
 def _cases(

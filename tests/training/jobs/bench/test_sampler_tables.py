@@ -1,7 +1,7 @@
 """The table of samplers, by hand."""
 
 from training.jobs.bench.sampler_runs import LOSS_MIX, SEARCHES, UNIFORM_MIX
-from training.jobs.bench.sampler_tables import Case, exhaustive, sampler_table
+from training.jobs.bench.sampler_tables import Case, exhaustive, sampler_table, search_table
 from training.samplers.candidates import CANDIDATES
 
 
@@ -35,3 +35,13 @@ def test_quality_and_cost_are_shares_of_the_exhaustive_best():
     assert cells["bandit search, fresh start"][4] == "100.0%"
     assert cells["uniform"][2] == "0.2000"
     assert "MF, 2 seeds:" in lines
+
+
+def test_in_brief_every_way_is_a_share_of_the_exhaustive_best():
+    head, _, line, *_ = search_table({"toy": [Case("MF", [_runs()])]}).splitlines()
+    cells = dict(zip([one.strip() for one in head.split("|")], [one.strip() for one in line.split("|")], strict=True))
+    assert (cells["log"], cells["model"], cells["seeds"]) == ("toy", "MF", "1")
+    assert cells["exhaustive best, N@20"] == "0.4000, hardest of 8"
+    assert cells["uniform"] == "50.0% at 10%"
+    assert cells["bandit, inherited start"] == "87.5% at 25%"
+    assert cells["bandit, fresh start"] == "100.0% at 30%"
