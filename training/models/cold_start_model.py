@@ -5,7 +5,6 @@ Shape legend: U users, I items, D width, F encoder columns.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.contracts.errors import AttuneError, MissingArtefact, require_space
+from training.contracts.errors import AttuneError, require_space
 from training.data.cold_start_set import ColdStartData
 from training.data.vocabulary import Vocabulary
 from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork, InnerProductRanker, UserTokens
 from training.models.cold_start_linear import LinearStart
 from training.models.cold_start_rows import all_tokens
+from training.models.saved import read_network, save_network
 from training.models.zero_shot import ZeroShotConfig
-from training.storage import write_json
 
 Floats = npt.NDArray[np.float32]
 CHUNK = 2048
@@ -115,8 +114,6 @@ class ColdStartModel:
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""
-        arrays = {name: value.numpy() for name, value in sorted(self.network.state_dict().items())}
-        np.savez(folder / "arrays.npz", **arrays)
         self.start.save(folder / "start.npz")
         self.items.save(folder / "items.json")
         self.values.save(folder / "values.json")
@@ -130,7 +127,7 @@ class ColdStartModel:
             "start_weights": asdict(self.start_weights),
             "facts": self.facts,
         }
-        write_json(described, folder / "model.json")
+        save_network(folder, self.network, described)
 
     @classmethod
     def load(cls, folder: Path) -> ColdStartModel:
@@ -139,15 +136,12 @@ class ColdStartModel:
         Raises:
             MissingArtefact: No model lies there.
         """
-        if not (folder / "model.json").exists():
-            raise MissingArtefact(f"expected a cold-start model at {folder}, found none; run train_consumer first")
-        described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        described, weights, _ = read_network(folder, "cold_start")
         items, values = Vocabulary.load(folder / "items.json"), Vocabulary.load(folder / "values.json")
         widths, num_columns = tuple(described["token_widths"]), described["num_columns"]
         sizes = len(values), len(items), sum(widths), num_columns
         network = ColdStartNetwork(_config(described["network"]), *sizes)
-        with np.load(folder / "arrays.npz") as arrays:
-            network.load_state_dict({name: torch.from_numpy(arrays[name]) for name in arrays.files})
+        network.load_state_dict(weights)
         return cls(
             space_id=described["space_id"],
             items=items,

@@ -5,7 +5,6 @@ Shape legend: U users, I items, D tower width, Z width of a user vector of the s
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.contracts.errors import MissingArtefact, require_space
+from training.contracts.errors import require_space
 from training.data.matching_set import MatchingData
 from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
 from training.models.history_encoders import HistoryConfig
 from training.models.history_rows import encode_rows
+from training.models.saved import read_network, save_network
 from training.models.two_tower import TwoTower, TwoTowerConfig
-from training.storage import write_json
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -127,8 +126,6 @@ class MatchingModel:
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""
-        arrays = {f"tower.{name}": value.numpy() for name, value in self.tower.state_dict().items()}
-        np.savez(folder / "arrays.npz", item_terms=self.item_terms_I, z_map=self.z_map_ZD, **arrays)
         self.items.save(folder / "items.json")
         described = {
             "space_id": self.space_id,
@@ -136,7 +133,7 @@ class MatchingModel:
             "calibration": asdict(self.calibration),
             "facts": self.facts,
         }
-        write_json(described, folder / "model.json")
+        save_network(folder, self.tower, described, item_terms=self.item_terms_I, z_map=self.z_map_ZD)
 
     @classmethod
     def load(cls, folder: Path) -> MatchingModel:
@@ -145,23 +142,18 @@ class MatchingModel:
         Raises:
             MissingArtefact: No model lies there.
         """
-        if not (folder / "model.json").exists():
-            raise MissingArtefact(f"expected a matching model at {folder}, found none; run train_consumer first")
-        described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        described, weights, arrays = read_network(folder, "matching")
         items = Vocabulary.load(folder / "items.json")
         history = HistoryConfig(**described["tower"].pop("history"))
         tower = TwoTower(TwoTowerConfig(**described["tower"], history=history), len(items))
-        with np.load(folder / "arrays.npz") as arrays:
-            weights = {name[6:]: torch.from_numpy(arrays[name]) for name in arrays.files if name.startswith("tower.")}
-            item_terms, z_map = arrays["item_terms"], arrays["z_map"]
         tower.load_state_dict(weights)
         return cls(
             space_id=described["space_id"],
             items=items,
             tower=tower.eval(),
             calibration=Calibration(**described["calibration"]),
-            item_terms_I=item_terms,
-            z_map_ZD=z_map,
+            item_terms_I=arrays["item_terms"],
+            z_map_ZD=arrays["z_map"],
             facts=described["facts"],
         )
 
@@ -173,7 +165,7 @@ def learned_terms(tower: TwoTower, pairs: PairLog) -> Doubles:
 
 
 @torch.no_grad()
-def user_directions(tower: TwoTower, pairs: PairLog, chunk: int = 4096) -> Floats:
+def user_directions(tower: TwoTower, pairs: PairLog, chunk: int = 512) -> Floats:
     """Return float32[U, D], L2-normalised, of every user's history; zeros without one."""
     histories = pairs.histories()
     parts = []

@@ -5,7 +5,6 @@ Shape legend: U users, I items, K interests, D width, Z width of a user vector o
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from training.contracts.errors import MissingArtefact, require_space
+from training.contracts.errors import require_space
 from training.data.matching_set import MatchingData
 from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
 from training.models.matching import COUNT_OFFSET, Calibration, blend, z_directions
 from training.models.multi_interest import MultiInterest, MultiInterestConfig, shown_items
-from training.storage import write_json
+from training.models.saved import read_network, save_network
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -85,8 +84,6 @@ class MultiInterestModel:
 
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""
-        arrays = {f"network.{name}": value.numpy() for name, value in self.network.state_dict().items()}
-        np.savez(folder / "arrays.npz", item_terms=self.item_terms_I, z_map=self.z_map_ZF, **arrays)
         self.items.save(folder / "items.json")
         described = {
             "space_id": self.space_id,
@@ -94,7 +91,7 @@ class MultiInterestModel:
             "calibration": asdict(self.calibration),
             "facts": self.facts,
         }
-        write_json(described, folder / "model.json")
+        save_network(folder, self.network, described, item_terms=self.item_terms_I, z_map=self.z_map_ZF)
 
     @classmethod
     def load(cls, folder: Path) -> MultiInterestModel:
@@ -103,12 +100,7 @@ class MultiInterestModel:
         Raises:
             MissingArtefact: No model lies there.
         """
-        if not (folder / "model.json").exists():
-            raise MissingArtefact(f"expected a multi-interest model at {folder}, found none; run train_consumer first")
-        described = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        with np.load(folder / "arrays.npz") as arrays:
-            weights = {name[8:]: torch.from_numpy(arrays[name]) for name in arrays.files if name.startswith("network.")}
-            item_terms, z_map = arrays["item_terms"], arrays["z_map"]
+        described, weights, arrays = read_network(folder, "multi_interest")
         network = MultiInterest(MultiInterestConfig(**described["network"]), weights["features_IE"])
         network.load_state_dict(weights)
         return cls(
@@ -116,8 +108,8 @@ class MultiInterestModel:
             items=Vocabulary.load(folder / "items.json"),
             network=network.eval(),
             calibration=Calibration(**described["calibration"]),
-            item_terms_I=item_terms,
-            z_map_ZF=z_map,
+            item_terms_I=arrays["item_terms"],
+            z_map_ZF=arrays["z_map"],
             facts=described["facts"],
         )
 
