@@ -65,7 +65,7 @@ class LossStudy:
         training: How the towers learn, whatever the loss.
     """
 
-    taus: tuple[float, ...] = (0.07, 0.15, 0.3, 0.6)
+    taus: tuple[float, ...] = (0.07, 0.15, 0.3, 0.6, 1.2)
     max_epochs: int = 2
     training: MatchingTrainingConfig = field(
         default_factory=lambda: MatchingTrainingConfig(
