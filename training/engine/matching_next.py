@@ -146,7 +146,7 @@ def next_item_loss(model: TwoTower, batch: NextItemBatch) -> Tensor:
     items_CD, targets_PD = model.items(candidates), model.items(target_P)
     bias_C = model.item_bias[candidates] - torch.from_numpy(batch.log_chance_C)
     losses = []
-    parts = (side.split(ROWS_AT_ONCE) for side in (model.scale * states_PD, targets_PD, target_P))
+    parts = (torch.split(side, ROWS_AT_ONCE) for side in (model.scale * states_PD, targets_PD, target_P))
     for states, targets, target in zip(*parts, strict=True):
         scores = torch.addmm(bias_C, states, items_CD.T)
         scores[_hits(candidates, target)] = OUT_OF_PLAY
