@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from training.contracts.errors import AttuneError
@@ -205,8 +206,8 @@ def _as_model(
 
 
 def _evidence(data: MatchingData, cut: Cut, trial: Trial, rival: Choice | None, model: MatchingModel) -> Evidence:
-    rivals = {} if rival is None else {CHAMPION: trial.vectors_of(rival)}
-    return Evidence.on(cut, trial.vectors(), rivals, served=(model.user_vectors(data), model.item_vectors()))
+    rivals = {} if rival is None else {CHAMPION: partial(trial.vectors_of, rival)}
+    return Evidence.on(cut, trial.vectors, rivals, served=(model.user_vectors(data), model.item_vectors()))
 
 
 def _continue(data: MatchingData, config: MatchingConfig, start: MatchingModel, since: int) -> MatchingModel:

@@ -5,8 +5,9 @@ Shape legend: U users, I items, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -30,20 +31,27 @@ class Evidence:
     scores: dict[str, TwoSidedScores] = field(default_factory=dict)
 
     @classmethod
-    def on(cls, cut: Cut, own: Vectors, rivals: Mapping[str, Vectors], served: Vectors) -> Evidence:
+    def on(
+        cls,
+        cut: Cut,
+        own: Callable[[], Vectors],
+        rivals: Mapping[str, Callable[[], Vectors]],
+        served: Vectors,
+    ) -> Evidence:
         """Return what a cut says of the model, of popularity and activity, and of its rivals.
 
         Args:
-            cut: Without held-out rows it says nothing.
-            own: The model's choices as known at the cut.
-            rivals: The same of what it is compared with.
+            cut: Without held-out rows it says nothing, and no rival is trained for it.
+            own: Gives the model's choices as known at the cut.
+            rivals: Give the same of what it is compared with.
             served: The model as it will be served, which must be finite.
         """
         evidence = cls(finite=all(bool(np.isfinite(side).all()) for side in served))
         if len(cut.later):
-            named = {"own": own, "popularity and activity": popularity_vectors(cut.known), **rivals}
+            popular = partial(popularity_vectors, cut.known)
+            named: dict[str, Callable[[], Vectors]] = {"own": own, "popularity and activity": popular, **rivals}
             for name, vectors in named.items():
-                evidence.judge(name, cut, *vectors)
+                evidence.judge(name, cut, *vectors())
         return evidence
 
     @property

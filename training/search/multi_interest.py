@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from training.data.matching_set import MatchingData
@@ -26,7 +27,7 @@ from training.models.multi_interest_model import (
 )
 from training.models.reproducible import deterministic
 from training.search.matching import CHAMPION
-from training.search.matching_evidence import Evidence
+from training.search.matching_evidence import Evidence, Vectors
 from training.search.matching_validation import Cut
 from training.search.multi_interest_trial import (
     Candidate,
@@ -179,10 +180,11 @@ def _as_model(
 def _evidence(
     data: MatchingData, trial: InterestTrial, best: Candidate, rival: InterestChoice | None, model: MultiInterestModel
 ) -> Evidence:
-    rivals = {}
-    if rival is not None:
-        same = replace(rival, calibration=best.choice.calibration) == best.choice
-        network = best.network if same else trial.exactly(rival)
-        rivals[CHAMPION] = trial.vectors(network, rival.calibration)
-    own = trial.vectors(best.network, best.choice.calibration)
+    def vectors_of(choice: InterestChoice) -> Vectors:
+        same = replace(choice, calibration=best.choice.calibration) == best.choice
+        network = best.network if same else trial.exactly(choice)
+        return trial.vectors(network, choice.calibration)
+
+    rivals = {} if rival is None else {CHAMPION: partial(vectors_of, rival)}
+    own = partial(vectors_of, best.choice)
     return Evidence.on(trial.cut, own, rivals, served=(model.user_vectors(data), model.item_vectors()))

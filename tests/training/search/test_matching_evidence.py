@@ -30,3 +30,13 @@ def test_an_oracle_is_perfect_and_comparable_key_by_key() -> None:
         assert len(baseline) == len(evidence.own(task))
         assert baseline.mean() < 1.0
     assert evidence.metrics()["own.ndcg_at_20"] == pytest.approx(1.0)
+
+
+def test_a_cut_without_held_out_rows_says_nothing_and_asks_nobody() -> None:
+    pairs = two_tastes().pairs()
+    cut = Cut(pairs, pairs.where(np.zeros(len(pairs), np.bool_)))
+    nobody = np.full((1, 1), np.nan, np.float32)
+    evidence = Evidence.on(
+        cut, lambda: pytest.fail("asked"), {"champion": lambda: pytest.fail("asked")}, (nobody, nobody)
+    )
+    assert (evidence.scores, evidence.finite) == ({}, False)

@@ -85,7 +85,7 @@ def test_no_start_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_start_whose_lists_gain_nothing_leaves_the_widest_and_plainest_in_force() -> None:
-    """Everything of a group is alike, so no power can order it better."""
+    """Powers so near each other give the same lists."""
     trial = _trial(with_z=False)
     trial.choose_start((8,), (0.85,), (1.0, 1.0 + 1e-6))
     assert (trial.choice.width, trial.choice.power) == (8, 1.0)

@@ -15,10 +15,10 @@ from training.jobs.bench.cold_full import cold_rows, full_table
 from training.jobs.bench.cold_logs import Attributes, read_attributes, simulated_attributes
 from training.jobs.bench.cold_tasks import cold_data, make_tasks
 from training.jobs.bench.logs import PublicLog, read_public_log
-from training.jobs.bench.quality import report_dir
+from training.jobs.bench.quality import report_dir, write_table
 from training.jobs.bench.simulated import simulated_log
 from training.settings import Settings
-from training.storage import replace_file, write_json
+from training.storage import write_json
 
 logger = logging.getLogger(__name__)
 MAX_AUC_PAIRS = 200_000
@@ -44,12 +44,13 @@ def run_cold_start(settings: Settings, folders: Sequence[Path], num_seeds: int, 
 
 def _logs(settings: Settings, folders: Sequence[Path], simulator: bool) -> Iterator[tuple[PublicLog, Attributes]]:
     for folder in folders:
+        log = read_public_log(folder)
         try:
             attributes = read_attributes(folder)
         except MissingArtefact as missing:
             logger.info("left out of the cold start: %s", missing)
         else:
-            yield read_public_log(folder), attributes
+            yield log, attributes
     if simulator:
         log, home = simulated_log(settings)
         yield log, simulated_attributes(home, log)
@@ -63,11 +64,9 @@ def _report(settings: Settings, log: PublicLog, attributes: Attributes, cache: C
     if len(log.frame) <= MAX_AUC_PAIRS:
         figures = ablation(log.name, content, _whole(log, attributes), cache, seeds)
         tables.append(auc_table(log.name, figures))
-    text = "\n".join(tables)
-    folder = report_dir(settings)
-    with replace_file(folder / f"{log.name}_coldstart.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    write_json({"rows": [row.to_dict() for row in rows], "auc": figures}, folder / f"{log.name}_coldstart.json")
+    text = write_table(settings, f"{log.name}_coldstart", "\n".join(tables))
+    kept = {"rows": [row.to_dict() for row in rows], "auc": figures}
+    write_json(kept, report_dir(settings) / f"{log.name}_coldstart.json")
     logger.info("%s cold start: done in %.0f s", log.name, time.perf_counter() - started)
     return text
 

@@ -141,7 +141,7 @@ def _over(task: Task, whole: Task) -> Cut:
     known = PairLog.of(user_rows[task.log.user_idx], item_rows[task.log.item_idx], task.log.occurred_at, *shape)
     held = task.held_out.tocoo()
     times = np.full(held.nnz, known.as_of)
-    return Cut(known, PairLog.of(user_rows[held.row], item_rows[held.col], times, *shape))
+    return Cut(known, PairLog.of(user_rows[held.row], item_rows[held.col], times, *shape, known.as_of + 1))
 
 
 def content_features(items: np.ndarray, profile: pd.DataFrame | None) -> Floats:

@@ -21,10 +21,10 @@ from training.jobs.bench.interest_problems import (
 from training.jobs.bench.interest_rows import CUTS, InterestRow, StudyConfig, interest_rows, of_several
 from training.jobs.bench.interest_variants import FULL
 from training.jobs.bench.logs import read_public_log
-from training.jobs.bench.quality import report_dir
+from training.jobs.bench.quality import report_dir, write_table
 from training.jobs.bench.simulated import simulated_log
 from training.settings import Settings
-from training.storage import replace_file, write_json
+from training.storage import write_json
 
 logger = logging.getLogger(__name__)
 WORKERS = 2
@@ -67,9 +67,7 @@ def public_problems(folder: Path, seed: int, most_pairs: int) -> Iterator[Intere
 
 def _report(settings: Settings, problem: InterestProblem, rows: Sequence[InterestRow], study: StudyConfig) -> str:
     folder, stem = report_dir(settings), f"{problem.data}_{problem.protocol}_multi-interest"
-    table = interest_table(problem.data, problem.protocol, rows, study, settings.seed)
-    with replace_file(folder / f"{stem}.md") as temporary:
-        temporary.write_text(table, encoding="utf-8")
+    table = write_table(settings, stem, interest_table(problem.data, problem.protocol, rows, study, settings.seed))
     write_json([row.to_dict() for row in rows], folder / f"{stem}.json")
     return table
 

@@ -12,12 +12,12 @@ from training.jobs.bench import pictures
 from training.jobs.bench.cache import Cache, library_versions
 from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.losses import FOR_ITEMS, FOR_USERS, LossStudy, loss_rows
-from training.jobs.bench.quality import report_dir
+from training.jobs.bench.quality import report_dir, write_table
 from training.jobs.bench.rows import Row
 from training.jobs.bench.tasks import make_problem
 from training.losses.family import PAIR_LOSSES
 from training.settings import Settings
-from training.storage import replace_file, write_json
+from training.storage import write_json
 
 logger = logging.getLogger(__name__)
 SPECIALISED = (FOR_ITEMS, FOR_USERS)
@@ -54,9 +54,7 @@ def run_losses(
 
 def _report(settings: Settings, rows: Sequence[Row], k: int) -> str:
     folder, stem = report_dir(settings), f"{rows[0].data}_losses"
-    table = loss_table(rows, k)
-    with replace_file(folder / f"{stem}.md") as temporary:
-        temporary.write_text(table, encoding="utf-8")
+    table = write_table(settings, stem, loss_table(rows, k))
     write_json([row.to_dict() for row in rows], folder / f"{stem}.json")
     values = {row.model: {name: value for name, value, _ in _figures(row, k)} for row in _compared_rows(rows)}
     pictures.heatmap(values, f"{rows[0].data}: losses by task", folder / f"{stem}.png")

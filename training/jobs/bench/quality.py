@@ -49,8 +49,8 @@ def run_quality(
         rows = [*limits, *matching_rows(settings, problem, cache, seeds), *peer_rows(problem, cache, seeds)]
         parts.setdefault(problem.protocol, []).append(_report(settings, problem, rows))
         if problem.protocol == "temporal" and (probe := seven_day_probe(settings, problem)):
-            table = representation_table(problem.data, probe)
-            parts.setdefault("representation", []).append(_write(settings, f"{problem.data}_representation", table))
+            table = write_table(settings, f"{problem.data}_representation", representation_table(problem.data, probe))
+            parts.setdefault("representation", []).append(table)
         logger.info("%s: done in %.0f s", problem.label, time.perf_counter() - started)
     return {protocol: "\n".join(tables) for protocol, tables in parts.items()}
 
@@ -72,10 +72,11 @@ def _report(settings: Settings, problem: Problem, rows: Sequence[Row]) -> str:
     table = quality_table(rows, problem.test.k, library_versions())
     write_json([row.to_dict() for row in rows], folder / f"{stem}.json")
     pictures.bars(rows, problem.test.k, folder / f"{stem}.png")
-    return _write(settings, stem, table)
+    return write_table(settings, stem, table)
 
 
-def _write(settings: Settings, stem: str, table: str) -> str:
+def write_table(settings: Settings, stem: str, table: str) -> str:
+    """Write a table into the reports folder and return it; `bench readme` finds it by what follows the last "_"."""
     with replace_file(report_dir(settings) / f"{stem}.md") as temporary:
         temporary.write_text(table, encoding="utf-8")
     return table

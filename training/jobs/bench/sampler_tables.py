@@ -46,8 +46,8 @@ def search_table(cases: Mapping[str, Sequence[Case]]) -> str:
     Args:
         cases: Cases by data set.
     """
-    ways = {f"{name}, {start} start": _PICKS[name, start] for name in SEARCHES for start in ("inherited", "fresh")}
-    ways = {"uniform": itemgetter(UNIFORM), UNIFORM_MIX: itemgetter(UNIFORM_MIX), **ways}
+    ways: dict[str, Pick] = {name: itemgetter(name) for name in (UNIFORM, UNIFORM_MIX)}
+    ways |= {f"{name}, {start} start": pick for (name, start), pick in _PICKS.items()}
     head = ["log", "model", "seeds", "exhaustive best, N@20", *ways]
     lines = [_line(head), _line(["---"] * len(head))]
     for data, of_data in cases.items():
@@ -57,16 +57,16 @@ def search_table(cases: Mapping[str, Sequence[Case]]) -> str:
 
 def _shares(case: Case, picks: Sequence[Pick]) -> list[str]:
     best = [exhaustive(runs) for runs in case.seeds]
-    ndcg, seconds = _ndcg_and_seconds(best)
+    ndcg, seconds = _by_user(best, "ndcg").mean(), _seconds(best)
     cells = [case.model, str(len(case.seeds)), f"{ndcg:.4f}, {_chosen(best)}"]
     for pick in picks:
-        found, spent = _ndcg_and_seconds([pick(runs) for runs in case.seeds])
-        cells.append(f"{found / ndcg:.1%} at {spent / seconds:.0%}")
+        found = [pick(runs) for runs in case.seeds]
+        cells.append(f"{_by_user(found, 'ndcg').mean() / ndcg:.1%} at {_seconds(found) / seconds:.0%}")
     return cells
 
 
-def _ndcg_and_seconds(runs: Sequence[Outcome]) -> tuple[float, float]:
-    return float(_by_user(runs, "ndcg").mean()), float(np.mean([run["cpu_seconds"] for run in runs]))
+def _seconds(runs: Sequence[Outcome]) -> float:
+    return float(np.mean([run["cpu_seconds"] for run in runs]))
 
 
 def exhaustive(runs: dict[str, Outcome]) -> Outcome:
@@ -104,7 +104,7 @@ def _row(name: str, found: Sequence[Outcome], best: Sequence[Outcome], seed: int
     by_seed = [float(np.mean(run["ndcg"])) for run in found]
     spread = f"{np.std(by_seed, ddof=1):.4f}" if len(by_seed) > 1 else "–"
     low, high = bootstrap_interval(ndcg - reference, seed)
-    seconds, total = (_ndcg_and_seconds(runs)[1] for runs in (found, best))
+    seconds, total = _seconds(found), _seconds(best)
     return [
         name,
         f"{ndcg.mean():.4f}",

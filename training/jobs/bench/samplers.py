@@ -19,7 +19,7 @@ from training.data.pair_log import PairLog
 from training.engine.sampled_ranking import SampledRankingConfig
 from training.jobs.bench.cache import Cache, code_hash
 from training.jobs.bench.logs import PublicLog
-from training.jobs.bench.quality import report_dir
+from training.jobs.bench.quality import write_table
 from training.jobs.bench.sampler_runs import RUNS, code_of, run_case
 from training.jobs.bench.sampler_tables import Case, sampler_table, search_table
 from training.models.light_gcn import LightGCN
@@ -28,7 +28,6 @@ from training.models.ranking import RankingModel
 from training.models.two_tower import TwoTowerConfig
 from training.models.two_tower_ranking import TwoTowerRanking
 from training.settings import Settings
-from training.storage import replace_file
 
 logger = logging.getLogger(__name__)
 LEARN, CHOOSE = 0.7, 0.8
@@ -121,14 +120,9 @@ def run_samplers(
     cases = {p.data: [Case(model=m.name, seeds=runs[p.data, m.name]) for m in config.models] for p in problems}
     tables = {p.data: sampler_table(p.data, describe(p), cases[p.data], settings.seed) for p in problems}
     for data, table in tables.items():
-        _write(settings, f"{data}_samplers", table)
-    _write(settings, f"{'+'.join(cases)}_search", search_table(cases))
+        write_table(settings, f"{data}_samplers", table)
+    write_table(settings, f"{'+'.join(cases)}_search", search_table(cases))
     return tables
-
-
-def _write(settings: Settings, stem: str, table: str) -> None:
-    with replace_file(report_dir(settings) / f"{stem}.md") as temporary:
-        temporary.write_text(table, encoding="utf-8")
 
 
 def _cases(

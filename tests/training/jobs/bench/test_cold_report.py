@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.jobs.bench.cold_world import write_folder
+from training.contracts.errors import MissingArtefact
 from training.jobs.bench import cold_report
 from training.jobs.bench.cold_report import run_cold_start
 from training.jobs.bench.quality import report_dir
@@ -52,10 +53,17 @@ def test_a_log_without_attributes_is_left_out(
     monkeypatch.setattr(cold_report, "MAX_AUC_PAIRS", 10)
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
     (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "interactions.csv").write_text("user,item,ts\n1,2,3\n")
     with caplog.at_level("INFO"):
         tables = run_cold_start(settings, [tmp_path / "bare", write_folder(tmp_path / "ml")], 1, simulator=False)
     assert list(tables) == ["ml"]
     assert f"users.dat in {tmp_path / 'bare'}, found neither" in caplog.text
+
+
+def test_a_folder_without_logs_is_an_error(tmp_path: Path) -> None:
+    settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
+    with pytest.raises(MissingArtefact, match="name a folder of logs"):
+        run_cold_start(settings, [tmp_path / "misspelt"], 1, simulator=False)
 
 
 def test_a_large_log_is_ranked_and_not_ablated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
