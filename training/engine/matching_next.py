@@ -6,6 +6,9 @@ them with a chance of its own, and counts by one over that chance: the sum over 
 the catalogue without bias (Horvitz and Thompson, 1952), which is what gSASRec (RecSys 2023) repairs afterwards by
 calibrating its losses. A catalogue no larger than the number of candidates is scored whole.
 
+What a user has met by a position is out of play there: pairs are distinct, so it never comes next, and it is removed
+when serving. Were it left in, the towers would learn to push away the very items that tell what is like the next one.
+
 Shape legend: U users, B users of a batch, L positions, P positions that predict, I items, C candidates, D width.
 """
 
@@ -29,7 +32,9 @@ Doubles = npt.NDArray[np.float64]
 ROWS_AT_ONCE = 1024
 """Positions whose scores over the candidates are held at once: more of them leave the processor's cache."""
 OUT_OF_PLAY = -1e9
-"""Score of a candidate that is the position's own target: it is scored apart, since it is always in."""
+"""Score of a candidate met by then, or of the position's own target, which is scored apart since it is always in."""
+NEVER = np.iinfo(np.int32).max
+"""Position at which a user met a candidate that the history does not hold."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class NextItemBatch:
         target_P: int64[P], the item that came next.
         candidates_C: int64[C], ascending: what every position is scored against beside its target.
         log_chance_C: float32[C], log probability that each of them is among the candidates.
+        met_at_BC: int32[B, C], place in the window at which the user met each of them; negative before the window,
+            `NEVER` where the history does not hold it.
     """
 
     item_idx_BL: Indices
@@ -53,6 +60,7 @@ class NextItemBatch:
     target_P: Indices
     candidates_C: Indices
     log_chance_C: npt.NDArray[np.float32]
+    met_at_BC: npt.NDArray[np.int32]
 
 
 class NextItemBatches:
@@ -91,35 +99,31 @@ class NextItemBatches:
             yield self._deal(batches[number], rng)
 
     def _deal(self, user_idx: Indices, rng: np.random.Generator) -> NextItemBatch:
-        rows, place = self._windows(user_idx, rng)
-        ends = np.append(place[1:] != place[:-1], True)
-        starts = np.append(True, ends[:-1])
-        position = np.arange(len(rows)) - np.flatnonzero(starts)[place]
-        chosen = ~starts
-        if self.since is not None:
-            chosen &= self.histories.occurred_at[rows] >= self.since
+        rows, place = self.histories.rows_of(user_idx)
+        position = rows - (self.histories.offsets[user_idx] + self._skipped(user_idx, rng))[place]
         items = self.histories.item_idx[rows]
-        item_idx_BL, mask_BL = pad(items[~ends], place[~ends], len(user_idx), self.max_length)
+        is_newest = np.append(place[1:] != place[:-1], True)
+        read = (position >= 0) & (position < self.max_length) & ~is_newest
+        predicted = (position >= 1) & (position <= self.max_length)
+        if self.since is not None:
+            predicted &= self.histories.occurred_at[rows] >= self.since
+        item_idx_BL, mask_BL = pad(items[read], place[read], len(user_idx), self.max_length)
         candidates = np.flatnonzero(rng.random(len(self.chances_I)) < self.chances_I)
         return NextItemBatch(
             item_idx_BL=item_idx_BL,
             mask_BL=mask_BL,
-            user_P=place[chosen],
-            position_P=position[chosen] - 1,
-            target_P=items[chosen],
+            user_P=place[predicted],
+            position_P=position[predicted] - 1,
+            target_P=items[predicted],
             candidates_C=candidates,
             log_chance_C=np.log(self.chances_I[candidates]).astype(np.float32),
+            met_at_BC=met_positions(candidates, items, position, place, len(user_idx)),
         )
 
-    def _windows(self, user_idx: Indices, rng: np.random.Generator) -> tuple[Indices, Indices]:
-        """Return rows of at most L + 1 successive items per user, and the place of each row's user."""
-        rows, place = self.histories.rows_of(user_idx)
-        lengths = self.histories.lengths[user_idx]
-        spare = np.maximum(lengths - self.max_length - 1, 0)
-        skipped = spare if self.since is not None else rng.integers(0, spare + 1)
-        within = rows - self.histories.offsets[user_idx][place]
-        kept = (within >= skipped[place]) & (within < skipped[place] + self.max_length + 1)
-        return rows[kept], place[kept]
+    def _skipped(self, user_idx: Indices, rng: np.random.Generator) -> Indices:
+        """Return int64[B]: how many of each user's oldest items stand before the window."""
+        spare = np.maximum(self.histories.lengths[user_idx] - self.max_length - 1, 0)
+        return spare if self.since is not None else rng.integers(0, spare + 1)
 
 
 def inclusion_chances(counts_I: Doubles, num: int) -> Doubles:
@@ -138,25 +142,38 @@ def inclusion_chances(counts_I: Doubles, num: int) -> Doubles:
         certain |= chances >= 1
 
 
+def met_positions(
+    candidates_C: Indices, item_idx: Indices, position: Indices, place: Indices, num_users: int
+) -> npt.NDArray[np.int32]:
+    """Return int32[B, C]: the position at which each user met each candidate, `NEVER` where it did not.
+
+    Args:
+        candidates_C: int64[C], ascending.
+        item_idx: int64[M], what the users met.
+        position: int64[M], when.
+        place: int64[M], place in [0, B) of the user who did.
+        num_users: B.
+    """
+    column = np.minimum(np.searchsorted(candidates_C, item_idx), len(candidates_C) - 1)
+    is_candidate = candidates_C[column] == item_idx
+    met_at_BC = np.full((num_users, len(candidates_C)), NEVER, np.int32)
+    met_at_BC[place[is_candidate], column[is_candidate]] = position[is_candidate]
+    return met_at_BC
+
+
 def next_item_loss(model: TwoTower, batch: NextItemBatch) -> Tensor:
     """Return the mean cross-entropy of the next item, the softmax over the catalogue estimated from the candidates."""
-    users = torch.from_numpy(batch.user_P), torch.from_numpy(batch.position_P)
-    states_PD = model.positions(torch.from_numpy(batch.item_idx_BL), torch.from_numpy(batch.mask_BL))[users]
+    places = torch.from_numpy(batch.user_P), torch.from_numpy(batch.position_P)
+    states_BLD = model.positions(torch.from_numpy(batch.item_idx_BL), torch.from_numpy(batch.mask_BL))
+    users_PD = model.scale * states_BLD[places]
     candidates, target_P = torch.from_numpy(batch.candidates_C), torch.from_numpy(batch.target_P)
-    items_CD, targets_PD = model.items(candidates), model.items(target_P)
+    positive_P = (users_PD * model.items(target_P)).sum(1) + model.item_bias[target_P]
+    items_CD, met_at_BC = model.items(candidates), torch.from_numpy(batch.met_at_BC)
     bias_C = model.item_bias[candidates] - torch.from_numpy(batch.log_chance_C)
     losses = []
-    parts = (torch.split(side, ROWS_AT_ONCE) for side in (model.scale * states_PD, targets_PD, target_P))
-    for states, targets, target in zip(*parts, strict=True):
-        scores = torch.addmm(bias_C, states, items_CD.T)
-        scores[_hits(candidates, target)] = OUT_OF_PLAY
-        positive = (states * targets).sum(1) + model.item_bias[target]
-        losses.append(len(target) * sampled_softmax(positive, scores))
+    parts = (torch.split(side, ROWS_AT_ONCE) for side in (users_PD, positive_P, *places))
+    for users, positive, user, position in zip(*parts, strict=True):
+        scores = torch.addmm(bias_C, users, items_CD.T)
+        scores.masked_fill_(met_at_BC[user] <= position[:, None] + 1, OUT_OF_PLAY)
+        losses.append(len(positive) * sampled_softmax(positive, scores))
     return torch.stack(losses).sum() / len(target_P)
-
-
-def _hits(candidates_C: Tensor, target_P: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rows and columns at which a position's target stands among the ascending candidates."""
-    column_P = torch.searchsorted(candidates_C, target_P).clamp(max=len(candidates_C) - 1)
-    row = (candidates_C[column_P] == target_P).nonzero()[:, 0]
-    return row, column_P[row]

@@ -166,14 +166,18 @@ def learned_terms(tower: TwoTower, pairs: PairLog) -> Doubles:
 
 @torch.no_grad()
 def user_directions(tower: TwoTower, pairs: PairLog, chunk: int = 512) -> Floats:
-    """Return float32[U, D], L2-normalised, of every user's history; zeros without one."""
+    """Return float32[U, D], L2-normalised, of every user's history; zeros without one.
+
+    Users of like length are encoded together, so that little of what is read is padding.
+    """
     histories = pairs.histories()
-    parts = []
+    order = np.argsort(histories.lengths, kind="stable")
+    directions_UD = np.zeros((pairs.num_users, tower.config.width), np.float32)
     for start in range(0, pairs.num_users, chunk):
-        users = np.arange(start, min(start + chunk, pairs.num_users))
+        users = order[start : start + chunk]
         rows, place = histories.rows_of(users)
-        parts.append(encode_rows(tower, histories.item_idx[rows], place, len(users)).numpy())
-    return np.vstack(parts) if parts else np.zeros((0, tower.config.width), np.float32)
+        directions_UD[users] = encode_rows(tower, histories.item_idx[rows], place, len(users)).numpy()
+    return directions_UD
 
 
 def z_directions(z_UZ: Floats, z_map_ZD: Floats) -> Floats:

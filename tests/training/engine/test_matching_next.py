@@ -7,7 +7,7 @@ import torch
 
 from training.data.pair_log import PairLog
 from training.engine.matching import MatchingTrainingConfig, fit
-from training.engine.matching_next import NextItemBatches, inclusion_chances, next_item_loss
+from training.engine.matching_next import NEVER, NextItemBatches, inclusion_chances, met_positions, next_item_loss
 from training.engine.matching_start import ItemStart
 from training.models.history_encoders import HistoryConfig
 from training.models.history_rows import encode_rows
@@ -70,7 +70,20 @@ def test_since_predicts_new_rows_alone_from_the_newest_window() -> None:
     assert not _samples(NextItemBatches(THREE, 2, 2, NUM_ITEMS, since=50))
 
 
-def test_the_loss_is_the_mean_over_prefixes_of_the_full_softmax() -> None:
+def test_met_positions_by_hand() -> None:
+    item_idx, position, place = np.array([3, 1, 9, 2]), np.array([-1, 0, 1, 0]), np.array([0, 0, 0, 1])
+    found = met_positions(np.array([1, 2, 3]), item_idx, position, place, 3)
+    assert found.tolist() == [[0, NEVER, -1], [NEVER, 0, NEVER], [NEVER] * 3]
+
+
+def test_candidates_carry_where_in_the_window_they_were_met() -> None:
+    (batch,) = NextItemBatches(_log([[3, 1, 4, 5], [7, 8]]), 8, 2, NUM_ITEMS, since=0).epoch(np.random.default_rng(0))
+    met = [{int(item): int(row[item]) for item in np.flatnonzero(row != NEVER)} for row in batch.met_at_BC]
+    assert {3: -1, 1: 0, 4: 1, 5: 2} in met
+    assert {7: 0, 8: 1} in met
+
+
+def test_the_loss_is_the_mean_over_prefixes_of_the_softmax_over_what_is_not_yet_met() -> None:
     torch.manual_seed(3)
     tower = TwoTower(CONFIG.tower, NUM_ITEMS).eval()
     torch.nn.init.normal_(tower.item_bias)
@@ -80,6 +93,7 @@ def test_the_loss_is_the_mean_over_prefixes_of_the_full_softmax() -> None:
     for read, target in _samples(NextItemBatches(THREE, 8, 6, NUM_ITEMS)):
         user = encode_rows(tower, np.array(read), np.zeros(len(read), np.int64), 1)
         scores = tower.scale * user @ tower.items().T + tower.item_bias
+        scores[:, list(read)] = -torch.inf
         losses.append(float(torch.nn.functional.cross_entropy(scores, torch.tensor([target])).detach()))
     assert np.isclose(float(next_item_loss(tower, batch).detach()), np.mean(losses), atol=1e-5)
 
@@ -107,10 +121,24 @@ def test_a_drawn_target_counts_once() -> None:
     tower = TwoTower(CONFIG.tower, NUM_ITEMS).eval()
     (batch,) = NextItemBatches(_log([[3, 1]]), 8, 6, NUM_ITEMS).epoch(np.random.default_rng(0))
     without, beside = (
-        replace(batch, candidates_C=np.array(items), log_chance_C=np.zeros(len(items), np.float32))
+        replace(
+            batch,
+            candidates_C=np.array(items),
+            log_chance_C=np.zeros(len(items), np.float32),
+            met_at_BC=batch.met_at_BC[:, items],
+        )
         for items in ([2], [1, 2])
     )
     assert float(next_item_loss(tower, without).detach()) == float(next_item_loss(tower, beside).detach())
+
+
+def test_nothing_pushes_away_what_was_met_before_the_window() -> None:
+    tower = TwoTower(CONFIG.tower, NUM_ITEMS).eval()
+    (batch,) = NextItemBatches(_log([[3, 1, 4, 5]]), 8, 2, NUM_ITEMS, since=0).epoch(np.random.default_rng(0))
+    next_item_loss(tower, batch).backward()  # type: ignore[no-untyped-call]
+    assert tower.item_bias.grad is not None
+    pushed = tower.item_bias.grad.numpy() > 0
+    assert pushed.tolist() == [item not in (3, 1, 4, 5) for item in range(NUM_ITEMS)]
 
 
 def test_training_learns_an_order_that_counts_alone_cannot_tell() -> None:

@@ -10,6 +10,9 @@ import torch
 
 from tests.training.search.matching_world import two_tastes
 from training.contracts.errors import MissingArtefact
+from training.data.pair_log import PairLog
+from training.models.history_encoders import HistoryConfig
+from training.models.history_rows import encode_rows
 from training.models.matching import (
     Calibration,
     MatchingModel,
@@ -43,6 +46,19 @@ def test_folded_vectors_multiply_to_the_score() -> None:
 def test_directions_do_not_depend_on_the_chunk() -> None:
     tower = _tower()
     np.testing.assert_allclose(user_directions(tower, PAIRS), user_directions(tower, PAIRS, chunk=7), atol=1e-6)
+
+
+def test_directions_keep_the_order_of_users_of_any_length() -> None:
+    lengths = [3, 0, 1, 2]
+    users = np.repeat(np.arange(4), lengths)
+    pairs = PairLog.of(users, np.arange(6), np.arange(6), 4, 6)
+    torch.manual_seed(0)
+    tower = TwoTower(TwoTowerConfig(width=6, history=HistoryConfig(encoder="self_attention")), 6).eval()
+    found = user_directions(tower, pairs, chunk=2)
+    for user, length in enumerate(lengths):
+        expected = encode_rows(tower, np.flatnonzero(users == user), np.zeros(length, np.int64), 1).detach().numpy()[0]
+        np.testing.assert_allclose(found[user], expected, atol=1e-6)
+    assert not found[1].any()
 
 
 def test_item_terms_by_hand() -> None:
