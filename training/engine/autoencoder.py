@@ -1,4 +1,4 @@
-"""Train the denoising autoencoder: direct index batches, early stopping on held-out users, the same twice.
+"""Train the denoising autoencoder from principal components: direct index batches, early stopping, the same twice.
 
 Shape legend: U users, B users of a batch, F input columns, K blocks.
 """
@@ -22,6 +22,10 @@ from training.models.autoencoder import Autoencoder, AutoencoderConfig
 from training.models.reproducible import deterministic
 
 _log = logging.getLogger(__name__)
+FloatArray = npt.NDArray[np.float32]
+_ROWS_AT_ONCE = 8192
+_NO_VARIANCE = 1e-10
+"""Share of the largest variance below which an axis is rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +83,7 @@ class UserInputs:
 
 
 def train_autoencoder(
-    x_UF: npt.NDArray[np.float32],
+    x_UF: FloatArray,
     observed_UK: npt.NDArray[np.bool_],
     layout: InputLayout,
     config: AutoencoderTrainingConfig,
@@ -97,13 +101,16 @@ def train_autoencoder(
         seed: Seed of weights, batches and damage.
         validation_U: Rows held out for early stopping; drawn by `validation_share` when None. Rows of one user
             should be on one side.
-        start: Weights to start from; ignored, with a warning, where shapes differ.
+        start: Weights to start from instead; ignored, with a warning, where shapes differ.
     """
     with deterministic(seed):
         model = Autoencoder(layout.num_columns, config.model)
         warm = start is not None and _load_matching(model, start)
         inputs = UserInputs(torch.from_numpy(x_UF), torch.from_numpy(observed_UK))
         held_out = _draw_validation(len(x_UF), config.validation_share, seed) if validation_U is None else validation_U
+        if not warm:
+            axes_FZ, centre_F = principal_axes(x_UF if held_out.all() else x_UF[~held_out], config.model.latent)
+            model.start_from(torch.from_numpy(_rotated(axes_FZ, seed)), torch.from_numpy(centre_F))
         trainer = _Trainer(model, layout, config, seed)
         curves, best_epoch = trainer.fit(inputs, torch.from_numpy(held_out))
     return TrainedAutoencoder(model.eval(), curves, best_epoch, warm)
@@ -167,9 +174,30 @@ class _Trainer:
         return reconstruction_loss(x_hat_BF, batch.x_UF, batch.observed_UK, self.layout, self.config.block_weights)
 
 
+def principal_axes(x_UF: FloatArray, width: int) -> tuple[FloatArray, FloatArray]:
+    """Return the leading principal axes, float32 [F, width], orthonormal, zero above the rank, and the mean [F]."""
+    centre_F = x_UF.mean(axis=0, dtype=np.float64)
+    scatter_FF = np.zeros((x_UF.shape[1],) * 2)
+    for start in range(0, len(x_UF), _ROWS_AT_ONCE):
+        centred = x_UF[start : start + _ROWS_AT_ONCE] - centre_F
+        scatter_FF += centred.T @ centred
+    values, vectors = np.linalg.eigh(scatter_FF)
+    kept = vectors[:, ::-1][:, :width] * (values[::-1][:width] > _NO_VARIANCE * max(values[-1], _NO_VARIANCE))
+    axes_FZ = np.zeros((x_UF.shape[1], width), np.float32)
+    axes_FZ[:, : kept.shape[1]] = kept
+    return axes_FZ, centre_F.astype(np.float32)
+
+
+def _rotated(axes_FZ: FloatArray, seed: int) -> FloatArray:
+    """Return the axes turned among themselves at random, so that every column of z carries about as much."""
+    width = axes_FZ.shape[1]
+    rotation, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(width, width)))
+    return np.asarray(axes_FZ @ rotation, np.float32)
+
+
 @torch.no_grad()
 def measure_blocks(
-    model: Autoencoder, x_UF: npt.NDArray[np.float32], observed_UK: npt.NDArray[np.bool_], layout: InputLayout
+    model: Autoencoder, x_UF: FloatArray, observed_UK: npt.NDArray[np.bool_], layout: InputLayout
 ) -> dict[str, float]:
     """Return the clean reconstruction loss of each block that somebody has."""
     x, observed = torch.from_numpy(x_UF), torch.from_numpy(observed_UK)

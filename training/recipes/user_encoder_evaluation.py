@@ -14,6 +14,7 @@ import pandas as pd
 
 from training.contracts.columns import MODALITIES
 from training.contracts.partitions import Partition
+from training.engine.autoencoder import principal_axes
 from training.evaluation.drift import effective_rank, neighbour_overlap, norm_statistics
 from training.evaluation.probe_report import compare_representations
 from training.recipes.user_encoder_fit import FittedEncoder, UserEncoderConfig, fit_encoder
@@ -61,13 +62,9 @@ def mean_of_items(frame: pd.DataFrame) -> FloatArray:
 
 
 def principal_components(x_UF: FloatArray, width: int) -> FloatArray:
-    """Return the first `width` principal components of the inputs, float32 [U, width], zero-padded above the rank."""
-    centred = x_UF.astype(np.float64) - x_UF.mean(axis=0, dtype=np.float64)
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    kept = vectors[:, ::-1][:, :width]
-    padded = np.zeros((len(x_UF), width), np.float32)
-    padded[:, : kept.shape[1]] = centred @ kept
-    return padded
+    """Return the first `width` principal components of the inputs, float32 [U, width], zero above the rank."""
+    axes_FZ, centre_F = principal_axes(x_UF, width)
+    return np.asarray((x_UF - centre_F) @ axes_FZ, np.float32)
 
 
 def describe_vectors(z_UZ: FloatArray) -> dict[str, Any]:

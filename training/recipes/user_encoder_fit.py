@@ -74,7 +74,8 @@ class FittedEncoder:
         digest = hashlib.sha256(item_space_id.encode())
         digest.update(json.dumps(asdict(config), sort_keys=True).encode())
         digest.update(json.dumps(self.assembler.layout.to_dict(), sort_keys=True).encode())
-        digest.update(self.assembler.centre.tobytes() + self.assembler.scale.tobytes())
+        for values in (self.assembler.centre, self.assembler.scale, self.assembler.prior_events):
+            digest.update(values.tobytes())
         for name, value in sorted(self.trained.model.state_dict().items()):
             digest.update(name.encode() + value.numpy().tobytes())
         return digest.hexdigest()[:8]

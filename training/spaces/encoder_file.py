@@ -73,25 +73,23 @@ def run_encoder(session: Any, x_UF: FloatArray) -> FloatArray:
 
 
 def _graph(model: Autoencoder) -> Any:
-    """Return the ONNX model of the encoder; dropout is nothing at inference and has no node."""
+    """Return the ONNX model of the encoder: layers, linear path, their sum; dropout is nothing at inference."""
     from onnx import TensorProto, helper
 
-    layers = [layer for layer in model.encoder if isinstance(layer, nn.Linear | nn.SELU)]
+    layers = [layer for layer in model.encoder.layers if isinstance(layer, nn.Linear | nn.SELU)]
     nodes, weights, flowing = [], [], "x"
     for index, layer in enumerate(layers):
-        result = "z" if index == len(layers) - 1 else f"h{index}"
-        nodes.append(_node(layer, flowing, result))
-        weights += _weights(layer, result)
-        flowing = result
-    first, last = layers[0], layers[-1]
-    assert isinstance(first, nn.Linear)
-    assert isinstance(last, nn.Linear)
+        nodes.append(_node(layer, flowing, f"h{index}"))
+        weights += _weights(layer, f"h{index}")
+        flowing = f"h{index}"
+    linear = model.encoder.linear
+    nodes += [_node(linear, "x", "linear"), helper.make_node("Add", ["linear", flowing], ["z"])]
     graph = helper.make_graph(
         nodes,
         "user_encoder",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["users", first.in_features])],
-        [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["users", last.out_features])],
-        weights,
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["users", linear.in_features])],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["users", linear.out_features])],
+        [*weights, *_weights(linear, "linear")],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
 

@@ -2,6 +2,10 @@
 
 Scalers and vocabularies are learned on training rows and saved with the space; encoding never refits them.
 
+The mean of a user's n item vectors is a noisy word on their taste where n is small. It is credible to the degree
+n / (n + k), with k the variance of items within a user over that of tastes between users, and is drawn towards
+everyone's mean by the rest (Buhlmann 1967, "Experience rating and credibility"; what empirical Bayes does).
+
 Shape legend: U users, F input columns, K blocks, D item vector width.
 """
 
@@ -44,6 +48,11 @@ _LOG_COLUMNS = (
     "session_length_mean_30d",
     "tenure_days",
 )
+_ACTIVITY = "activity"
+ACTIVITY_SPREAD = 2.0
+"""What the deviation of an activity column counts as: forty columns say few things, and would drown taste otherwise."""
+MAX_PRIOR_EVENTS = 50.0
+"""What k is at most: tastes that are hardly told apart would otherwise leave nothing of anybody's."""
 _COUNTS = (*(f"count_taste_{window}" for window in TASTE_WINDOWS_DAYS), "count_onboarding")
 
 
@@ -72,12 +81,14 @@ class InputAssembler:
         vocabularies: Values of each static attribute in column order, `unknown` first.
         centre: float32 [F], subtracted.
         scale: float32 [F], divided by.
+        prior_events: float32 [K], k: events that everyone's mean counts as in a pooled vector; 0 in other blocks.
     """
 
     layout: InputLayout
     vocabularies: Mapping[str, tuple[str, ...]]
     centre: FloatArray
     scale: FloatArray
+    prior_events: FloatArray
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, config: InputConfig) -> InputAssembler:
@@ -85,13 +96,17 @@ class InputAssembler:
         vocabularies = {name: _vocabulary(frame[name], config) for name in STATIC_COLUMNS}
         kept = {name: values for name, values in vocabularies.items() if len(values) > 1}
         raw_UF, blocks = _raw_inputs(frame, kept)
-        observed_UK = _observed(frame, blocks)
+        counts_UK = _counts(frame, blocks)
         centre, scale = np.zeros(raw_UF.shape[1]), np.ones(raw_UF.shape[1])
+        prior_events = np.zeros(len(blocks))
         for index, block in enumerate(blocks):
-            rows = raw_UF[observed_UK[:, index], block.columns].astype(np.float64)
-            centre[block.columns], scale[block.columns] = _statistics(rows, block, config)
+            rows, counts = _seen(raw_UF[:, block.columns], counts_UK[:, index])
+            prior_events[index] = _prior_events(rows, counts) if block.kind == "vector" else 0.0
+            credible = _credible(counts, prior_events[index])
+            centre[block.columns], scale[block.columns] = _statistics(rows, credible, block, config)
         layout = InputLayout(blocks, tuple(_absent_values(blocks, centre, scale)))
-        return cls(layout, kept, centre.astype(np.float32), scale.astype(np.float32))
+        learned = (values.astype(np.float32) for values in (centre, scale, prior_events))
+        return cls(layout, kept, *learned)
 
     def transform(self, frame: pd.DataFrame) -> tuple[FloatArray, BoolArray]:
         """Return x, float32 [U, F], and which blocks each user has, bool [U, K].
@@ -105,27 +120,27 @@ class InputAssembler:
                 f"expected {self.layout.num_columns} input columns, found {raw_UF.shape[1]}; "
                 "pool taste in the item space that this space was trained on"
             )
-        observed_UK = _observed(frame, blocks)
+        counts_UK = _counts(frame, blocks)
         x_UF = (raw_UF - self.centre) / self.scale
         for index, block in enumerate(blocks):
             if block.kind == "vector":
-                x_UF[~observed_UK[:, index], block.columns] = 0.0
-        return np.ascontiguousarray(x_UF, np.float32), observed_UK
+                x_UF[:, block.columns] *= _credible(counts_UK[:, index], self.prior_events[index])[:, None]
+        return np.ascontiguousarray(x_UF, np.float32), counts_UK > 0
 
     def save(self, folder: Path) -> None:
         """Write the assembler as `inputs.json` and `inputs.npz`."""
         values = {"layout": self.layout.to_dict(), "vocabularies": {k: list(v) for k, v in self.vocabularies.items()}}
         (folder / "inputs.json").write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        np.savez(folder / "inputs.npz", centre=self.centre, scale=self.scale)
+        np.savez(folder / "inputs.npz", centre=self.centre, scale=self.scale, prior_events=self.prior_events)
 
     @classmethod
     def load(cls, folder: Path) -> InputAssembler:
         """Return the assembler that `save` wrote."""
         values = json.loads((folder / "inputs.json").read_text(encoding="utf-8"))
         with np.load(folder / "inputs.npz") as arrays:
-            centre, scale = arrays["centre"], arrays["scale"]
+            learned = [arrays[name] for name in ("centre", "scale", "prior_events")]
         vocabularies = {name: tuple(known) for name, known in values["vocabularies"].items()}
-        return cls(InputLayout.from_dict(values["layout"]), vocabularies, centre, scale)
+        return cls(InputLayout.from_dict(values["layout"]), vocabularies, *learned)
 
 
 def _raw_inputs(
@@ -142,7 +157,7 @@ def _raw_inputs(
     parts += [_presence(frame, name) for name in _COUNTS]
     for name, values in sorted(vocabularies.items()):
         parts.append((name, "one_hot", ("demographics",), _one_hot(frame[name], values)))
-    parts.append(("activity", "dense", ("activity", "behaviour"), _activity(frame)))
+    parts.append((_ACTIVITY, "dense", ("activity", "behaviour"), _activity(frame)))
     stops = np.cumsum([columns.shape[1] for *_, columns in parts])
     blocks = tuple(
         Block(name, kind, int(stop) - columns.shape[1], int(stop), groups)
@@ -180,19 +195,43 @@ def _vocabulary(column: pd.Series, config: InputConfig) -> tuple[str, ...]:
     return (UNKNOWN, *sorted(str(value) for value, _ in frequent[: config.max_values]))
 
 
-def _observed(frame: pd.DataFrame, blocks: tuple[Block, ...]) -> BoolArray:
-    """Return which blocks each user has; only pooled vectors can be absent."""
-    observed = np.ones((len(frame), len(blocks)), bool)
+def _counts(frame: pd.DataFrame, blocks: tuple[Block, ...]) -> npt.NDArray[np.float64]:
+    """Return the events behind each pooled vector, float64 [U, K]; 1 in the other blocks, which are always there."""
+    counts = np.ones((len(frame), len(blocks)))
     for index, block in enumerate(blocks):
         if block.name.startswith("taste_"):
-            observed[:, index] = frame[f"count_taste_{block.name.rsplit('_', 1)[1]}"].to_numpy() > 0
+            counts[:, index] = frame[f"count_taste_{block.name.rsplit('_', 1)[1]}"]
         elif block.name.startswith("onboarding_"):
-            observed[:, index] = frame["count_onboarding"].to_numpy() > 0
-    return observed
+            counts[:, index] = frame["count_onboarding"]
+    return counts
+
+
+def _seen(rows: FloatArray, counts: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return rows[counts > 0].astype(np.float64), counts[counts > 0]
+
+
+def _credible(counts: npt.NDArray[np.float64], prior_events: float) -> npt.NDArray[np.float64]:
+    """Return n / (n + k); 0 without events."""
+    return np.asarray(counts / np.maximum(counts + prior_events, 1e-9), np.float64)
+
+
+def _prior_events(rows: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> float:
+    """Return k of means float64 [n, D] over `counts` events: the least-squares line of squared distance on 1 / count.
+
+    Its value at no noise is the variance between users, its slope the variance within them. Users who all have the
+    same count tell nothing of k, and k is 0.
+    """
+    if len(np.unique(counts)) < 2:
+        return 0.0
+    distance = np.square(rows - rows.mean(axis=0)).sum(axis=1)
+    within, between = np.polyfit(1 / counts, distance, 1)
+    if within <= 0:
+        return 0.0
+    return float(min(within / between, MAX_PRIOR_EVENTS)) if between > 0 else MAX_PRIOR_EVENTS
 
 
 def _statistics(
-    rows: npt.NDArray[np.float64], block: Block, config: InputConfig
+    rows: npt.NDArray[np.float64], credible: npt.NDArray[np.float64], block: Block, config: InputConfig
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return what is subtracted and what is divided by, one value per column of the block."""
     width = block.stop - block.start
@@ -200,10 +239,13 @@ def _statistics(
         return np.zeros(width), np.ones(width)
     if block.name in _COUNTS:
         return np.zeros(width), np.array([1.0, max(float(rows[:, 1].std()), 1e-3)])
-    deviation = rows.std(axis=0)
+    centre = np.average(rows, axis=0, weights=credible)
+    deviation = np.sqrt(np.square((rows - centre) * credible[:, None]).mean(axis=0))
+    if block.name == _ACTIVITY:
+        deviation = deviation * ACTIVITY_SPREAD
     if block.kind == "vector" and config.vector_scaling == "block":
         deviation = np.full(width, np.sqrt(np.square(deviation).mean()))
-    return rows.mean(axis=0), np.where(deviation > 1e-6, deviation, 1.0)
+    return centre, np.where(deviation > 1e-6, deviation, 1.0)
 
 
 def _absent_values(
@@ -214,6 +256,6 @@ def _absent_values(
     for block in blocks:
         if block.kind == "one_hot":
             absent[block.start] = 1.0
-        elif block.name == "activity":
+        elif block.name == _ACTIVITY:
             absent[block.columns] = -centre[block.columns] / scale[block.columns]
     return absent

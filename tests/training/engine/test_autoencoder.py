@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training.data.input_layout import Block, InputLayout
-from training.engine.autoencoder import AutoencoderTrainingConfig, measure_blocks, train_autoencoder
+from training.engine.autoencoder import AutoencoderTrainingConfig, measure_blocks, principal_axes, train_autoencoder
 from training.engine.corruption import CorruptionConfig
 from training.models.autoencoder import AutoencoderConfig
 
@@ -45,6 +45,22 @@ def test_it_learns_what_the_blocks_share():
     assert np.square(guessed - x[:, 6:]).mean() < 0.6 * float(x.var()), "a missing block is told from the other"
 
 
+def test_axes_are_orthonormal_and_span_what_the_rows_span():
+    x, _ = users()
+    axes, centre = principal_axes(x + 5, 4)
+    np.testing.assert_allclose(axes[:, :3].T @ axes[:, :3], np.eye(3), atol=1e-5)
+    assert not axes[:, 3].any(), "the rows have three directions"
+    np.testing.assert_allclose(centre + (x + 5 - centre) @ axes @ axes.T, x + 5, atol=1e-4)
+
+
+def test_untrained_it_loses_no_more_than_principal_components_do():
+    """Without damage, the start alone rebuilds rows of three directions through three columns."""
+    undamaged = CorruptionConfig(block_low=0.0, block_high=0.0, noise=0.0)
+    idle = replace(CONFIG, max_epochs=1, learning_rate=0.0, corruption=undamaged)
+    trained = train_autoencoder(*users(), LAYOUT, idle, seed=1)
+    assert max(measure_blocks(trained.model, *users(), LAYOUT).values()) < 1e-6
+
+
 def test_the_same_inputs_and_seed_give_the_same_weights():
     short = replace(CONFIG, max_epochs=6)
     first, second, other = weights(short), weights(short), weights(short, seed=2)
@@ -75,7 +91,7 @@ def test_a_warm_start_begins_where_the_other_ended():
     trained = train_autoencoder(*users(), LAYOUT, replace(CONFIG, max_epochs=3), seed=9, start=start)
     cold = train_autoencoder(*users(), LAYOUT, replace(CONFIG, max_epochs=3), seed=9)
     assert trained.warm_started
-    assert trained.curves["train_loss"][0] < 0.5 * cold.curves["train_loss"][0]
+    assert trained.curves["train_loss"][0] < 0.8 * cold.curves["train_loss"][0]
 
 
 def test_other_shapes_start_cold_with_a_warning(caplog):

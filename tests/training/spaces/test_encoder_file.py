@@ -11,7 +11,9 @@ from training.spaces.encoder_file import export_encoder, open_encoder, run_encod
 @pytest.fixture
 def model() -> Autoencoder:
     torch.manual_seed(3)
-    return Autoencoder(9, AutoencoderConfig(latent=4, dropout=0.5)).eval()
+    network = Autoencoder(9, AutoencoderConfig(latent=4, dropout=0.5)).eval()
+    torch.nn.init.normal_(network.encoder.layers[-1].weight)
+    return network
 
 
 def rows(count: int) -> np.ndarray:
@@ -48,6 +50,6 @@ def test_a_file_that_differs_is_refused(tmp_path, model):
 
 def test_not_a_number_is_refused(tmp_path, model):
     with torch.no_grad():
-        model.encoder[0].weight[0, 0] = float("nan")
+        model.encoder.layers[0].weight[0, 0] = float("nan")
     with pytest.raises(AttuneError, match="found nan"):
         export_encoder(model, tmp_path / "encoder.onnx", rows(3), tolerance=1e-4)

@@ -4,7 +4,7 @@ import pytest
 
 from training.contracts.columns import ACTIVITY_WINDOWS_DAYS, EVENT_TYPES, MODALITIES, TASTE_WINDOWS_DAYS
 from training.contracts.errors import ContractViolation
-from training.spaces.inputs import InputAssembler, InputConfig
+from training.spaces.inputs import MAX_PRIOR_EVENTS, InputAssembler, InputConfig
 
 
 def rows(num_users: int = 40, width: int = 3) -> pd.DataFrame:
@@ -81,7 +81,7 @@ def test_vectors_are_scaled_as_a_block_over_the_users_who_have_them(assembler):
     x, _ = assembler.transform(frame)
     seen = observed(assembler, frame, "taste_content_7d")
     values = x[seen, block(assembler, "taste_content_7d")]
-    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(values.sum(axis=0), 0, atol=1e-3)
     assert np.square(values).mean() == pytest.approx(1, abs=1e-4)
     assert values[:, 0].std() > 5 * values[:, 2].std(), "leading directions keep their weight"
 
@@ -90,6 +90,48 @@ def test_columns_may_be_scaled_one_by_one():
     assembler = InputAssembler.fit(rows(), InputConfig(vector_scaling="column"))
     x, _ = assembler.transform(rows())
     np.testing.assert_allclose(x[:, block(assembler, "taste_content_all")].std(axis=0), 1, atol=1e-3)
+
+
+def means_of(num_items: np.ndarray, within: float, between: float, width: int = 3) -> pd.DataFrame:
+    """Users whose vectors are means of `num_items` draws around a taste of their own."""
+    generator = np.random.default_rng(2)
+    num_users = len(num_items)
+    frame = rows(num_users, width)
+    tastes = generator.normal(size=(num_users, width)) * between**0.5
+    noise = generator.normal(size=(num_users, width)) * (within / np.maximum(num_items, 1))[:, None] ** 0.5
+    frame["taste_content_all"] = list((tastes + noise).astype(np.float32))
+    frame["count_taste_all"] = num_items
+    return frame
+
+
+def test_k_is_the_variance_within_users_over_that_between_them():
+    assembler = InputAssembler.fit(means_of(np.tile([1, 2, 4, 8, 100], 800), within=6.0, between=2.0), InputConfig())
+    place = [b.name for b in assembler.layout.blocks].index("taste_content_all")
+    assert assembler.prior_events[place] == pytest.approx(3.0, rel=0.15)
+
+
+def test_a_mean_of_few_items_is_drawn_towards_everyones():
+    frame = means_of(np.tile([1, 100], 400), within=6.0, between=2.0)
+    assembler = InputAssembler.fit(frame, InputConfig())
+    twins = frame.iloc[:2].assign(taste_content_all=[frame["taste_content_all"][0]] * 2)
+    few, many = assembler.transform(twins)[0][:, block(assembler, "taste_content_all")]
+    k = assembler.prior_events[[b.name for b in assembler.layout.blocks].index("taste_content_all")]
+    np.testing.assert_allclose(few * (1 + k), many * (1 + k / 100), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("within", "between", "expected"), [(0.0, 2.0, 0.0), (6.0, 0.0, MAX_PRIOR_EVENTS)])
+def test_k_has_bounds(within, between, expected):
+    frame = means_of(np.tile([1, 2, 4, 50], 100), within, between)
+    frame["taste_collaborative_all"] = frame["taste_content_all"]
+    assembler = InputAssembler.fit(frame, InputConfig())
+    place = [b.name for b in assembler.layout.blocks].index("taste_collaborative_all")
+    assert assembler.prior_events[place] == pytest.approx(expected, abs=2.0)
+
+
+def test_equal_counts_tell_nothing_and_leave_the_mean_as_it_is():
+    assembler = InputAssembler.fit(means_of(np.full(50, 3), within=6.0, between=2.0), InputConfig())
+    place = [b.name for b in assembler.layout.blocks].index("taste_content_all")
+    assert assembler.prior_events[place] == 0
 
 
 def test_an_absent_window_is_zero_and_not_observed(assembler):
