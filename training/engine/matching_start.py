@@ -6,6 +6,7 @@ Shape legend: U users, I items, D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ from training.models.matching import COUNT_OFFSET, user_directions
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
 Floats = npt.NDArray[np.float32]
+SpectrumName = Literal["plain", "ridge", "squared", "cubed"]
+_POWERS = {"plain": 1, "squared": 2, "cubed": 3}
+KNEE = 8
+"""Directions that a ridge leaves about alike."""
 DEGREE_OFFSET = 5.0
 """Added to each degree before normalising, so that a single interaction does not dominate a direction."""
 REACH = 5
@@ -102,31 +107,39 @@ class ItemStart:
         items = svd_items(pairs, width, seed)
         return cls(items, items, seed)
 
-    def tower(self, config: TwoTowerConfig, pairs: PairLog, power: float = 1.0) -> TwoTower:
+    def tower(self, config: TwoTowerConfig, pairs: PairLog, spectrum: SpectrumName = "plain") -> TwoTower:
         """Return towers of at most D columns of the start, L2-normalised; item terms are log popularity.
 
         Args:
             config: Sizes of the towers.
             pairs: Distinct pairs, whose counts are the item terms.
-            power: Exponent of the singular values. Above 1, what many share counts for more, as if the graph of who met
-                what had been walked for longer: less is lost to noise where interactions are few.
+            spectrum: How much each direction says, see `_reshaped`.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             tower = TwoTower(config, pairs.num_items)
         history, scored = (
-            torch.nn.functional.normalize(torch.from_numpy(_raised(side[:, : config.width], power)), dim=1)
+            torch.nn.functional.normalize(torch.from_numpy(_reshaped(side[:, : config.width], spectrum)), dim=1)
             for side in (self.history_ID, self.scored_ID)
         )
         tower.start_from(history, torch.from_numpy(np.log(pairs.item_counts() + COUNT_OFFSET)).float(), scored)
         return tower.eval()
 
 
-def _raised(side_ID: Floats, power: float) -> Floats:
-    """Return columns of length s as columns of length s ** power, the longest keeping its length."""
-    lengths = np.linalg.norm(side_ID, axis=0)
-    relative = lengths / max(float(lengths.max(initial=0.0)), 1e-12)
-    return np.asarray(side_ID * np.maximum(relative, 1e-12) ** (power - 1), np.float32)
+def _reshaped(side_ID: Floats, spectrum: SpectrumName) -> Floats:
+    """Return the columns, of lengths s in descending order, at other lengths.
+
+    A ridge gives sqrt(s^2 / (s^2 + t^2)), with t the length behind the `KNEE` first: both sides together weigh a
+    direction as ridge regression of the log on itself does, so that what most users share does not drown the rest.
+    Powers of s go the other way, as if the graph of who met what had been walked for longer: less is lost to noise
+    where interactions are few.
+    """
+    lengths_D = np.linalg.norm(side_ID, axis=0)
+    if spectrum == "ridge":
+        wanted_D = lengths_D / np.maximum(np.hypot(lengths_D, lengths_D[min(KNEE, len(lengths_D) - 1)]), 1e-12)
+    else:
+        wanted_D = (lengths_D / max(float(lengths_D.max(initial=0.0)), 1e-12)) ** _POWERS[spectrum]
+    return np.asarray(side_ID * (wanted_D / np.maximum(lengths_D, 1e-12)), np.float32)
 
 
 @torch.no_grad()

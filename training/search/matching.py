@@ -16,7 +16,7 @@ from training.contracts.errors import AttuneError
 from training.data.matching_set import MatchingData
 from training.data.pair_log import PairLog
 from training.engine.matching import MatchingTrainingConfig, fit
-from training.engine.matching_start import ItemStart, continued_tower
+from training.engine.matching_start import ItemStart, SpectrumName, continued_tower
 from training.models.history_encoders import HistoryConfig
 from training.models.matching import Calibration, MatchingModel, fit_z_map, learned_terms, user_directions
 from training.models.two_tower import TwoTower, TwoTowerConfig
@@ -38,7 +38,7 @@ class MatchingConfig:
         widths: Tower widths to choose among on the untrained start, ascending.
         decays: Weights of an item of the history relative to the next newer one, to choose among likewise; 1 is the
             plain mean. Only for the recency-weighted mean.
-        powers: Exponents of the singular values of the start to choose among. Only for the start from who met what.
+        spectra: Lengths of the start's directions to choose among. Only for the start from who met what.
         max_epochs: Passes over the users at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
         validation: "newest" validates on the newest rows, "last_item" on every user's last, without z: a vector of the
@@ -53,7 +53,7 @@ class MatchingConfig:
     training: MatchingTrainingConfig = field(default_factory=MatchingTrainingConfig)
     widths: tuple[int, ...] = (256,)
     decays: tuple[float, ...] = (0.85, 0.97, 1.0)
-    powers: tuple[float, ...] = (1.0, 2.0, 3.0)
+    spectra: tuple[SpectrumName, ...] = ("plain", "ridge", "squared", "cubed")
     max_epochs: int = 4
     patience: int = 1
     validation: Literal["newest", "last_item"] = "newest"
@@ -70,9 +70,9 @@ class MatchingConfig:
         return self.decays if history.encoder == "recency_mean" else (history.decay,)
 
     @property
-    def searched_powers(self) -> tuple[float, ...]:
-        """Powers to choose among; the plain start where it is made of transitions."""
-        return (1.0,) if self.training.is_ordered else self.powers
+    def searched_spectra(self) -> tuple[SpectrumName, ...]:
+        """Spectra to choose among; the plain one where the start is made of transitions."""
+        return ("plain",) if self.training.is_ordered else self.spectra
 
     def with_objective(self, objective: str | None, loss: str | None) -> MatchingConfig:
         """Return the configuration with another objective, and its loss for "pairs"; "next_item" brings its encoder.
@@ -176,7 +176,7 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
     others = [Cut.at(data.pairs(), 1 - share) for share in horizons]
     trial = Trial(cut, z_UZ, config.training, max(config.widths), config.seed, others)
     if is_enough:
-        trial.choose_start(config.widths, config.searched_decays, config.searched_powers)
+        trial.choose_start(config.widths, config.searched_decays, config.searched_spectra)
         trial.choose_epochs(config.max_epochs, config.patience)
         trial.choose_z_share()
     return trial
@@ -185,7 +185,7 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
 def _train_whole(pairs: PairLog, choice: Choice, config: MatchingConfig) -> TwoTower:
     training = choice.applied_to(config.training)
     start = ItemStart.of(pairs, choice.width, config.seed, ordered=training.is_ordered)
-    tower = start.tower(training.tower, pairs, choice.power)
+    tower = start.tower(training.tower, pairs, choice.spectrum)
     if choice.num_epochs:
         fit(tower, pairs, training, choice.num_epochs, config.seed, lambda epoch, model: True)
     return tower

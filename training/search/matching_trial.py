@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.engine.matching import TASKS, MatchingTrainingConfig, Objective, fit
-from training.engine.matching_start import ItemStart
+from training.engine.matching_start import ItemStart, SpectrumName
 from training.models.history_encoders import EncoderName
 from training.models.matching import (
     Calibration,
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Figures = dict[str, float]
 ROUNDS = 2
-"""Times that decay and power are chosen, each given the other."""
+"""Times that decay and spectrum are chosen, each given the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Choice:
         pairs_loss: `MatchingTrainingConfig.pairs_loss`.
         encoder: The history encoder.
         decay: Weight of an item of the history relative to the next newer one.
-        power: Exponent of the singular values of the start.
+        spectrum: How much each direction of the start says.
     """
 
     width: int = 64
@@ -69,7 +69,7 @@ class Choice:
     pairs_loss: str = "bbcnce"
     encoder: EncoderName = "recency_mean"
     decay: float = 0.85
-    power: float = 1.0
+    spectrum: SpectrumName = "plain"
 
     @classmethod
     def before_search(cls, training: MatchingTrainingConfig, width: int) -> Choice:
@@ -116,20 +116,20 @@ class Trial:
         self._epochs: list[float] = []
 
     def choose_start(
-        self, widths: tuple[int, ...], decays: tuple[float, ...], powers: tuple[float, ...] = (1.0,)
+        self, widths: tuple[int, ...], decays: tuple[float, ...], spectra: tuple[SpectrumName, ...] = ("plain",)
     ) -> None:
-        """Take the decay of histories, the power of the start, then the width, that rank the cuts best untrained.
+        """Take the decay of histories, the spectrum of the start, then the width, that rank the cuts best untrained.
 
         Each is judged on all cuts with the likeliest calibration of its own, and replaces the one in force only when
         the lists gain. The likelihood itself would not do: it weighs every candidate alike, and prefers starts that
-        smooth over the few at the head. Decays and powers are compared at the largest width, where the power decides
+        smooth over the few at the head. Decays and spectra are compared at the largest width, where a spectrum decides
         how much the last dimensions say, and once more after each other, since each depends on the other.
         """
-        self.choice = replace(self.choice, width=max(widths), decay=decays[0], power=powers[0])
+        self.choice = replace(self.choice, width=max(widths), decay=decays[0], spectrum=spectra[0])
         said: dict[Choice, list[Keyed]] = {}
         for _ in range(ROUNDS):
             self._take_best([replace(self.choice, decay=decay) for decay in decays], said)
-            self._take_best([replace(self.choice, power=power) for power in powers], said)
+            self._take_best([replace(self.choice, spectrum=spectrum) for spectrum in spectra], said)
         self._take_best([replace(self.choice, width=width) for width in widths], said)
         self.tower = self._started(self.choice)
         cuts = [self._judged(self.tower), *self._other_starts(self.choice)]
@@ -150,7 +150,7 @@ class Trial:
     def _said_of_start(self, choice: Choice) -> list[Keyed]:
         cuts = [self._judged(self._started(choice)), *self._other_starts(choice)]
         calibration = likeliest(choice.calibration, cuts, self.training.tasks)
-        name = f"start_width_{choice.width}_decay_{choice.decay:g}_power_{choice.power:g}"
+        name = f"start_width_{choice.width}_decay_{choice.decay:g}_{choice.spectrum}"
         self.figures[name] = cuts[0].figures(calibration)
         _log.info(
             "matching: %s validates at %s", name, ", ".join(f"{k} {v:.4f}" for k, v in self.figures[name].items())
@@ -211,7 +211,7 @@ class Trial:
         training = choice.applied_to(self.training)
         is_own = training.is_ordered == self.training.is_ordered and choice.width <= self.max_width
         start = self.start if is_own else self._start_of(self.cut, training.is_ordered, choice.width)
-        tower = start.tower(training.tower, self.cut.known, choice.power)
+        tower = start.tower(training.tower, self.cut.known, choice.spectrum)
         if choice.num_epochs:
             fit(tower, self.cut.known, training, choice.num_epochs, self.seed, lambda epoch, model: True)
         return self._folded(tower, choice.calibration)
@@ -227,7 +227,7 @@ class Trial:
     def _other_starts(self, choice: Choice) -> list[Judged]:
         """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
         config = choice.applied_to(self.training).tower
-        starts = [(cut, start.tower(config, cut.known, choice.power)) for cut, start in self.others]
+        starts = [(cut, start.tower(config, cut.known, choice.spectrum)) for cut, start in self.others]
         tasks = self.training.tasks
         return [judged(cut, tower, user_directions(tower, cut.known), self.seed, tasks) for cut, tower in starts]
 
@@ -249,7 +249,7 @@ class Trial:
         return calibrate(self.choice.calibration, cuts, self.training.tasks)
 
     def _started(self, choice: Choice) -> TwoTower:
-        return self.start.tower(choice.applied_to(self.training).tower, self.cut.known, choice.power)
+        return self.start.tower(choice.applied_to(self.training).tower, self.cut.known, choice.spectrum)
 
     def _start_of(self, cut: Cut, is_ordered: bool, width: int | None = None) -> ItemStart:
         return ItemStart.of(cut.known, width or self.max_width, self.seed, ordered=is_ordered)

@@ -10,9 +10,11 @@ from tests.training.search.matching_world import same_group, two_tastes
 from training.data.pair_log import PairLog
 from training.engine.matching_start import (
     DEGREE_OFFSET,
+    KNEE,
     REACH,
     TRANSITION_DECAY,
     ItemStart,
+    SpectrumName,
     continued_tower,
     svd_items,
     transition_items,
@@ -104,10 +106,27 @@ def test_the_start_has_two_sides_only_where_order_counts() -> None:
     assert torch.allclose(tower.history_items.weight[0].norm(), torch.tensor(1.0))
 
 
-def test_a_power_raises_the_lengths_of_the_columns() -> None:
-    """Columns of length 5 and 1 at power 3: the second counts (1 / 5) ** 2 of what it did beside the first."""
+@pytest.mark.parametrize(("spectrum", "second"), [("plain", 1.0), ("squared", 1 / 5), ("cubed", 1 / 25)])
+def test_a_power_raises_the_lengths_of_the_columns(spectrum: SpectrumName, second: float) -> None:
+    """Columns of length 5 and 1: the second counts 1 / 5 of what it did beside the first with each power more."""
     side = np.array([[3.0, 1.0], [4.0, 0.0]], np.float32)
-    pairs = replace(PAIRS, item_idx=PAIRS.item_idx % 2, num_items=2)
-    raised = ItemStart(side, side).tower(TwoTowerConfig(width=2), pairs, 3.0).history_items.weight.detach().numpy()
-    expected = np.array([[3.0, 1.0 / 25], [4.0, 0.0]])
-    np.testing.assert_allclose(raised, expected / np.linalg.norm(expected, axis=1, keepdims=True), rtol=1e-5)
+    expected = np.array([[3.0, second], [4.0, 0.0]])
+    np.testing.assert_allclose(_directions(side, spectrum), expected / _norms(expected), rtol=1e-5)
+
+
+def test_a_ridge_leaves_directions_alike_up_to_its_knee() -> None:
+    """The weight of a direction, both sides together, is s^2 / (s^2 + t^2), with t the length behind the knee."""
+    lengths = np.array([80.0, 40.0, *np.geomspace(20.0, 4.0, KNEE - 2), 2.0, 0.2])
+    side = np.linalg.qr(np.random.default_rng(0).normal(size=(40, KNEE + 2)))[0] * lengths
+    expected = side / lengths * np.sqrt(lengths**2 / (lengths**2 + 4.0))
+    np.testing.assert_allclose(_directions(side.astype(np.float32), "ridge"), expected / _norms(expected), atol=1e-5)
+
+
+def _directions(side_ID: np.ndarray, spectrum: SpectrumName) -> np.ndarray:
+    pairs = replace(PAIRS, item_idx=PAIRS.item_idx % len(side_ID), num_items=len(side_ID))
+    tower = ItemStart(side_ID, side_ID).tower(TwoTowerConfig(width=side_ID.shape[1]), pairs, spectrum)
+    return np.asarray(tower.history_items.weight.detach())
+
+
+def _norms(rows: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(rows, axis=1, keepdims=True)

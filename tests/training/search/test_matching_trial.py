@@ -22,7 +22,7 @@ def test_every_step_leaves_its_figures_and_a_choice_among_what_was_offered() -> 
     trial.choose_z_share()
     assert trial.choice.width in (4, 8)
     assert trial.choice.num_epochs <= 2
-    met = {"start_width_8_decay_0.85_power_1", "start_width_8_decay_1_power_1", "chosen"}
+    met = {"start_width_8_decay_0.85_plain", "start_width_8_decay_1_plain", "chosen"}
     assert met <= set(trial.figures)
     assert len(trial.curves()["validation_gain"]) >= 1
 
@@ -71,21 +71,21 @@ def test_how_far_back_taste_reaches_is_chosen() -> None:
     trial.choose_start((8,), (0.2, 1.0))
     assert trial.choice.decay == 1.0
     assert trial.tower.config.history.decay == 1.0
-    assert {"start_width_8_decay_0.2_power_1", "start_width_8_decay_1_power_1"} <= set(trial.figures)
+    assert {"start_width_8_decay_0.2_plain", "start_width_8_decay_1_plain"} <= set(trial.figures)
 
 
 def test_no_start_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     judged, judge = [], Trial._said_of_start
     monkeypatch.setattr(Trial, "_said_of_start", lambda trial, choice: judged.append(choice) or judge(trial, choice))
     trial = _trial(with_z=False)
-    trial.choose_start((4, 8), (0.85, 1.0), (1.0, 3.0))
+    trial.choose_start((4, 8), (0.85, 1.0), ("plain", "cubed"))
     assert len(judged) == len(set(judged))
-    assert {(choice.width, choice.power) for choice in judged} >= {(8, 1.0), (8, 3.0)}
-    assert (trial.choice.decay, trial.choice.power) in {(choice.decay, choice.power) for choice in judged}
+    assert {(choice.width, choice.spectrum) for choice in judged} >= {(8, "plain"), (8, "cubed")}
+    assert (trial.choice.decay, trial.choice.spectrum) in {(choice.decay, choice.spectrum) for choice in judged}
 
 
 def test_a_start_whose_lists_gain_nothing_leaves_the_widest_and_plainest_in_force() -> None:
-    """Powers so near each other give the same lists."""
+    """With one direction, which every spectrum leaves alone, all give the same lists."""
     trial = _trial(with_z=False)
-    trial.choose_start((8,), (0.85,), (1.0, 1.0 + 1e-6))
-    assert (trial.choice.width, trial.choice.power) == (8, 1.0)
+    trial.choose_start((1,), (0.85,), ("plain", "ridge", "cubed"))
+    assert (trial.choice.width, trial.choice.spectrum) == (1, "plain")
