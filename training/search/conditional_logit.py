@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -86,16 +85,8 @@ class ChoiceLikelihood:
         return torch.cat([(share @ self.scores_KC[rows, columns])[None], share @ self.features_CF[columns]])
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """The weights of greatest likelihood, float64[P], and the mean negative log-likelihood of a key, in nats."""
-
-    weights_P: Doubles
-    loss: float
-
-
-def fit_weights(likelihoods: Sequence[ChoiceLikelihood], prior_P: Doubles) -> Fitted:
-    """Return the weights of greatest likelihood, averaged over the sides, drawn slightly to a prior.
+def fit_weights(likelihoods: Sequence[ChoiceLikelihood], prior_P: Doubles) -> Doubles:
+    """Return the weights of greatest likelihood, float64[P], averaged over the sides, drawn slightly to a prior.
 
     Args:
         likelihoods: At least one, all with the same features.
@@ -115,7 +106,7 @@ def fit_weights(likelihoods: Sequence[ChoiceLikelihood], prior_P: Doubles) -> Fi
         return _climb(objective, prior)
 
 
-def _climb(objective: Objective, start: Tensor) -> Fitted:
+def _climb(objective: Objective, start: Tensor) -> Doubles:
     weights, state = start, objective(start)
     for _ in range(MAX_STEPS):
         before = state[0]
@@ -129,7 +120,7 @@ def _climb(objective: Objective, start: Tensor) -> Fitted:
                 break
         if before - state[0] < TOLERANCE:
             break
-    return Fitted(weights.numpy().astype(np.float64), state[0])
+    return weights.numpy().astype(np.float64)
 
 
 @contextmanager

@@ -119,14 +119,14 @@ def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
     if recommend:
         features = [np.column_stack([item_features(cut.pairs), cut.learned_I]) for cut in recommend]
         likelihoods = [ChoiceLikelihood(cut.recommend, x) for cut, x in zip(recommend, features, strict=True)]
-        fitted = fit_weights(likelihoods, np.array([plain.gamma, *plain.item_weights, plain.learned_weight]))
-        score, *items, learned = (float(weight) for weight in fitted.weights_P)
+        fitted_P = fit_weights(likelihoods, np.array([plain.gamma, *plain.item_weights, plain.learned_weight]))
+        score, *items, learned = (float(weight) for weight in fitted_P)
         chosen = replace(chosen, gamma=score, item_weights=tuple(items), learned_weight=learned)
     target = [cut for cut in cuts if len(cut.target.keys) and TASKS[1] in tasks]
     if target:
         likelihoods = [ChoiceLikelihood(cut.target, user_features(cut.pairs)) for cut in target]
-        fitted = fit_weights(likelihoods, np.array([plain.gamma, *plain.user_weights]))
-        score, *users = (float(weight) for weight in fitted.weights_P)
+        fitted_P = fit_weights(likelihoods, np.array([plain.gamma, *plain.user_weights]))
+        score, *users = (float(weight) for weight in fitted_P)
         chosen = replace(chosen, user_weights=tuple(weight * chosen.gamma / score for weight in users))
     return chosen
 
