@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from training.contracts.columns import MODALITIES, TASTE_WINDOWS_DAYS
 from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.data.feature_store import read_item_features
 from training.data.interactions import read_interactions
+from training.evaluation.peers.user_factors import user_factors
 from training.evaluation.probe_report import compare_representations
 from training.evaluation.probes import FloatArray, PairTask, build_pair_task
 from training.evaluation.probes_first_hours import FirstHours, compare_first_hours
@@ -56,11 +58,12 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
     encoder = fit_encoder(frame, config, settings.seed)
     ablated = ablations(frame, config, settings.seed)
     table = representations(frame, encoder) | {"raw_input": encoder.assembler.transform(frame)[0]}
+    factors = user_factors(_met(settings, anchor, frame, items), table["z"].shape[1], settings.seed)
     seed, vectors = settings.seed, items.vectors()
     _log.info("studying the representation as of %s on %d positives", partition, task.num_positives)
     report = {
         "partition": str(partition),
-        "seven_day": compare_representations(task, table | ablated, vectors, "mean_of_items", seed),
+        "seven_day": compare_representations(task, table | factors | ablated, vectors, "mean_of_items", seed),
         "neighbours": {
             name: compare_neighbours(table | ablated, label, "mean_of_items", seed)
             for name, label in _labels(settings, anchor, frame, items).items()
@@ -167,6 +170,14 @@ def _first_hours(
         "mean of picks": picks.astype(np.float32),
     }
     return compare_first_hours(FirstHours(old, new, popularity), table, items.vectors(), settings.seed)
+
+
+def _met(settings: Settings, anchor: Partition, frame: pd.DataFrame, items: ItemSpace) -> sp.csr_matrix:
+    """Return ones [U, I] where a user had met an item by the anchor."""
+    (user_idx, item_idx), _ = _pairs(read_interactions(settings, until=anchor), frame, items, anchor)
+    met = sp.csr_matrix((np.ones(len(user_idx), np.float32), (user_idx, item_idx)), (len(frame), len(items.item_ids)))
+    met.data[:] = 1  # duplicates were summed
+    return met
 
 
 def _pairs(

@@ -46,7 +46,9 @@ def test_each_ablation_is_an_encoder_of_its_own():
 @pytest.mark.integration
 def test_the_study_answers_every_question(trained):
     report = study_space(trained.settings, LAST, SMALL)
-    assert {"z", "mean_of_items", "pca", "z without onboarding"} <= set(report["seven_day"]["representations"])
+    assert {"z", "mean_of_items", "pca", "nmf", "als", "z without onboarding"} <= set(
+        report["seven_day"]["representations"]
+    )
     assert set(report["neighbours"]) == {"same favourite category", "same country", "same onboarding"}
     assert report["neighbours"]["same country"]["representations"]["z"]["ndcg"] > 0.5
     assert report["first_hours"] == {"evidence": "not enough evidence: n=0 new users"}
