@@ -1,8 +1,8 @@
 """Compress one input row per user into z_u with an MLP autoencoder (Fazelnia et al. 2025).
 
 The paper gives the shape of the method; layer sizes, activation and dropout here are our reconstruction. So is the
-linear path beside the layers: started from principal components, it leaves to the layers what no linear map can tell,
-and few users or few steps are enough for vectors no worse than those components.
+linear path beside the layers: it is set to principal components and stays there, so that the layers learn what no
+linear map can tell, and few users or few steps are enough for vectors about as good as those components.
 
 Shape legend: B users, F input columns, Z latent columns.
 """
@@ -42,19 +42,15 @@ class Autoencoder(nn.Module):
         self.encoder = LinearAndLayers(widths, config.dropout)
         self.decoder = LinearAndLayers(widths[::-1], config.dropout)
 
-    @torch.no_grad()
     def start_from(self, axes_FZ: torch.Tensor, centre_F: torch.Tensor) -> None:
-        """Set the linear paths to the coordinates along orthonormal axes, and back.
+        """Begin as the coordinates along orthonormal axes, and back.
 
         Args:
             axes_FZ: float32 [F, Z]; columns of zeros where there are fewer than Z.
             centre_F: float32 [F], the row that gets z = 0.
         """
-        there, back = self.encoder.linear, self.decoder.linear
-        there.weight.copy_(axes_FZ.T)
-        there.bias.copy_(-centre_F @ axes_FZ)
-        back.weight.copy_(axes_FZ)
-        back.bias.copy_(centre_F)
+        self.encoder.start_from(axes_FZ.T, -centre_F @ axes_FZ)
+        self.decoder.start_from(axes_FZ, centre_F)
 
     def encode(self, x_BF: torch.Tensor) -> torch.Tensor:
         """Return z, float32 [B, Z]; call in eval mode for vectors without dropout."""
@@ -68,12 +64,20 @@ class Autoencoder(nn.Module):
 
 
 class LinearAndLayers(nn.Module):
-    """A linear map plus an MLP; the MLP's last layer starts at zero, so that at first there is the map alone."""
+    """A linear map that is not trained plus an MLP that is; without `start_from` there is the MLP alone."""
 
     def __init__(self, widths: list[int], dropout: float) -> None:
         super().__init__()
-        self.linear = _linear(widths[0], widths[-1])
+        self.linear = nn.Linear(widths[0], widths[-1]).requires_grad_(False)
         self.layers = _mlp(widths, dropout)
+        for parameter in self.linear.parameters():
+            nn.init.zeros_(parameter)
+
+    @torch.no_grad()
+    def start_from(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Set the linear map, and silence the MLP until it has learned something."""
+        self.linear.weight.copy_(weight)
+        self.linear.bias.copy_(bias)
         for parameter in self.layers[-1].parameters():
             nn.init.zeros_(parameter)
 
@@ -84,18 +88,13 @@ class LinearAndLayers(nn.Module):
 
 
 def _mlp(widths: list[int], dropout: float) -> nn.Sequential:
-    """Return linear layers with SELU and AlphaDropout between them."""
+    """Return linear layers with SELU and AlphaDropout between them, LeCun-normal as SELU requires."""
     layers: list[nn.Module] = []
     for index, (fan_in, fan_out) in enumerate(pairwise(widths)):
-        layers.append(_linear(fan_in, fan_out))
+        linear = nn.Linear(fan_in, fan_out)
+        nn.init.normal_(linear.weight, std=fan_in**-0.5)
+        nn.init.zeros_(linear.bias)
+        layers.append(linear)
         if index < len(widths) - 2:
             layers += [nn.SELU(), nn.AlphaDropout(dropout)]
     return nn.Sequential(*layers)
-
-
-def _linear(fan_in: int, fan_out: int) -> nn.Linear:
-    """Return a layer with LeCun-normal weights, as SELU requires."""
-    linear = nn.Linear(fan_in, fan_out)
-    nn.init.normal_(linear.weight, std=fan_in**-0.5)
-    nn.init.zeros_(linear.bias)
-    return linear

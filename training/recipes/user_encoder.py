@@ -66,7 +66,7 @@ def train_space(
     rows = read_rows(settings, snapshots, items.item_space_id)
     require_rows(settings, partition, rows)
     live = _load_live(settings, partition, previous, rows)
-    fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(live, config))
+    fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(live, items, config))
     today = rows.snapshot(settings, partition, items.item_space_id)
     z_UZ = fitted.encode(today)
     ref = SpaceRef(
@@ -128,8 +128,9 @@ def _load_live(settings: Settings, partition: Partition, previous: SpaceRef | No
     return _Live(space, space.encode(rows.snapshot(settings, partition, space.ref.item_space_id)))
 
 
-def _warm_start(live: _Live | None, config: UserEncoderConfig) -> dict[str, torch.Tensor] | None:
-    if live is None or not config.warm_start:
+def _warm_start(live: _Live | None, items: ItemSpace, config: UserEncoderConfig) -> dict[str, torch.Tensor] | None:
+    """Return the live encoder's weights, unless they read pooled vectors of another item space."""
+    if live is None or not config.warm_start or live.space.ref.item_space_id != items.item_space_id:
         return None
     state: dict[str, torch.Tensor] = torch.load(live.space.folder / "encoder.pt", weights_only=True)
     return state

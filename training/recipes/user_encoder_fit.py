@@ -40,7 +40,7 @@ class UserEncoderConfig:
         horizon_days: Label window of the main probe, and age of the second training snapshot.
         max_positives: Positives of the probe at most.
         parity_tolerance: Largest difference allowed between torch and ONNX.
-        warm_start: Begin at the live encoder's weights where the shapes match.
+        warm_start: Begin at the live encoder's weights where item space and shapes match.
     """
 
     item_space: ItemSpaceConfig = field(default_factory=ItemSpaceConfig)

@@ -12,7 +12,7 @@ from training.spaces.encoder_file import export_encoder, open_encoder, run_encod
 def model() -> Autoencoder:
     torch.manual_seed(3)
     network = Autoencoder(9, AutoencoderConfig(latent=4, dropout=0.5)).eval()
-    torch.nn.init.normal_(network.encoder.layers[-1].weight)
+    torch.nn.init.normal_(network.encoder.linear.weight)
     return network
 
 
