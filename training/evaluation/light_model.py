@@ -59,12 +59,11 @@ def fit_light_model(
 
     One part alone would not do: with few users the penalty, and by it the AUC, would hang on who is in it.
     """
-    present = np.unique(user_idx)
-    part_U = np.zeros(int(present.max(initial=0)) + 1, np.int64)
-    part_U[present] = np.random.default_rng(seed).permutation(len(present)) % NUM_SPLITS
+    present, position = np.unique(user_idx, return_inverse=True)
+    part_P = (np.random.default_rng(seed).permutation(len(present)) % NUM_SPLITS)[position]
     losses = np.zeros(len(PENALTIES))
     for part in range(NUM_SPLITS):
-        held_out = part_U[user_idx] == part
+        held_out = part_P == part
         inner = (user_idx[~held_out], item_idx[~held_out], label[~held_out], users_UR, items_IV)
         labels = torch.from_numpy(label[held_out]).double()
         model = None

@@ -58,7 +58,8 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
     encoder = fit_encoder(frame, config, settings.seed)
     ablated = ablations(frame, config, settings.seed)
     table = representations(frame, encoder) | {"raw_input": encoder.assembler.transform(frame)[0]}
-    factors = user_factors(_met(settings, anchor, frame, items), table["z"].shape[1], settings.seed)
+    log = read_interactions(settings, until=anchor)
+    factors = user_factors(_met(log, anchor, frame, items), table["z"].shape[1], settings.seed)
     seed, vectors = settings.seed, items.vectors()
     _log.info("studying the representation as of %s on %d positives", partition, task.num_positives)
     report = {
@@ -66,7 +67,7 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
         "seven_day": compare_representations(task, table | factors | ablated, vectors, "mean_of_items", seed),
         "neighbours": {
             name: compare_neighbours(table | ablated, label, "mean_of_items", seed)
-            for name, label in _labels(settings, anchor, frame, items).items()
+            for name, label in _labels(settings, anchor, log, frame, items).items()
         },
         "first_hours": _first_hours(settings, anchor, partition, items, encoder, config),
         "staleness": _staleness(task, frame, encoder, vectors, config, seed),
@@ -114,9 +115,10 @@ def _zeros(column: pd.Series) -> list[FloatArray]:
     return [np.zeros(width, np.float32)] * len(column)
 
 
-def _labels(settings: Settings, anchor: Partition, frame: pd.DataFrame, items: ItemSpace) -> dict[str, IntArray]:
+def _labels(
+    settings: Settings, anchor: Partition, log: pd.DataFrame, frame: pd.DataFrame, items: ItemSpace
+) -> dict[str, IntArray]:
     """Return the label of each user that neighbours should share; -1 where there is none."""
-    log = read_interactions(settings, until=anchor)
     profile = read_item_features(settings, anchor).set_index("item_id")
     category = log["item_id"].map(profile["category"])
     favourite = category[category != UNKNOWN].groupby(log["user_id"]).agg(_most_frequent)
@@ -172,9 +174,9 @@ def _first_hours(
     return compare_first_hours(FirstHours(old, new, popularity), table, items.vectors(), settings.seed)
 
 
-def _met(settings: Settings, anchor: Partition, frame: pd.DataFrame, items: ItemSpace) -> sp.csr_matrix:
+def _met(log: pd.DataFrame, anchor: Partition, frame: pd.DataFrame, items: ItemSpace) -> sp.csr_matrix:
     """Return ones [U, I] where a user had met an item by the anchor."""
-    (user_idx, item_idx), _ = _pairs(read_interactions(settings, until=anchor), frame, items, anchor)
+    (user_idx, item_idx), _ = _pairs(log, frame, items, anchor)
     met = sp.csr_matrix((np.ones(len(user_idx), np.float32), (user_idx, item_idx)), (len(frame), len(items.item_ids)))
     met.data[:] = 1  # duplicates were summed
     return met

@@ -100,7 +100,8 @@ class InputAssembler:
         centre, scale = np.zeros(raw_UF.shape[1]), np.ones(raw_UF.shape[1])
         prior_events = np.zeros(len(blocks))
         for index, block in enumerate(blocks):
-            rows, counts = _seen(raw_UF[:, block.columns], counts_UK[:, index])
+            seen = counts_UK[:, index] > 0
+            rows, counts = raw_UF[seen, block.columns].astype(np.float64), counts_UK[seen, index]
             prior_events[index] = _prior_events(rows, counts) if block.kind == "vector" else 0.0
             credible = _credible(counts, prior_events[index])
             centre[block.columns], scale[block.columns] = _statistics(rows, credible, block, config)
@@ -204,10 +205,6 @@ def _counts(frame: pd.DataFrame, blocks: tuple[Block, ...]) -> npt.NDArray[np.fl
         elif block.name.startswith("onboarding_"):
             counts[:, index] = frame["count_onboarding"]
     return counts
-
-
-def _seen(rows: FloatArray, counts: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    return rows[counts > 0].astype(np.float64), counts[counts > 0]
 
 
 def _credible(counts: npt.NDArray[np.float64], prior_events: float) -> npt.NDArray[np.float64]:

@@ -92,6 +92,8 @@ def test_a_warm_start_begins_where_the_other_ended():
     cold = train_autoencoder(*users(), LAYOUT, replace(CONFIG, max_epochs=3), seed=9)
     assert trained.warm_started
     assert trained.curves["train_loss"][0] < 0.8 * cold.curves["train_loss"][0]
+    idle = weights(replace(CONFIG, max_epochs=1, learning_rate=0.0), seed=9, start=start)
+    assert all(torch.equal(idle[name], start[name]) for name in start)
 
 
 def test_other_shapes_start_cold_with_a_warning(caplog):

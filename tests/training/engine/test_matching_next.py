@@ -135,7 +135,7 @@ def test_a_drawn_target_counts_once() -> None:
 def test_nothing_pushes_away_what_was_met_before_the_window() -> None:
     tower = TwoTower(CONFIG.tower, NUM_ITEMS).eval()
     (batch,) = NextItemBatches(_log([[3, 1, 4, 5]]), 8, 2, NUM_ITEMS, since=0).epoch(np.random.default_rng(0))
-    next_item_loss(tower, batch).backward()  # type: ignore[no-untyped-call]
+    next_item_loss(tower, batch).backward()
     assert tower.item_bias.grad is not None
     pushed = tower.item_bias.grad.numpy() > 0
     assert pushed.tolist() == [item not in (3, 1, 4, 5) for item in range(NUM_ITEMS)]

@@ -26,9 +26,12 @@ def _random(num_keys: int = 30, num_candidates: int = 12) -> tuple[Side, np.ndar
 def test_two_candidates_are_a_logistic_regression() -> None:
     """Three of four keys choose the one whose feature is larger by 1: its log-odds are ln 3."""
     side = _side(np.zeros((400, 2)), [[1] if key % 4 else [0] for key in range(400)])
-    fitted = fit_weights([ChoiceLikelihood(side, np.array([[0.0], [1.0]]))], np.array([0.7, 0.0]))
+    likelihood = ChoiceLikelihood(side, np.array([[0.0], [1.0]]))
+    fitted = fit_weights([likelihood], np.array([0.7, 0.0]))
     assert fitted[1] == pytest.approx(np.log(3), abs=0.02)
     assert fitted[0] == pytest.approx(0.7)
+    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    assert likelihood(torch.from_numpy(fitted).float())[0] == pytest.approx(entropy, abs=0.003)
 
 
 def test_value_and_derivatives_agree_with_the_definition() -> None:

@@ -81,7 +81,7 @@ def test_vectors_are_scaled_as_a_block_over_the_users_who_have_them(assembler):
     x, _ = assembler.transform(frame)
     seen = observed(assembler, frame, "taste_content_7d")
     values = x[seen, block(assembler, "taste_content_7d")]
-    np.testing.assert_allclose(values.sum(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
     assert np.square(values).mean() == pytest.approx(1, abs=1e-4)
     assert values[:, 0].std() > 5 * values[:, 2].std(), "leading directions keep their weight"
 

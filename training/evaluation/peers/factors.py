@@ -19,6 +19,15 @@ TEMPERATURE = 0.1
 
 def als(log: TrainingLog, *, factors: int, alpha: float, regularisation: float, seed: int = 0) -> Scorer:
     """Return implicit-feedback alternating least squares (Hu, Koren and Volinsky, ICDM 2008), 20 sweeps."""
+    return VectorScorer(
+        *als_factors(log.matrix, factors=factors, alpha=alpha, regularisation=regularisation, seed=seed)
+    )
+
+
+def als_factors(
+    matrix_UI: sp.csr_matrix, *, factors: int, alpha: float = 1.0, regularisation: float = 0.01, seed: int
+) -> tuple[Floats, Floats]:
+    """Return the users float32[U, D] and items float32[I, D] of `als`; the defaults are the library's."""
     from implicit.als import AlternatingLeastSquares
 
     with threadpool_limits(1, "blas"):  # its own threads and BLAS's would fight over the cores
@@ -30,8 +39,8 @@ def als(log: TrainingLog, *, factors: int, alpha: float, regularisation: float, 
             random_state=seed,
             num_threads=THREADS,
         )
-        model.fit(log.matrix, show_progress=False)
-    return VectorScorer(np.asarray(model.user_factors), np.asarray(model.item_factors))
+        model.fit(matrix_UI, show_progress=False)
+    return np.asarray(model.user_factors), np.asarray(model.item_factors)
 
 
 def bpr(

@@ -28,6 +28,7 @@ PRODUCTS = 10
 FLOPS_PER_WEIGHT_TRAINED = 6
 """Forward, gradient of the input and gradient of the weight: a multiplication and an addition each."""
 FLOPS_PER_WEIGHT_FIXED = 4
+"""Forward and gradient of the input."""
 FLOPS_PER_WEIGHT_READ = 2
 
 
