@@ -6,6 +6,7 @@ Shape legend: U users, I items, D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,10 +19,14 @@ from training.models.matching import COUNT_OFFSET, user_directions
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
 Floats = npt.NDArray[np.float32]
-SpectrumName = Literal["plain", "ridge", "squared", "cubed"]
+SpectrumName = Literal["plain", "ridge", "squared", "cubed", "partial"]
 _POWERS = {"plain": 1, "squared": 2, "cubed": 3}
 KNEE = 8
 """Directions that a ridge leaves about alike."""
+MAX_PARTIAL_ITEMS = 5_000
+"""Largest catalogue whose partial correlations are worked out: memory grows with its square, time with its cube."""
+LEAST_RIDGE = 0.05
+"""The ridge's length, over that of the longest direction, where a log has too few directions to tell it."""
 DEGREE_OFFSET = 5.0
 """Added to each degree before normalising, so that a single interaction does not dominate a direction."""
 REACH = 5
@@ -43,15 +48,51 @@ def svd_items(pairs: PairLog, width: int, seed: int) -> Floats:
     """
     from sklearn.utils.extmath import randomized_svd
 
-    matrix = pairs.matrix()
-    users, items = (np.asarray(matrix.sum(axis=axis)).ravel() + DEGREE_OFFSET for axis in (1, 0))
-    normalised = (sp.diags(users**-0.5) @ matrix @ sp.diags(items**-0.5)).astype(np.float32)
-    rank = min(width, *matrix.shape)
     vectors = np.zeros((pairs.num_items, width), np.float32)
     if len(pairs):
-        _, values, right = randomized_svd(normalised, rank, n_iter=3, random_state=seed)
+        normalised = _normalised(pairs)
+        _, values, right = randomized_svd(normalised, min(width, *normalised.shape), n_iter=3, random_state=seed)
         vectors[:, : len(values)] = right.T * values
     return vectors
+
+
+def partial_items(pairs: PairLog, svd_ID: Floats) -> Floats:
+    """Return float32[I, D] whose products come nearest to the partial correlations of items.
+
+    A partial correlation is what two items share besides what all others tell of both: of the inverse P of the
+    normalised log's Gram matrix, with a ridge, it is -P_ij / sqrt(P_ii P_jj). Those are the weights of EASE (Steck,
+    WWW 2019) made symmetric, and as there no item tells of itself, so that all of D goes to what items tell of others.
+
+    Args:
+        pairs: Distinct pairs.
+        svd_ID: float32[I, D], see `svd_items`: its lengths set the ridge, to half of `_knee`.
+    """
+    from scipy import linalg
+
+    vectors = np.zeros_like(svd_ID)
+    lengths_D = np.linalg.norm(svd_ID, axis=0)
+    if not lengths_D.any():
+        return vectors
+    normalised = _normalised(pairs)
+    shared_II = (normalised.T @ normalised).toarray()
+    shared_II[np.diag_indices_from(shared_II)] += max(_knee(lengths_D) / 2, LEAST_RIDGE * lengths_D[0]) ** 2
+    inverse_II = linalg.inv(shared_II, assume_a="pos", overwrite_a=True)
+    spread_I = np.sqrt(np.diag(inverse_II))
+    partial_II = -inverse_II / np.outer(spread_I, spread_I)
+    np.fill_diagonal(partial_II, 0.0)
+    num = min(len(lengths_D), len(partial_II))
+    values, columns = linalg.eigh(
+        partial_II, overwrite_a=True, subset_by_index=(len(partial_II) - num, len(partial_II) - 1)
+    )
+    vectors[:, :num] = (columns * np.sqrt(np.maximum(values, 0.0)))[:, ::-1]
+    return vectors
+
+
+def _normalised(pairs: PairLog) -> sp.csr_matrix:
+    """Return float32[U, I]: who met what, over the roots of both degrees."""
+    matrix = pairs.matrix()
+    users, items = (np.asarray(matrix.sum(axis=axis)).ravel() + DEGREE_OFFSET for axis in (1, 0))
+    return sp.csr_matrix(sp.diags(users**-0.5) @ matrix @ sp.diags(items**-0.5), dtype=np.float32)
 
 
 def transition_items(pairs: PairLog, width: int, seed: int) -> tuple[Floats, Floats]:
@@ -87,46 +128,72 @@ def transitions(pairs: PairLog) -> sp.csr_matrix:
 
 @dataclass(frozen=True)
 class ItemStart:
-    """Where the two id tables start, most important column first.
+    """Where the two id tables start.
 
     Attributes:
-        history_ID: float32[I, D], items that histories are made of.
-        scored_ID: float32[I, D], items that are scored.
-        seed: Of the weights that no item gives.
+        pairs: Distinct pairs.
+        width: D at most.
+        seed: Of the solver and of the weights that no item gives.
+        ordered: Whether it is made from transitions, for the order of events counts, or from who met what.
     """
 
-    history_ID: Floats
-    scored_ID: Floats
-    seed: int = 0
+    pairs: PairLog
+    width: int
+    seed: int
+    ordered: bool
 
-    @classmethod
-    def of(cls, pairs: PairLog, width: int, seed: int, *, ordered: bool) -> ItemStart:
-        """Return the start from transitions where the order of events counts, else from who met what."""
-        if ordered:
-            return cls(*transition_items(pairs, width, seed), seed)
-        items = svd_items(pairs, width, seed)
-        return cls(items, items, seed)
+    def offers(self, spectrum: SpectrumName) -> bool:
+        """Return whether a spectrum can be worked out for a catalogue of this size."""
+        return spectrum != "partial" or self.pairs.num_items <= MAX_PARTIAL_ITEMS
 
-    def tower(self, config: TwoTowerConfig, pairs: PairLog, spectrum: SpectrumName = "plain") -> TwoTower:
-        """Return towers of at most D columns of the start, L2-normalised; item terms are log popularity.
+    def tower(self, config: TwoTowerConfig, spectrum: SpectrumName = "plain") -> TwoTower:
+        """Return towers of at most D columns of the start; item terms are log popularity.
+
+        Vectors are L2-normalised, but that with "partial" an item weighs in a history as much as it tells of others.
 
         Args:
             config: Sizes of the towers.
-            pairs: Distinct pairs, whose counts are the item terms.
-            spectrum: How much each direction says, see `_reshaped`.
+            spectrum: "partial" starts from `partial_items`; else how much each direction says, see `reshaped`.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            tower = TwoTower(config, pairs.num_items)
-        history, scored = (
-            torch.nn.functional.normalize(torch.from_numpy(_reshaped(side[:, : config.width], spectrum)), dim=1)
-            for side in (self.history_ID, self.scored_ID)
-        )
-        tower.start_from(history, torch.from_numpy(np.log(pairs.item_counts() + COUNT_OFFSET)).float(), scored)
+            tower = TwoTower(config, self.pairs.num_items)
+        history, scored = (np.ascontiguousarray(side[:, : config.width]) for side in self._sides(spectrum))
+        popularity = torch.from_numpy(np.log(self.pairs.item_counts() + COUNT_OFFSET)).float()
+        history_rows = _of_mean_length_1(history) if spectrum == "partial" else _unit_rows(history)
+        tower.start_from(torch.from_numpy(history_rows), popularity, torch.from_numpy(_unit_rows(scored)))
         return tower.eval()
 
+    def _sides(self, spectrum: SpectrumName) -> tuple[Floats, Floats]:
+        """Return items as histories are made of them and as they are scored, most important column first."""
+        if self.ordered:
+            met, following = self._transitions
+            return reshaped(met, spectrum), reshaped(following, spectrum)
+        items = self._partial if spectrum == "partial" else reshaped(self._svd, spectrum)
+        return items, items
 
-def _reshaped(side_ID: Floats, spectrum: SpectrumName) -> Floats:
+    @cached_property
+    def _svd(self) -> Floats:
+        return svd_items(self.pairs, self.width, self.seed)
+
+    @cached_property
+    def _partial(self) -> Floats:
+        return partial_items(self.pairs, self._svd)
+
+    @cached_property
+    def _transitions(self) -> tuple[Floats, Floats]:
+        return transition_items(self.pairs, self.width, self.seed)
+
+
+def _unit_rows(side_ID: Floats) -> Floats:
+    return np.asarray(side_ID / np.maximum(np.linalg.norm(side_ID, axis=1, keepdims=True), 1e-12), np.float32)
+
+
+def _of_mean_length_1(side_ID: Floats) -> Floats:
+    return np.asarray(side_ID / max(float(np.linalg.norm(side_ID, axis=1).mean()), 1e-12), np.float32)
+
+
+def reshaped(side_ID: Floats, spectrum: SpectrumName) -> Floats:
     """Return the columns, of lengths s in descending order, at other lengths.
 
     A ridge gives sqrt(s^2 / (s^2 + t^2)), with t the length behind the `KNEE` first: both sides together weigh a
@@ -136,10 +203,15 @@ def _reshaped(side_ID: Floats, spectrum: SpectrumName) -> Floats:
     """
     lengths_D = np.linalg.norm(side_ID, axis=0)
     if spectrum == "ridge":
-        wanted_D = lengths_D / np.maximum(np.hypot(lengths_D, lengths_D[min(KNEE, len(lengths_D) - 1)]), 1e-12)
+        wanted_D = lengths_D / np.maximum(np.hypot(lengths_D, _knee(lengths_D)), 1e-12)
     else:
         wanted_D = (lengths_D / max(float(lengths_D.max(initial=0.0)), 1e-12)) ** _POWERS[spectrum]
     return np.asarray(side_ID * (wanted_D / np.maximum(lengths_D, 1e-12)), np.float32)
+
+
+def _knee(lengths_D: Floats) -> float:
+    """Return the length of the direction behind the `KNEE` first, of lengths in descending order."""
+    return float(lengths_D[min(KNEE, len(lengths_D) - 1)])
 
 
 @torch.no_grad()

@@ -44,16 +44,17 @@ def user_features(pairs: PairLog) -> Doubles:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How the parts of phi = gamma <u, v> / tau + b_u + b_i are weighed when serving; fitted on validation.
+    """How the parts of phi = gamma a_u <u, v> / tau + b_u + b_i are weighed when serving; fitted on validation.
 
     b_u is the same for every item of a user, so it orders users alone, as b_i orders items alone: each is fitted to
-    its own task, and gamma to recommendation.
+    its own task, and gamma to recommendation. a_u says how sure the direction of a user is.
 
     Attributes:
         gamma: Weight of the inner product.
         item_weights: Of the columns of `item_features`; together they forecast how popular an item will be.
         learned_weight: Weight of what training added to the item terms.
         user_weights: Of the columns of `user_features`; together they forecast how active a user will be.
+        activity_power: Power of a user's number of items, over the mean user's, that is a_u; 0 takes all for as sure.
         z_share: Weight of the direction that the space's vector predicts, beside the history's direction.
     """
 
@@ -61,6 +62,7 @@ class Calibration:
     item_weights: tuple[float, ...] = (1.0,) + (0.0,) * len(ITEM_SHARES)
     learned_weight: float = 1.0
     user_weights: tuple[float, ...] = (0.0,) * (len(USER_SHARES) + 2)
+    activity_power: float = 0.0
     z_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -76,6 +78,11 @@ class Calibration:
     def user_terms(self, pairs: PairLog) -> Doubles:
         """Return b_u, float64[U], from a log."""
         return np.asarray(user_features(pairs) @ np.array(self.user_weights), np.float64)
+
+    def user_lengths(self, pairs: PairLog) -> Doubles:
+        """Return a_u, float64[U], from a log; a user without items is as sure as with one."""
+        counts = np.maximum(pairs.user_counts(), 1)
+        return np.asarray((counts / max(float(counts.mean()), 1.0)) ** self.activity_power, np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +116,7 @@ class MatchingModel:
         self.refuse_other_space(data.space_id)
         pairs = data.pairs_over(self.items)
         towards = blend(user_directions(self.tower, pairs), z_directions(data.z_UZ, self.z_map_ZD), self.calibration)
-        return fold_users(towards, self.tower, self.calibration, self.calibration.user_terms(pairs))
+        return fold_users(towards, self.tower, self.calibration, pairs)
 
     def item_vectors(self, data: MatchingData | None = None) -> Floats:
         """Return float32[I, D + 2]: the model's own items, or those of `data`, new ones below every known one."""
@@ -207,10 +214,11 @@ def blend(history_UD: Floats, from_z_UD: Floats, calibration: Calibration) -> Fl
     return np.asarray(mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9), np.float32)
 
 
-def fold_users(directions_UD: Floats, tower: TwoTower, calibration: Calibration, terms_U: Doubles) -> Floats:
-    """Return float32[U, D + 2]: scaled directions, b_u, 1."""
-    scale = calibration.gamma * float(tower.scale.detach())
-    return np.column_stack([scale * directions_UD, terms_U, np.ones(len(terms_U))]).astype(np.float32)
+def fold_users(directions_UD: Floats, tower: TwoTower, calibration: Calibration, pairs: PairLog) -> Floats:
+    """Return float32[U, D + 2]: scaled directions, b_u, 1, with a_u and b_u as a log tells them."""
+    scales_U = calibration.gamma * float(tower.scale.detach()) * calibration.user_lengths(pairs)
+    parts = scales_U[:, None] * directions_UD, calibration.user_terms(pairs), np.ones(len(directions_UD))
+    return np.column_stack(parts).astype(np.float32)
 
 
 @torch.no_grad()

@@ -61,7 +61,7 @@ class MultiInterestModel:
         self.refuse_other_space(data.space_id)
         pairs = data.pairs_over(self.items)
         interests = blended(interests_of(self.network, pairs), data.z_UZ, self.z_map_ZF, self.calibration)
-        return fold_interests(interests, self.network, self.calibration, self.calibration.user_terms(pairs))
+        return fold_interests(interests, self.network, self.calibration, pairs)
 
     def item_vectors(self, data: MatchingData | None = None) -> Floats:
         """Return float32[I, D + 2]: the model's own items, or those of `data`.
@@ -144,11 +144,11 @@ def blended(interests_UKD: Floats, z_UZ: Floats, z_map_ZF: Floats, calibration: 
     return mixed.reshape(num_users, num_interests, width)
 
 
-def fold_interests(interests_UKD: Floats, network: MultiInterest, calibration: Calibration, terms_U: Doubles) -> Floats:
+def fold_interests(interests_UKD: Floats, network: MultiInterest, calibration: Calibration, pairs: PairLog) -> Floats:
     """Return float32[U, K, D + 2], scaled directions, b_u, 1; float32[U, D + 2] of a single interest."""
-    scale = calibration.gamma * float(network.scale.detach())
-    shape = (*interests_UKD.shape[:2], 1)
-    parts = (scale * interests_UKD, np.broadcast_to(terms_U[:, None, None], shape), np.ones(shape))
+    scales_U = calibration.gamma * float(network.scale.detach()) * calibration.user_lengths(pairs)
+    shape, terms_U = (*interests_UKD.shape[:2], 1), calibration.user_terms(pairs)
+    parts = (scales_U[:, None, None] * interests_UKD, np.broadcast_to(terms_U[:, None, None], shape), np.ones(shape))
     folded = np.concatenate(parts, axis=2).astype(np.float32)
     return folded[:, 0] if folded.shape[1] == 1 else folded
 

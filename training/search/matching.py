@@ -38,7 +38,7 @@ class MatchingConfig:
         widths: Tower widths to choose among on the untrained start, ascending.
         decays: Weights of an item of the history relative to the next newer one, to choose among likewise; 1 is the
             plain mean. Only for the recency-weighted mean.
-        spectra: Lengths of the start's directions to choose among. Only for the start from who met what.
+        spectra: Starts to choose among, and how much their directions say. Only for the start from who met what.
         max_epochs: Passes over the users at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
         validation: "newest" validates on the newest rows, "last_item" on every user's last, without z: a vector of the
@@ -53,7 +53,7 @@ class MatchingConfig:
     training: MatchingTrainingConfig = field(default_factory=MatchingTrainingConfig)
     widths: tuple[int, ...] = (256,)
     decays: tuple[float, ...] = (0.85, 0.97, 1.0)
-    spectra: tuple[SpectrumName, ...] = ("plain", "ridge", "squared", "cubed")
+    spectra: tuple[SpectrumName, ...] = ("plain", "ridge", "squared", "cubed", "partial")
     max_epochs: int = 4
     patience: int = 1
     validation: Literal["newest", "last_item"] = "newest"
@@ -177,6 +177,8 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
     trial = Trial(cut, z_UZ, config.training, max(config.widths), config.seed, others)
     if is_enough:
         trial.choose_start(config.widths, config.searched_decays, config.searched_spectra)
+        if not config.training.is_ordered:
+            trial.choose_activity_power()
         trial.choose_epochs(config.max_epochs, config.patience)
         trial.choose_z_share()
     return trial
@@ -184,8 +186,8 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
 
 def _train_whole(pairs: PairLog, choice: Choice, config: MatchingConfig) -> TwoTower:
     training = choice.applied_to(config.training)
-    start = ItemStart.of(pairs, choice.width, config.seed, ordered=training.is_ordered)
-    tower = start.tower(training.tower, pairs, choice.spectrum)
+    start = ItemStart(pairs, choice.width, config.seed, ordered=training.is_ordered)
+    tower = start.tower(training.tower, choice.spectrum)
     if choice.num_epochs:
         fit(tower, pairs, training, choice.num_epochs, config.seed, lambda epoch, model: True)
     return tower

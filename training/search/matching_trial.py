@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.engine.matching import TASKS, MatchingTrainingConfig, Objective, fit
+from training.engine.matching import MatchingTrainingConfig, Objective, fit
 from training.engine.matching_start import ItemStart, SpectrumName
 from training.models.history_encoders import EncoderName
 from training.models.matching import (
@@ -36,6 +36,7 @@ from training.search.matching_calibration import (
     likeliest,
     most_gaining,
     relative_gain,
+    with_activity_power,
     with_z_share,
 )
 from training.search.matching_validation import Cut, sides
@@ -125,6 +126,7 @@ class Trial:
         smooth over the few at the head. Decays and spectra are compared at the largest width, where a spectrum decides
         how much the last dimensions say, and once more after each other, since each depends on the other.
         """
+        spectra = tuple(spectrum for spectrum in spectra if self.start.offers(spectrum))
         self.choice = replace(self.choice, width=max(widths), decay=decays[0], spectrum=spectra[0])
         said: dict[Choice, list[Keyed]] = {}
         for _ in range(ROUNDS):
@@ -132,10 +134,17 @@ class Trial:
             self._take_best([replace(self.choice, spectrum=spectrum) for spectrum in spectra], said)
         self._take_best([replace(self.choice, width=width) for width in widths], said)
         self.tower = self._started(self.choice)
-        cuts = [self._judged(self.tower), *self._other_starts(self.choice)]
+        cuts = self._cuts(self.choice.calibration)
         calibration = self._calibrated(cuts, trained=False)
         self.choice = replace(self.choice, calibration=calibration)
         self.figures["chosen"] = cuts[0].figures(calibration)
+
+    def choose_activity_power(self) -> None:
+        """Let a longer history say more where validation gains by it; see `with_activity_power`."""
+        calibration = with_activity_power(self.choice.calibration, self._cuts, self.training.tasks)
+        if calibration != self.choice.calibration:
+            self.choice = replace(self.choice, calibration=calibration)
+            self.figures["chosen"] = self._judged(self.tower).figures(calibration)
 
     def _take_best(self, choices: Sequence[Choice], said: dict[Choice, list[Keyed]]) -> None:
         """Take the best of some choices, the one in force among them; `said` holds what was said of all met so far."""
@@ -188,7 +197,7 @@ class Trial:
 
     def _calibrate_again(self) -> None:
         if self.choice.num_epochs or self.training.is_ordered:
-            cuts = [self._judged(self.tower), *self._other_starts(self.choice)]
+            cuts = self._cuts(self.choice.calibration)
             calibration = self._calibrated(cuts, trained=True)
             self.choice = replace(self.choice, calibration=calibration)
             self.figures["chosen"] = cuts[0].figures(self.choice.calibration)
@@ -211,7 +220,7 @@ class Trial:
         training = choice.applied_to(self.training)
         is_own = training.is_ordered == self.training.is_ordered and choice.width <= self.max_width
         start = self.start if is_own else self._start_of(self.cut, training.is_ordered, choice.width)
-        tower = start.tower(training.tower, self.cut.known, choice.spectrum)
+        tower = start.tower(training.tower, choice.spectrum)
         if choice.num_epochs:
             fit(tower, self.cut.known, training, choice.num_epochs, self.seed, lambda epoch, model: True)
         return self._folded(tower, choice.calibration)
@@ -220,16 +229,26 @@ class Trial:
         """Return the validation gain over the untrained start, one value per epoch."""
         return {"validation_gain": self._epochs} if self._epochs else {}
 
+    def _cuts(self, calibration: Calibration) -> list[Judged]:
+        """Return all cuts as they judge how the choice in force is weighed."""
+        choice = replace(self.choice, calibration=calibration)
+        return [self._judged(self.tower, calibration), *self._other_starts(choice)]
+
     def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> Judged:
-        directions = self._directions(tower, calibration or self.choice.calibration)
-        return judged(self.cut, tower, directions, self.seed, self.training.tasks)
+        calibration = calibration or self.choice.calibration
+        return self._judged_on(self.cut, tower, self._directions(tower, calibration), calibration)
 
     def _other_starts(self, choice: Choice) -> list[Judged]:
         """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
-        config = choice.applied_to(self.training).tower
-        starts = [(cut, start.tower(config, cut.known, choice.spectrum)) for cut, start in self.others]
-        tasks = self.training.tasks
-        return [judged(cut, tower, user_directions(tower, cut.known), self.seed, tasks) for cut, tower in starts]
+        config, calibration = choice.applied_to(self.training).tower, choice.calibration
+        starts = [(cut, start.tower(config, choice.spectrum)) for cut, start in self.others]
+        return [self._judged_on(cut, tower, user_directions(tower, cut.known), calibration) for cut, tower in starts]
+
+    def _judged_on(self, cut: Cut, tower: TwoTower, directions_UD: Floats, calibration: Calibration) -> Judged:
+        users = float(tower.scale.detach()) * calibration.user_lengths(cut.known)[:, None] * directions_UD
+        vectors = np.asarray(users, np.float32), tower.items().detach().numpy()
+        recommend, target = sides(cut, *vectors, self.seed, self.training.tasks)
+        return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:
         directions = user_directions(tower, self.cut.known)
@@ -239,7 +258,7 @@ class Trial:
 
     def _folded(self, tower: TwoTower, calibration: Calibration) -> tuple[Floats, Floats]:
         known = self.cut.known
-        users = fold_users(self._directions(tower, calibration), tower, calibration, calibration.user_terms(known))
+        users = fold_users(self._directions(tower, calibration), tower, calibration, known)
         return users, fold_items(tower, calibration.item_terms(known, learned_terms(tower, known)))
 
     def _calibrated(self, cuts: Sequence[Judged], *, trained: bool) -> Calibration:
@@ -249,14 +268,7 @@ class Trial:
         return calibrate(self.choice.calibration, cuts, self.training.tasks)
 
     def _started(self, choice: Choice) -> TwoTower:
-        return self.start.tower(choice.applied_to(self.training).tower, self.cut.known, choice.spectrum)
+        return self.start.tower(choice.applied_to(self.training).tower, choice.spectrum)
 
     def _start_of(self, cut: Cut, is_ordered: bool, width: int | None = None) -> ItemStart:
-        return ItemStart.of(cut.known, width or self.max_width, self.seed, ordered=is_ordered)
-
-
-def judged(cut: Cut, tower: TwoTower, directions_UD: Floats, seed: int, tasks: Collection[str] = TASKS) -> Judged:
-    """Return both sides of a cut for some towers and user directions float32[U, D]."""
-    users = float(tower.scale.detach()) * directions_UD
-    recommend, target = sides(cut, users, tower.items().detach().numpy(), seed, tasks)
-    return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
+        return ItemStart(cut.known, width or self.max_width, self.seed, ordered=is_ordered)

@@ -151,7 +151,8 @@ class InterestTrial:
     def judged(self, network: MultiInterest, calibration: Calibration, tasks: Collection[str] = TASKS) -> Judged:
         """Return both sides of a cut, scored by the largest of each user's products; one without its task is empty."""
         needed = self.judged_users if TASKS[1] not in tasks and not calibration.z_share else None
-        users = float(network.scale.detach()) * self._interests(network, calibration, needed)
+        scales = float(network.scale.detach()) * calibration.user_lengths(self.cut.known)
+        users = np.asarray(scales[:, None, None] * self._interests(network, calibration, needed), np.float32)
         recommend, target = sides(self.cut, users, network.items().detach().numpy(), self.seed, tasks)
         return Judged(self.cut.known, learned_item_terms(network, self.cut.known), recommend, target)
 
@@ -179,7 +180,7 @@ def folded(
     network: MultiInterest, calibration: Calibration, known: PairLog, interests_UKD: Floats
 ) -> tuple[Floats, Floats]:
     """Return users float32[U, K, D + 2] and items float32[I, D + 2], their terms as a log tells them."""
-    users = fold_interests(interests_UKD, network, calibration, calibration.user_terms(known))
+    users = fold_interests(interests_UKD, network, calibration, known)
     return users, fold_scored_items(network, calibration.item_terms(known, learned_item_terms(network, known)))
 
 

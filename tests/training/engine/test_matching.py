@@ -21,7 +21,7 @@ def _always(epoch: int, model: TwoTower) -> bool:
 
 
 def _fitted(config: MatchingTrainingConfig, epochs: int = 2) -> TwoTower:
-    tower = ItemStart.of(PAIRS, 8, 0, ordered=False).tower(config.tower, PAIRS)
+    tower = ItemStart(PAIRS, 8, 0, ordered=False).tower(config.tower)
     fit(tower, PAIRS, config, epochs, 3, _always)
     return tower
 
@@ -36,7 +36,7 @@ def _mean_loss(tower: TwoTower, config: MatchingTrainingConfig) -> float:
 def test_training_lowers_the_loss_with_every_encoder(encoder: str) -> None:
     history = HistoryConfig(encoder=encoder, dropout=0.0, max_length=20)  # type: ignore[arg-type]
     config = replace(CONFIG, tower=replace(CONFIG.tower, history=history), learning_rate=1e-2)
-    before = ItemStart.of(PAIRS, 8, 0, ordered=False).tower(config.tower, PAIRS)
+    before = ItemStart(PAIRS, 8, 0, ordered=False).tower(config.tower)
     assert _mean_loss(_fitted(config, 5), config) < _mean_loss(before, config)
 
 
@@ -52,7 +52,7 @@ def test_the_hook_stops_the_training() -> None:
         seen.append(epoch)
         return epoch < 2
 
-    fit(ItemStart.of(PAIRS, 8, 0, ordered=False).tower(CONFIG.tower, PAIRS), PAIRS, CONFIG, 5, 0, stop)
+    fit(ItemStart(PAIRS, 8, 0, ordered=False).tower(CONFIG.tower), PAIRS, CONFIG, 5, 0, stop)
     assert seen == [1, 2]
 
 
@@ -89,7 +89,7 @@ def test_target_weights_halve_with_age() -> None:
 
 def test_drawn_candidates_hold_the_targets_and_estimate_the_whole_catalogue() -> None:
     config = replace(CONFIG, max_candidates=20)
-    tower = ItemStart.of(PAIRS, 8, 0, ordered=False).tower(config.tower, PAIRS)
+    tower = ItemStart(PAIRS, 8, 0, ordered=False).tower(config.tower)
     block = next(Blocks(PAIRS, config).epoch(np.random.default_rng(0)))
     assert block.candidates is not None
     assert set(block.target_item_idx) <= set(block.candidates)
@@ -102,7 +102,7 @@ def test_drawn_candidates_hold_the_targets_and_estimate_the_whole_catalogue() ->
 def test_a_log_of_single_rows_trains_nothing() -> None:
     first_rows = np.unique(PAIRS.user_idx, return_index=True)[1]
     lonely = PAIRS.where(np.isin(np.arange(len(PAIRS)), first_rows))
-    tower = ItemStart.of(lonely, 8, 0, ordered=False).tower(CONFIG.tower, lonely)
+    tower = ItemStart(lonely, 8, 0, ordered=False).tower(CONFIG.tower)
     before = tower.scored_items.weight.detach().clone()
     fit(tower, lonely, CONFIG, 2, 0, _always)
     torch.testing.assert_close(tower.scored_items.weight.detach(), before)

@@ -143,7 +143,7 @@ def test_nothing_pushes_away_what_was_met_before_the_window() -> None:
 
 def test_training_learns_an_order_that_counts_alone_cannot_tell() -> None:
     cycles = _log([[(start + step) % NUM_ITEMS for step in range(8)] for start in range(NUM_ITEMS)])
-    tower = ItemStart.of(cycles, 8, 0, ordered=True).tower(CONFIG.tower, cycles)
+    tower = ItemStart(cycles, 8, 0, ordered=True).tower(CONFIG.tower)
     fit(tower, cycles, CONFIG, 40, 0, lambda epoch, model: True)
     hits = 0
     for start in range(NUM_ITEMS):
@@ -158,7 +158,7 @@ def test_training_learns_an_order_that_counts_alone_cannot_tell() -> None:
 
 def test_equal_seeds_give_equal_weights() -> None:
     def weights() -> torch.Tensor:
-        tower = ItemStart.of(THREE, 8, 0, ordered=True).tower(CONFIG.tower, THREE)
+        tower = ItemStart(THREE, 8, 0, ordered=True).tower(CONFIG.tower)
         fit(tower, THREE, CONFIG, 2, 5, lambda epoch, model: True)
         return tower.scored_items.weight.detach()
 

@@ -35,11 +35,11 @@ def _tower() -> TwoTower:
 
 
 def test_folded_vectors_multiply_to_the_score() -> None:
-    tower, calibration = _tower(), Calibration(gamma=0.5)
-    users = user_directions(tower, PAIRS)
-    user_terms, item_terms = np.arange(60.0), np.arange(40.0) / 7
-    product = fold_users(users, tower, calibration, user_terms) @ fold_items(tower, item_terms).T
-    expected = 0.5 * 10 * users @ tower.items().detach().numpy().T + user_terms[:, None] + item_terms[None, :]
+    tower, calibration = _tower(), Calibration(gamma=0.5, user_weights=(1.0, 0, 0, 0, 0), activity_power=0.5)
+    users, item_terms, counts = user_directions(tower, PAIRS), np.arange(40.0) / 7, PAIRS.user_counts()
+    product = fold_users(users, tower, calibration, PAIRS) @ fold_items(tower, item_terms).T
+    sure = 0.5 * 10 * np.sqrt(counts / counts.mean())[:, None]
+    expected = sure * users @ tower.items().detach().numpy().T + np.log(counts + 0.5)[:, None] + item_terms[None, :]
     np.testing.assert_allclose(product, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -78,6 +78,12 @@ def test_user_terms_by_hand() -> None:
     np.testing.assert_allclose(lately, np.log(PAIRS.user_counts(0.05) + 0.5))
     present = Calibration(user_weights=(0, 0, 0, 0, 2.0)).user_terms(PAIRS)
     np.testing.assert_allclose(present, -2 * np.log1p(PAIRS.user_age_days()))
+
+
+def test_longer_histories_say_more_and_an_empty_one_as_much_as_one_item() -> None:
+    pairs = PairLog.of(np.array([0, 0, 0, 0, 1]), np.arange(5), np.arange(5), 3, 5)
+    np.testing.assert_allclose(Calibration(activity_power=0.5).user_lengths(pairs), [2**0.5, 0.5**0.5, 0.5**0.5])
+    np.testing.assert_array_equal(Calibration().user_lengths(pairs), 1.0)
 
 
 def test_a_calibration_is_the_same_after_json() -> None:

@@ -9,6 +9,7 @@ import torch
 
 from tests.training.search.matching_world import two_tastes
 from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
 from training.models.matching import Calibration
 from training.models.multi_interest import MultiInterest, MultiInterestConfig
@@ -88,8 +89,11 @@ def test_a_user_without_history_gets_what_z_predicts_of_each_tower() -> None:
 
 def test_terms_are_folded_into_every_vector() -> None:
     network = _network(2)
-    folded = fold_interests(np.ones((3, 2, 4), np.float32), network, Calibration(gamma=0.5), np.arange(3.0))
-    np.testing.assert_allclose(folded[2, 1], [5, 5, 5, 5, 2, 1], rtol=1e-5)
+    pairs = PairLog.of(np.array([0, 0, 0, 0, 1, 2]), np.arange(6), np.arange(6), 3, 6)
+    calibration = Calibration(gamma=0.5, user_weights=(1.0, 0, 0, 0, 0), activity_power=0.5)
+    folded = fold_interests(np.ones((3, 2, 4), np.float32), network, calibration, pairs)
+    longer = 5 * 2**0.5
+    np.testing.assert_allclose(folded[0, 1], [longer, longer, longer, longer, np.log(4.5), 1], rtol=1e-5)
 
 
 def test_a_new_item_stands_where_its_features_say_at_the_least_popularity() -> None:

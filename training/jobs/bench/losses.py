@@ -163,7 +163,7 @@ def _choose(task: Task, loss: str, study: LossStudy, seed: int) -> dict[str, _Ch
     """Return for each line the temperature and number of epochs that validate best, all from one sweep."""
     pairs = pairs_of(task)
     cut = Cut(pairs, _held_out(task, pairs))
-    start = ItemStart.of(pairs, study.training.tower.width, seed, ordered=False)
+    start = ItemStart(pairs, study.training.tower.width, seed, ordered=False)
     best = {name: _Chosen(study.taus[0], 1, -1.0) for name in lines_of(loss)}
     for tau in study.taus:
         config = study.of(loss, tau)
@@ -174,7 +174,7 @@ def _choose(task: Task, loss: str, study: LossStudy, seed: int) -> dict[str, _Ch
                 best[name] = max(so_far, _Chosen(tau, epoch, value), key=lambda one: one.validation)
             return True
 
-        fit(_started(start, config, pairs), pairs, config, study.max_epochs, seed, after_epoch)
+        fit(_started(start, config), pairs, config, study.max_epochs, seed, after_epoch)
     return best
 
 
@@ -190,7 +190,7 @@ def _validated(cut: Cut, tower: TwoTower, pairs: PairLog, name: str, seed: int) 
 def _fit(task: Task, name: str, study: LossStudy, chosen: _Chosen, seed: int) -> tuple[TwoSidedScores, float]:
     started = time.perf_counter()
     pairs, config = pairs_of(task), study.of(_TRAINED_AS.get(name, name), chosen.tau)
-    tower = _started(ItemStart.of(pairs, config.tower.width, seed, ordered=False), config, pairs)
+    tower = _started(ItemStart(pairs, config.tower.width, seed, ordered=False), config)
     fit(tower, pairs, config, chosen.num_epochs, seed, lambda epoch, model: True)
     seconds = time.perf_counter() - started
     users, user_terms, items, item_terms = _parts(tower, pairs, name)
@@ -203,9 +203,9 @@ def _fit(task: Task, name: str, study: LossStudy, chosen: _Chosen, seed: int) ->
 
 
 @torch.no_grad()
-def _started(start: ItemStart, config: MatchingTrainingConfig, pairs: PairLog) -> TwoTower:
+def _started(start: ItemStart, config: MatchingTrainingConfig) -> TwoTower:
     """Return towers whose terms are those of the loss's minimiser, relative to uniform frequencies."""
-    loss, tower = PAIR_LOSSES[config.pairs_loss], start.tower(config.tower, pairs)
+    loss, tower, pairs = PAIR_LOSSES[config.pairs_loss], start.tower(config.tower), start.pairs
     num_pairs = max(len(pairs), 1)
     popularity = np.log((pairs.item_counts() + 0.5) * pairs.num_items / num_pairs) if loss.holds_items else 0.0
     level = np.log(pairs.num_users / num_pairs) if loss.holds_users else 0.0

@@ -47,8 +47,8 @@ def test_results_are_kept_by_configuration(problem, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["info_nce", "row_bcnce", "column_bcnce", "bbcnce"])
 def test_a_loss_starts_with_the_terms_of_its_minimiser(problem, name):
     pairs, config = pairs_of(problem.test), STUDY.of(name, 0.1)
-    start = ItemStart.of(pairs, 64, 0, ordered=False)
-    _, user_terms, _, item_terms = losses._parts(losses._started(start, config, pairs), pairs, name)
+    start = ItemStart(pairs, 64, 0, ordered=False)
+    _, user_terms, _, item_terms = losses._parts(losses._started(start, config), pairs, name)
     joint = user_terms[:, None] + item_terms[None, :]
     loss, (p_users, p_items) = PAIR_LOSSES[name], (pairs.user_counts() / len(pairs), pairs.item_counts() / len(pairs))
     expected = np.zeros_like(joint)
@@ -61,7 +61,7 @@ def test_a_loss_starts_with_the_terms_of_its_minimiser(problem, name):
 
 def test_the_marginals_are_added_after_training_for_the_post_hoc_line_alone(problem):
     pairs = pairs_of(problem.test)
-    tower = losses._started(ItemStart.of(pairs, 64, 0, ordered=False), STUDY.of("sim_clr", 0.1), pairs)
+    tower = losses._started(ItemStart(pairs, 64, 0, ordered=False), STUDY.of("sim_clr", 0.1))
     plain, post_hoc = losses._parts(tower, pairs, "sim_clr"), losses._parts(tower, pairs, POST_HOC)
     assert np.allclose(post_hoc[3] - plain[3], np.log(pairs.item_counts() + 0.5))
     assert np.allclose(post_hoc[1] - plain[1], np.log(pairs.user_counts() + 0.5))
