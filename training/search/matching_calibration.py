@@ -161,7 +161,8 @@ def with_z_share(
 ) -> Calibration:
     """Return `current` with the space's vectors let into users with history as far as gains most, or as it is.
 
-    They are let in only when that gains more than a standard error, since a history says most of it already.
+    They are let in only when that gains more than two standard errors: a history says most of it already, and the
+    space's items were learned from the weeks that validate as well, which flatters its vectors.
 
     Args:
         current: The calibration in force.
@@ -170,7 +171,7 @@ def with_z_share(
     """
     trials = [replace(current, z_share=share) for share in Z_SHARES]
     said = [[judge.of(trial) for judge in judged(trial).judges(tasks)] for trial in (current, *trials)]
-    best = most_gaining(said[1:], said[0], errors=1.0)
+    best = most_gaining(said[1:], said[0], errors=2.0)
     return current if best is None else trials[best]
 
 

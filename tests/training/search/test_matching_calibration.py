@@ -65,12 +65,12 @@ def test_directions_grow_with_activity_where_those_of_few_events_mislead(misled:
     assert (chosen.activity_power > 0) == misled
 
 
-@pytest.mark.parametrize(("misled", "expected"), [(0, 0.5), (5, 0.0)])
-def test_z_is_let_in_where_more_than_a_standard_error_of_users_gain(misled: int, expected: float) -> None:
-    """History tells half of the users the next item; z tells it to five others, and misleads some of the former."""
+@pytest.mark.parametrize(("told", "misled", "expected"), [(5, 0, 0.5), (3, 0, 0.0), (5, 5, 0.0)])
+def test_z_is_let_in_where_more_than_two_standard_errors_of_users_gain(told: int, misled: int, expected: float) -> None:
+    """History tells half of the users the next item; z tells it to some others, and misleads some of the former."""
     world = _popular_wins()
     history, z = torch.zeros(40, 50), torch.zeros(40, 50)
-    history[20:, 30], z[:5, 30], z[20 : 20 + misled, 30] = 6.0, 12.0, -72.0
+    history[20:, 30], z[:told, 30], z[20 : 20 + misled, 30] = 6.0, 12.0, -72.0
 
     def judged(trial: Calibration) -> Judged:
         scores = world.recommend.scores_KC + history + trial.z_share * z
