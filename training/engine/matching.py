@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,8 @@ TASKS = ("recommendation", "targeting")
 WARM_UP_STEPS = 100
 LEAST_RATE = 0.02
 """Share of the learning rate that a cosine schedule ends on."""
+CONTINUED_RATE = 0.1
+"""Share of the learning rate of a cosine schedule that trained towers go on at: at .25 they lose what they had."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,11 @@ class MatchingTrainingConfig:
     def is_ordered(self) -> bool:
         """Whether the objective learns from the order of events."""
         return self.objective == "next_item"
+
+    def continued(self) -> MatchingTrainingConfig:
+        """Return how towers go on that have learned by it."""
+        is_falling = self.schedule == "cosine"
+        return replace(self, learning_rate=self.learning_rate * (CONTINUED_RATE if is_falling else 1.0))
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ the whole log.
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -41,12 +42,14 @@ class MatchingConfig:
         spectra: Starts to choose among, and how much their directions say. Only for the start from who met what.
         max_epochs: Passes over the users at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
+        first_validated: Epochs before it are not validated: under a rate that falls to nothing the last ones are best.
         validation: "newest" validates on the newest rows, "last_item" on every user's last, without z: a vector of the
             time before a user's last item is not kept for each user.
         validation_share: Share of rows, the newest, that validate.
         longer_horizons: Further shares, held out in turn, that the calibration is judged on beside the validation's.
         min_validation_rows: Fewer held-out rows than this choose nothing: defaults are used and no epoch is trained.
-        refit: Whether the choices are trained again on the whole log; otherwise the towers of the cut read it.
+        refit: Whether the choices are trained again on the whole log; otherwise the towers of the cut make one more
+            pass, over all of it.
         seed: Seed of every draw.
     """
 
@@ -56,6 +59,7 @@ class MatchingConfig:
     spectra: tuple[SpectrumName, ...] = ("plain", "ridge", "squared", "cubed", "partial")
     max_epochs: int = 4
     patience: int = 1
+    first_validated: int = 1
     validation: Literal["newest", "last_item"] = "newest"
     validation_share: float = 0.1
     longer_horizons: tuple[float, ...] = (0.25,)
@@ -107,6 +111,7 @@ NEXT_ITEM = MatchingConfig(
     widths=(64,),
     max_epochs=20,
     patience=20,
+    first_validated=16,
     validation="last_item",
     refit=False,
 )
@@ -157,7 +162,8 @@ def search_and_train(data: MatchingData, config: MatchingConfig, rival: Choice |
     cut = Cut.last_items(pairs) if is_last else Cut.at(pairs, 1 - config.validation_share)
     trial = _searched(data, cut, config)
     _log.info("matching: chose %s", asdict(trial.choice))
-    tower = _train_whole(pairs, trial.choice, config) if config.refit else trial.tower
+    is_anew = config.refit or not trial.choice.num_epochs
+    tower = (_train_anew if is_anew else _train_on)(pairs, trial, config)
     model = _as_model(data, pairs, tower, trial.choice, {"config": asdict(config), "validation": trial.figures})
     return TrainedMatching(model=model, evidence=_evidence(data, cut, trial, rival, model), curves=trial.curves())
 
@@ -179,17 +185,26 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
         trial.choose_start(config.widths, config.searched_decays, config.searched_spectra)
         if not config.training.is_ordered:
             trial.choose_activity_power()
-        trial.choose_epochs(config.max_epochs, config.patience)
+        trial.choose_epochs(config.max_epochs, config.patience, config.first_validated)
         trial.choose_z_share()
     return trial
 
 
-def _train_whole(pairs: PairLog, choice: Choice, config: MatchingConfig) -> TwoTower:
+def _train_anew(pairs: PairLog, trial: Trial, config: MatchingConfig) -> TwoTower:
+    choice = trial.choice
     training = choice.applied_to(config.training)
     start = ItemStart(pairs, choice.width, config.seed, ordered=training.is_ordered)
     tower = start.tower(training.tower, choice.spectrum)
     if choice.num_epochs:
         fit(tower, pairs, training, choice.num_epochs, config.seed, lambda epoch, model: True)
+    return tower
+
+
+def _train_on(pairs: PairLog, trial: Trial, config: MatchingConfig) -> TwoTower:
+    """Return the towers of the cut after one more pass, over everything."""
+    tower = copy.deepcopy(trial.tower)
+    training = trial.choice.applied_to(config.training).continued()
+    fit(tower, pairs, training, 1, config.seed, lambda epoch, model: True)
     return tower
 
 
@@ -216,7 +231,7 @@ def _continue(data: MatchingData, config: MatchingConfig, start: MatchingModel, 
     start.refuse_other_space(data.space_id)
     pairs = data.pairs()
     choice = choice_of(start)
-    training = replace(choice.applied_to(config.training), tower=start.tower.config)
+    training = replace(choice.applied_to(config.training), tower=start.tower.config).continued()
     tower = continued_tower(start.tower, start.items.encode(data.items.ids, unknown="ignore"), pairs)
     fit(tower, pairs, training, 1, config.seed, lambda epoch, model: True, since=since)
     return _as_model(data, pairs, tower, choice, {key: start.facts[key] for key in start.facts if key != "choice"})

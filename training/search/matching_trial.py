@@ -166,27 +166,30 @@ class Trial:
         )
         return [judge.of(calibration) for cut in cuts for judge in cut.judges(self.training.tasks)]
 
-    def choose_epochs(self, max_epochs: int, patience: int) -> None:
+    def choose_epochs(self, max_epochs: int, patience: int, first: int = 1) -> None:
         """Train on what was known at the cut until validation stalls; keep the best epoch, which may be none.
 
         An epoch is kept only when it gains more than a standard error over the start: training costs time every day.
+        Epochs before `first` are not validated, but for the last.
         """
         calibration = self.choice.calibration
         start = self._said(self.tower)
-        gains, towers = [(0.0, 0.0)], [self.tower]
+        gains, towers = {0: (0.0, 0.0)}, {0: self.tower}
 
         def after_epoch(epoch: int, tower: TwoTower) -> bool:
-            gains.append(relative_gain(self._said(tower), start))
-            towers.append(copy.deepcopy(tower))
-            _log.info("matching: epoch %d, validation %+.4f +- %.4f over the start", epoch, *gains[-1])
-            return epoch - gains.index(max(gains)) < patience
+            if epoch < min(first, max_epochs):
+                return True
+            gains[epoch] = relative_gain(self._said(tower), start)
+            towers[epoch] = copy.deepcopy(tower)
+            _log.info("matching: epoch %d, validation %+.4f +- %.4f over the start", epoch, *gains[epoch])
+            return epoch - max(gains, key=lambda met: gains[met]) < patience
 
         if max_epochs:
             training = self.choice.applied_to(self.training)
             fit(self._started(self.choice), self.cut.known, training, max_epochs, self.seed, after_epoch)
-        self._epochs = [1 + gain for gain, _ in gains[1:]]
-        best, error = max(gains)
-        place = gains.index((best, error)) if best > error else 0
+        self._epochs = [1 + gain for epoch, (gain, _) in gains.items() if epoch]
+        best = max(gains, key=lambda met: gains[met])
+        place = best if gains[best][0] > gains[best][1] else 0
         self.tower, self.choice = towers[place], replace(self.choice, num_epochs=place)
         self.figures["chosen"] = self._judged(self.tower).figures(calibration)
         self._calibrate_again()

@@ -2,14 +2,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.training.search.matching_world import DAY, same_group, two_tastes
 from training.contracts.errors import SpaceMismatch
+from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
+from training.engine.matching import CONTINUED_RATE, MatchingTrainingConfig, fit
 from training.models.matching import MatchingModel
+from training.models.two_tower import TwoTower
+from training.search import matching
 from training.search.matching import MatchingConfig, choice_of, search_and_train, train_matching
 from training.search.matching_trial import Choice
 
@@ -156,8 +161,19 @@ def test_the_choice_carries_how_the_model_learned(objective: str, tmp_path: Path
     assert np.isfinite(trained.model.user_vectors(two_tastes())).all()
 
 
-def test_towers_that_are_not_trained_again_are_those_of_the_cut() -> None:
-    data = two_tastes()
-    whole, kept = (train_matching(data, replace(CONFIG, refit=refit)) for refit in (True, False))
+def test_towers_that_are_not_trained_anew_make_one_more_pass_over_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, passes = two_tastes(), []
+
+    def noted(tower: TwoTower, pairs: PairLog, training: MatchingTrainingConfig, num_epochs: int, *rest: Any) -> None:
+        passes.append((len(pairs), training.learning_rate, num_epochs))
+        fit(tower, pairs, training, num_epochs, *rest)
+
+    monkeypatch.setattr(matching, "fit", noted)
+    steep = replace(CONFIG, training=MatchingTrainingConfig(schedule="cosine", learning_rate=0.02))
+    whole, kept = (train_matching(data, replace(steep, refit=refit)) for refit in (True, False))
     assert choice_of(whole) == choice_of(kept)
+    assert passes == [
+        (len(data.pairs()), 0.02, choice_of(whole).num_epochs),
+        (len(data.pairs()), pytest.approx(0.02 * CONTINUED_RATE), 1),
+    ]
     assert not np.array_equal(whole.item_vectors(), kept.item_vectors())

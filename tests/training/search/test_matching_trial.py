@@ -27,6 +27,14 @@ def test_every_step_leaves_its_figures_and_a_choice_among_what_was_offered() -> 
     assert len(trial.curves()["validation_gain"]) >= 1
 
 
+@pytest.mark.parametrize(("first", "expected"), [(1, 3), (3, 1), (9, 1)])
+def test_epochs_before_the_first_are_not_validated_but_for_the_last(first: int, expected: int) -> None:
+    trial = _trial()
+    trial.choose_start((4,), (0.85,))
+    trial.choose_epochs(3, patience=3, first=first)
+    assert len(trial.curves()["validation_gain"]) == expected
+
+
 def test_no_epoch_is_kept_when_none_is_better_than_the_start() -> None:
     trial = _trial()
     trial.choose_start((4,), (0.85,))
