@@ -1,4 +1,4 @@
-"""Start both id tables from a truncated SVD of the degree-normalised log: random starts lose by far.
+"""Start both id tables from a factorisation of who met what, or of what comes after what: random starts lose by far.
 
 Shape legend: U users, I items, D width.
 """
@@ -24,7 +24,8 @@ _POWERS = {"plain": 1, "squared": 2, "cubed": 3}
 KNEE = 8
 """Directions that a ridge leaves about alike."""
 MAX_PARTIAL_ITEMS = 5_000
-"""Largest catalogue whose partial correlations are worked out: memory grows with its square, time with its cube."""
+"""Largest catalogue whose partial correlations are worked out: memory grows with its square, time with its cube, and
+where each item is met seldom, powers do better."""
 LEAST_RIDGE = 0.05
 """The ridge's length, over that of the longest direction, where a log has too few directions to tell it."""
 DEGREE_OFFSET = 5.0
@@ -80,10 +81,8 @@ def partial_items(pairs: PairLog, svd_ID: Floats) -> Floats:
     spread_I = np.sqrt(np.diag(inverse_II))
     partial_II = -inverse_II / np.outer(spread_I, spread_I)
     np.fill_diagonal(partial_II, 0.0)
-    num = min(len(lengths_D), len(partial_II))
-    values, columns = linalg.eigh(
-        partial_II, overwrite_a=True, subset_by_index=(len(partial_II) - num, len(partial_II) - 1)
-    )
+    last, num = len(partial_II) - 1, min(len(lengths_D), len(partial_II))
+    values, columns = linalg.eigh(partial_II, overwrite_a=True, subset_by_index=(last - num + 1, last))
     vectors[:, :num] = (columns * np.sqrt(np.maximum(values, 0.0)))[:, ::-1]
     return vectors
 
@@ -160,8 +159,8 @@ class ItemStart:
             tower = TwoTower(config, self.pairs.num_items)
         history, scored = (np.ascontiguousarray(side[:, : config.width]) for side in self._sides(spectrum))
         popularity = torch.from_numpy(np.log(self.pairs.item_counts() + COUNT_OFFSET)).float()
-        history_rows = _of_mean_length_1(history) if spectrum == "partial" else _unit_rows(history)
-        tower.start_from(torch.from_numpy(history_rows), popularity, torch.from_numpy(_unit_rows(scored)))
+        history_rows = _of_mean_length_1(history) if spectrum == "partial" else unit_rows(history)
+        tower.start_from(torch.from_numpy(history_rows), popularity, torch.from_numpy(unit_rows(scored)))
         return tower.eval()
 
     def _sides(self, spectrum: SpectrumName) -> tuple[Floats, Floats]:
@@ -185,8 +184,9 @@ class ItemStart:
         return transition_items(self.pairs, self.width, self.seed)
 
 
-def _unit_rows(side_ID: Floats) -> Floats:
-    return np.asarray(side_ID / np.maximum(np.linalg.norm(side_ID, axis=1, keepdims=True), 1e-12), np.float32)
+def unit_rows(rows: Floats) -> Floats:
+    """Return float32 rows of length 1; zero rows stay zero."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def _of_mean_length_1(side_ID: Floats) -> Floats:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from training.data.pair_log import PairLog
+from training.engine.matching_start import unit_rows
 from training.models.matching import COUNT_OFFSET, fit_z_map
 from training.models.multi_interest import MultiInterest, MultiInterestConfig
 
@@ -94,8 +95,3 @@ def _spread_rows(
         mass = chance * np.maximum(distance, 0) + 1e-12
         rows.append(int(rng.choice(len(mass), p=mass / mass.sum())))
     return directions_ID[rows]
-
-
-def unit_rows(rows: Floats) -> Floats:
-    """Return float32 rows of length 1; zero rows stay zero."""
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)

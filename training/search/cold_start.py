@@ -21,7 +21,7 @@ from training.data.cold_start_set import ColdStartData
 from training.data.pair_log import PairLog
 from training.engine.cold_start import ColdStartTrainingConfig, fit
 from training.engine.cold_start_linear import LinearStartConfig, fit_linear_start
-from training.engine.matching_start import svd_items
+from training.engine.matching_start import svd_items, unit_rows
 from training.evaluation.ranking import RankingScores
 from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork
 from training.models.cold_start_linear import LinearStart
@@ -241,18 +241,14 @@ def as_model(
 
 def _started_items(data: ColdStartData, width: int, seed: int) -> Floats:
     """The first half are leading directions of the space's item vectors, where there are any; the rest is the log's."""
-    log = _unit(svd_items(data.pairs, width, seed))
+    log = unit_rows(svd_items(data.pairs, width, seed))
     if not data.item_vectors_IE.shape[1]:
         return log
     half = min(width // 2, *data.item_vectors_IE.shape)
     centred = data.item_vectors_IE - data.item_vectors_IE.mean(axis=0)
     left, values, _ = np.linalg.svd(centred, full_matrices=False)
-    space = _unit((left[:, :half] * values[:half]).astype(np.float32))
+    space = unit_rows((left[:, :half] * values[:half]).astype(np.float32))
     return np.hstack([space, log[:, : width - half]]) * np.float32(0.5**0.5)
-
-
-def _unit(vectors: Floats) -> Floats:
-    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def _chosen(cut: Cut, config: ColdStartConfig) -> tuple[_Trial, dict[str, RankingScores]]:

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from tests.training.search.matching_world import two_tastes
-from training.engine.matching_start import svd_items
-from training.engine.multi_interest_start import cluster_centres, started_model, unit_rows
+from training.engine.matching_start import svd_items, unit_rows
+from training.engine.multi_interest_start import cluster_centres, started_model
 from training.models.multi_interest import MultiInterestConfig
 
 PAIRS = two_tastes().pairs()
