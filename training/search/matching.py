@@ -40,6 +40,8 @@ class MatchingConfig:
         decays: Weights of an item of the history relative to the next newer one, to choose among likewise; 1 is the
             plain mean. Only for the recency-weighted mean.
         spectra: Starts to choose among, and how much their directions say. Only for the start from who met what.
+        activity_powers: How much longer the direction of a longer history is, to choose among; the precision of a mean
+            grows with the root of what it is of. Only where scores are weighed before training.
         max_epochs: Passes over the users at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
         first_validated: Epochs before it are not validated: under a rate that falls to nothing the last ones are best.
@@ -57,6 +59,7 @@ class MatchingConfig:
     widths: tuple[int, ...] = (256,)
     decays: tuple[float, ...] = (0.85, 0.97, 1.0)
     spectra: tuple[SpectrumName, ...] = ("plain", "ridge", "squared", "cubed", "partial")
+    activity_powers: tuple[float, ...] = (0.0, 0.5)
     max_epochs: int = 4
     patience: int = 1
     first_validated: int = 1
@@ -77,6 +80,11 @@ class MatchingConfig:
     def searched_spectra(self) -> tuple[SpectrumName, ...]:
         """Spectra to choose among; the plain one where the start is made of transitions."""
         return ("plain",) if self.training.is_ordered else self.spectra
+
+    @property
+    def searched_powers(self) -> tuple[float, ...]:
+        """Activity powers to choose among; none where training sets what the start is weighed by."""
+        return (0.0,) if self.training.is_ordered else self.activity_powers
 
     def with_objective(self, objective: str | None, loss: str | None) -> MatchingConfig:
         """Return the configuration with another objective, and its loss for "pairs"; "next_item" brings its encoder.
@@ -182,9 +190,7 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
     others = [Cut.at(data.pairs(), 1 - share) for share in horizons]
     trial = Trial(cut, z_UZ, config.training, max(config.widths), config.seed, others)
     if is_enough:
-        trial.choose_start(config.widths, config.searched_decays, config.searched_spectra)
-        if not config.training.is_ordered:
-            trial.choose_activity_power()
+        trial.choose_start(config.widths, config.searched_decays, config.searched_spectra, config.searched_powers)
         trial.choose_epochs(config.max_epochs, config.patience, config.first_validated)
         trial.choose_z_share()
     return trial

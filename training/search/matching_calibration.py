@@ -24,8 +24,6 @@ Doubles = npt.NDArray[np.float64]
 FIELDS = ("recall", "ndcg", "target_recall", "target_ndcg")
 SHARPNESS = (1.5, 2.0, 0.7)
 """Multiples of the likeliest weight of the inner product, the plainest first: it stays where several gain alike."""
-ACTIVITY_POWER = 0.5
-"""The precision of a mean grows with the root of what it is of; on four logs .25 and .75 gained no more."""
 Z_SHARES = (0.1, 0.25, 0.5)
 REQUIRED_GAIN = 0.5
 """Standard errors by which a change must beat the one in force."""
@@ -131,29 +129,6 @@ def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
         score, *users = (float(weight) for weight in fitted_P)
         chosen = replace(chosen, user_weights=tuple(weight * chosen.gamma / score for weight in users))
     return chosen
-
-
-def with_activity_power(
-    current: Calibration, judged: Callable[[Calibration], Sequence[Judged]], tasks: Collection[str] = TASKS
-) -> Calibration:
-    """Return `current` with directions that are longer the more items they are of, or as it is.
-
-    The other weights are fitted anew beside it, and it is taken only when it gains more than a standard error.
-
-    Args:
-        current: The calibration in force.
-        judged: Gives the cuts scored with some calibration's power.
-        tasks: What judges.
-    """
-    longer = replace(current, activity_power=ACTIVITY_POWER)
-    cuts = judged(longer)
-    trial = calibrate(longer, cuts, tasks)
-    gains = most_gaining([_said(trial, cuts, tasks)], _said(current, judged(current), tasks), errors=1.0)
-    return current if gains is None else trial
-
-
-def _said(calibration: Calibration, cuts: Sequence[Judged], tasks: Collection[str]) -> list[Keyed]:
-    return [judge.of(calibration) for cut in cuts for judge in cut.judges(tasks)]
 
 
 def with_z_share(

@@ -36,7 +36,6 @@ from training.search.matching_calibration import (
     likeliest,
     most_gaining,
     relative_gain,
-    with_activity_power,
     with_z_share,
 )
 from training.search.matching_validation import Cut, sides
@@ -45,7 +44,7 @@ _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Figures = dict[str, float]
 ROUNDS = 2
-"""Times that decay and spectrum are chosen, each given the other."""
+"""Times that decay, spectrum and activity power are chosen, each given the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +77,10 @@ class Choice:
         calibration = Calibration(gamma=1.0) if training.is_ordered else Calibration()
         decay = training.tower.history.decay
         return cls(width=width, calibration=calibration, decay=decay, **by_which(training))
+
+    def of_power(self, power: float) -> Choice:
+        """Return this choice with another `Calibration.activity_power`."""
+        return replace(self, calibration=replace(self.calibration, activity_power=power))
 
     def applied_to(self, training: MatchingTrainingConfig) -> MatchingTrainingConfig:
         """Return `training` with this choice's objective, loss, encoder, decay and width."""
@@ -117,14 +120,18 @@ class Trial:
         self._epochs: list[float] = []
 
     def choose_start(
-        self, widths: tuple[int, ...], decays: tuple[float, ...], spectra: tuple[SpectrumName, ...] = ("plain",)
+        self,
+        widths: tuple[int, ...],
+        decays: tuple[float, ...],
+        spectra: tuple[SpectrumName, ...] = ("plain",),
+        powers: tuple[float, ...] = (0.0,),
     ) -> None:
-        """Take the decay of histories, the spectrum of the start, then the width, that rank the cuts best untrained.
+        """Take decay of histories, spectrum of the start, activity power, then width, that rank best untrained.
 
         Each is judged on all cuts with the likeliest calibration of its own, and replaces the one in force only when
         the lists gain. The likelihood itself would not do: it weighs every candidate alike, and prefers starts that
-        smooth over the few at the head. Decays and spectra are compared at the largest width, where a spectrum decides
-        how much the last dimensions say, and once more after each other, since each depends on the other.
+        smooth over the few at the head. All are compared at the largest width, where a spectrum decides how much the
+        last dimensions say, and once more after each other, since each depends on the others.
         """
         spectra = tuple(spectrum for spectrum in spectra if self.start.offers(spectrum))
         self.choice = replace(self.choice, width=max(widths), decay=decays[0], spectrum=spectra[0])
@@ -132,19 +139,13 @@ class Trial:
         for _ in range(ROUNDS):
             self._take_best([replace(self.choice, decay=decay) for decay in decays], said)
             self._take_best([replace(self.choice, spectrum=spectrum) for spectrum in spectra], said)
+            self._take_best([self.choice.of_power(power) for power in powers], said)
         self._take_best([replace(self.choice, width=width) for width in widths], said)
         self.tower = self._started(self.choice)
-        cuts = self._cuts(self.choice.calibration)
+        cuts = self._cuts()
         calibration = self._calibrated(cuts, trained=False)
         self.choice = replace(self.choice, calibration=calibration)
         self.figures["chosen"] = cuts[0].figures(calibration)
-
-    def choose_activity_power(self) -> None:
-        """Let a longer history say more where validation gains by it; see `with_activity_power`."""
-        calibration = with_activity_power(self.choice.calibration, self._cuts, self.training.tasks)
-        if calibration != self.choice.calibration:
-            self.choice = replace(self.choice, calibration=calibration)
-            self.figures["chosen"] = self._judged(self.tower).figures(calibration)
 
     def _take_best(self, choices: Sequence[Choice], said: dict[Choice, list[Keyed]]) -> None:
         """Take the best of some choices, the one in force among them; `said` holds what was said of all met so far."""
@@ -157,9 +158,10 @@ class Trial:
         self.choice = self.choice if best is None else choices[best]
 
     def _said_of_start(self, choice: Choice) -> list[Keyed]:
-        cuts = [self._judged(self._started(choice)), *self._other_starts(choice)]
+        cuts = [self._judged(self._started(choice), choice.calibration), *self._other_starts(choice)]
         calibration = likeliest(choice.calibration, cuts, self.training.tasks)
-        name = f"start_width_{choice.width}_decay_{choice.decay:g}_{choice.spectrum}"
+        power = f"_power_{choice.calibration.activity_power:g}" if choice.calibration.activity_power else ""
+        name = f"start_width_{choice.width}_decay_{choice.decay:g}_{choice.spectrum}{power}"
         self.figures[name] = cuts[0].figures(calibration)
         _log.info(
             "matching: %s validates at %s", name, ", ".join(f"{k} {v:.4f}" for k, v in self.figures[name].items())
@@ -200,7 +202,7 @@ class Trial:
 
     def _calibrate_again(self) -> None:
         if self.choice.num_epochs or self.training.is_ordered:
-            cuts = self._cuts(self.choice.calibration)
+            cuts = self._cuts()
             calibration = self._calibrated(cuts, trained=True)
             self.choice = replace(self.choice, calibration=calibration)
             self.figures["chosen"] = cuts[0].figures(self.choice.calibration)
@@ -232,10 +234,8 @@ class Trial:
         """Return the validation gain over the untrained start, one value per epoch."""
         return {"validation_gain": self._epochs} if self._epochs else {}
 
-    def _cuts(self, calibration: Calibration) -> list[Judged]:
-        """Return all cuts as they judge how the choice in force is weighed."""
-        choice = replace(self.choice, calibration=calibration)
-        return [self._judged(self.tower, calibration), *self._other_starts(choice)]
+    def _cuts(self) -> list[Judged]:
+        return [self._judged(self.tower), *self._other_starts(self.choice)]
 
     def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> Judged:
         calibration = calibration or self.choice.calibration

@@ -17,7 +17,6 @@ from training.search.matching_calibration import (
     calibrate,
     likeliest,
     relative_gain,
-    with_activity_power,
     with_z_share,
 )
 from training.search.matching_validation import Side
@@ -45,24 +44,6 @@ def _popular_wins(num_users: int = 40, num_items: int = 50) -> Judged:
     recommend = Side(keys, noise, bought)
     target = Side(keys[:10], noise.T[:10].contiguous(), active)
     return Judged(pairs, np.zeros(num_items), recommend, target)
-
-
-@pytest.mark.parametrize("misled", [True, False])
-def test_directions_grow_with_activity_where_those_of_few_events_mislead(misled: bool) -> None:
-    """Everyone's direction tells the next item, or that of the active half alone, and the others' lead astray."""
-    world, own = _popular_wins(), 45 + np.arange(40) % 5
-    wanted = np.where(np.arange(40) < 20, 30, own) if misled else own
-    scores, bought = torch.zeros(40, 50), sp.csr_matrix((np.ones(40), (np.arange(40), wanted)), (40, 50))
-    scores[torch.arange(40), torch.from_numpy(own)] = 6.0
-
-    def judged(trial: Calibration) -> list[Judged]:
-        lengths = torch.from_numpy(trial.user_lengths(world.pairs)).float()[:, None]
-        return [replace(world, recommend=replace(world.recommend, scores_KC=lengths * scores, truth=bought))]
-
-    tasks = ("recommendation",)
-    fitted = calibrate(Calibration(), judged(Calibration()), tasks)
-    chosen = with_activity_power(fitted, judged, tasks)
-    assert (chosen.activity_power > 0) == misled
 
 
 @pytest.mark.parametrize(("told", "misled", "expected"), [(5, 0, 0.5), (3, 0, 0.0), (5, 5, 0.0)])

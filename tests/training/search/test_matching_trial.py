@@ -82,6 +82,28 @@ def test_how_far_back_taste_reaches_is_chosen() -> None:
     assert {"start_width_8_decay_0.2_plain", "start_width_8_decay_1_plain"} <= set(trial.figures)
 
 
+@pytest.mark.parametrize(("misled", "expected"), [(True, 0.5), (False, 0.0)])
+def test_directions_grow_with_activity_where_those_of_few_events_mislead(misled: bool, expected: float) -> None:
+    """Users of many items go on with their group; those of one go on likewise, or with what the others find popular.
+
+    With directions of one length, either the ones see too little of their group or the others too much.
+    """
+    rng = np.random.default_rng(0)
+    group, liked, popular = np.arange(200) % 2, rng.permuted(np.tile(np.arange(15), (80, 1)), axis=1), np.arange(15, 20)
+    rows = [(user, 20 * group[user] + item, 0) for user in range(40) for item in liked[user, :10]]
+    rows += [(user, 20 * group[user] + liked[user, 0], 0) for user in range(40, 80)]
+    rows += [(user, 20 * group[user] + item, 0) for user in range(80, 200) for item in popular]
+    held = [(user, 20 * group[user] + item, 21) for user in range(40 if misled else 80) for item in liked[user, 10:13]]
+    held += [(user, 20 * (1 - group[user]) + item, 21) for user in range(40, 80) for item in popular[:3] if misled]
+    users, items, days = np.array(sorted(rows + held, key=lambda row: row[2]), np.int64).T
+    log = PairLog(user_idx=users, item_idx=items, occurred_at=days * DAY, num_users=200, num_items=40, as_of=22 * DAY)
+    pairs = log.distinct()
+    trial = Trial(Cut(pairs.before(21 * DAY), pairs.since(21 * DAY)), None, MatchingTrainingConfig(), 8, seed=1)
+    trial.choose_start((8,), (1.0,), powers=(0.0, 0.5))
+    assert trial.choice.calibration.activity_power == expected
+    assert "start_width_8_decay_1_plain_power_0.5" in trial.figures
+
+
 def test_no_start_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     judged, judge = [], Trial._said_of_start
     monkeypatch.setattr(Trial, "_said_of_start", lambda trial, choice: judged.append(choice) or judge(trial, choice))
