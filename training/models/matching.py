@@ -79,10 +79,10 @@ class Calibration:
         """Return b_u, float64[U], from a log."""
         return np.asarray(user_features(pairs) @ np.array(self.user_weights), np.float64)
 
-    def user_lengths(self, pairs: PairLog) -> Doubles:
-        """Return a_u, float64[U], from a log; a user without items is as sure as with one."""
+    def user_lengths(self, pairs: PairLog) -> Floats:
+        """Return a_u, float32[U], from a log; a user without items is as sure as with one."""
         counts = np.maximum(pairs.user_counts(), 1)
-        return np.asarray((counts / max(float(counts.mean()), 1.0)) ** self.activity_power, np.float64)
+        return np.asarray((counts / max(float(counts.mean()), 1.0)) ** self.activity_power, np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -231,7 +231,7 @@ class Trial:
         return self._folded(tower, choice.calibration)
 
     def curves(self) -> dict[str, list[float]]:
-        """Return the validation gain over the untrained start, one value per epoch."""
+        """Return the validation gain over the untrained start, one value per validated epoch."""
         return {"validation_gain": self._epochs} if self._epochs else {}
 
     def _cuts(self) -> list[Judged]:
@@ -249,8 +249,7 @@ class Trial:
 
     def _judged_on(self, cut: Cut, tower: TwoTower, directions_UD: Floats, calibration: Calibration) -> Judged:
         users = float(tower.scale.detach()) * calibration.user_lengths(cut.known)[:, None] * directions_UD
-        vectors = np.asarray(users, np.float32), tower.items().detach().numpy()
-        recommend, target = sides(cut, *vectors, self.seed, self.training.tasks)
+        recommend, target = sides(cut, users, tower.items().detach().numpy(), self.seed, self.training.tasks)
         return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:

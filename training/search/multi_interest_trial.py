@@ -152,7 +152,7 @@ class InterestTrial:
         """Return both sides of a cut, scored by the largest of each user's products; one without its task is empty."""
         needed = self.judged_users if TASKS[1] not in tasks and not calibration.z_share else None
         scales = float(network.scale.detach()) * calibration.user_lengths(self.cut.known)
-        users = np.asarray(scales[:, None, None] * self._interests(network, calibration, needed), np.float32)
+        users = scales[:, None, None] * self._interests(network, calibration, needed)
         recommend, target = sides(self.cut, users, network.items().detach().numpy(), self.seed, tasks)
         return Judged(self.cut.known, learned_item_terms(network, self.cut.known), recommend, target)
 

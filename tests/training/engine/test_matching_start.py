@@ -23,6 +23,7 @@ from training.engine.matching_start import (
     svd_items,
     transition_items,
     transitions,
+    unit_rows,
 )
 from training.models.two_tower import TwoTowerConfig
 
@@ -123,6 +124,15 @@ def test_a_ridge_leaves_directions_alike_up_to_its_knee() -> None:
     side = np.linalg.qr(np.random.default_rng(0).normal(size=(40, KNEE + 2)))[0] * lengths
     expected = side / lengths * np.sqrt(lengths**2 / (lengths**2 + 4.0))
     np.testing.assert_allclose(reshaped(side.astype(np.float32), "ridge"), expected, atol=1e-5)
+
+
+def test_items_stand_where_the_spectrum_says_and_weigh_alike_in_histories_but_for_partial_correlations() -> None:
+    start, svd = ItemStart(PAIRS, 8, 0, ordered=False), svd_items(PAIRS, 8, 0)
+    cubed = start.tower(TwoTowerConfig(width=4), "cubed").history_items.weight.detach().numpy()
+    np.testing.assert_allclose(cubed, unit_rows(reshaped(svd, "cubed")[:, :4]), atol=1e-6)
+    partial = start.tower(TwoTowerConfig(width=4), "partial").history_items.weight.detach().numpy()
+    expected = partial_items(PAIRS, svd)[:, :4]
+    np.testing.assert_allclose(partial, expected / np.linalg.norm(expected, axis=1).mean(), atol=1e-6)
 
 
 def test_partial_correlations_are_those_of_what_regressions_leave_over() -> None:
