@@ -15,6 +15,7 @@ import scipy.sparse as sp
 import torch
 
 from training.data.pair_log import PairLog
+from training.engine.transitions import transition_items
 from training.models.matching import COUNT_OFFSET, user_directions
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
@@ -30,10 +31,6 @@ LEAST_RIDGE = 0.05
 """The ridge's length, over that of the longest direction, where a log has too few directions to tell it."""
 DEGREE_OFFSET = 5.0
 """Added to each degree before normalising, so that a single interaction does not dominate a direction."""
-REACH = 5
-"""Items after an item that count as transitions from it."""
-TRANSITION_DECAY = 0.7
-"""Weight of a transition relative to the one an item nearer."""
 
 
 def svd_items(pairs: PairLog, width: int, seed: int) -> Floats:
@@ -92,37 +89,6 @@ def _normalised(pairs: PairLog) -> sp.csr_matrix:
     matrix = pairs.matrix()
     users, items = (np.asarray(matrix.sum(axis=axis)).ravel() + DEGREE_OFFSET for axis in (1, 0))
     return sp.csr_matrix(sp.diags(users**-0.5) @ matrix @ sp.diags(items**-0.5), dtype=np.float32)
-
-
-def transition_items(pairs: PairLog, width: int, seed: int) -> tuple[Floats, Floats]:
-    """Return float32[I, D] of items as what was met and as what is met next: the SVD of transitions in histories.
-
-    A transition counts less with each item between, and is divided by the degrees of both ends; both sides take the
-    root of the singular values. Prefixes of the columns are the starts of smaller widths.
-    """
-    from sklearn.utils.extmath import randomized_svd
-
-    counts = transitions(pairs)
-    left, right = (np.asarray(counts.sum(axis=axis)).ravel() + DEGREE_OFFSET * REACH for axis in (1, 0))
-    normalised = (sp.diags(left**-0.5) @ counts @ sp.diags(right**-0.5)).astype(np.float32)
-    met, following = (np.zeros((pairs.num_items, width), np.float32) for _ in range(2))
-    if counts.nnz:
-        u, values, vt = randomized_svd(normalised, min(width, pairs.num_items), n_iter=3, random_state=seed)
-        met[:, : len(values)], following[:, : len(values)] = u * values**0.5, vt.T * values**0.5
-    return met, following
-
-
-def transitions(pairs: PairLog) -> sp.csr_matrix:
-    """Return float64[I, I]: how often who met an item met another within `REACH` items after it, nearer ones more."""
-    histories = pairs.histories()
-    users = np.repeat(np.arange(pairs.num_users), histories.lengths)
-    counts = sp.csr_matrix((pairs.num_items, pairs.num_items))
-    for gap in range(1, REACH + 1):
-        same = users[gap:] == users[:-gap]
-        weights = np.full(int(same.sum()), TRANSITION_DECAY ** (gap - 1))
-        ends = histories.item_idx[:-gap][same], histories.item_idx[gap:][same]
-        counts = counts + sp.csr_matrix((weights, ends), counts.shape)
-    return sp.csr_matrix(counts)
 
 
 @dataclass(frozen=True)

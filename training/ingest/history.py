@@ -1,6 +1,7 @@
 """Write a data set's history as the arrival-day partitions that a live log would have left.
 
-History has no arrival times: every event arrives on its own day, users and items on the first day of the log.
+History has no arrival times: every event arrives on its own day, users and items on the first day of the log, unless
+the data set says when.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class History:
         source: Where it came from, for messages.
         interactions: Contract columns; event_id may be missing (then it is the source row's number), as may any
             nullable one; `arrived_on` (date) overrides the arrival day.
-        users: One row per user, or None; `valid_from` may be missing.
-        items: One row per item, or None.
+        users: One row per user, or None; `valid_from` may be missing, and `arrived_on` overrides the arrival day.
+        items: One row per item, or None; `arrived_on` likewise.
     """
 
     source: str
@@ -97,8 +98,8 @@ def write_history(settings: Settings, history: History, name: str, until: Partit
             logger.info("wrote %d days of %s, up to %s", done, history.source, partition)
     sides = {RAW_USERS.name: history.users, RAW_ITEMS.name: history.items}
     for table, rows in sides.items():
-        if rows is not None:
-            _write(settings, table, first, name, complete(rows, table, first))
+        for partition, part in _side_days(rows, first, stop):
+            _write(settings, table, partition, name, complete(part, table, partition))
     distinct = np.unique(days)
     return ImportReport(
         source=history.source,
@@ -164,6 +165,17 @@ def _by_day(events: pa.Table, days: NDArray[np.int64], stop: Partition) -> Itera
         if partition > stop:
             return
         yield partition, flat.slice(start, end - start)
+
+
+def _side_days(rows: pa.Table | None, first: Partition, stop: Partition) -> Iterator[tuple[Partition, pa.Table]]:
+    if rows is None:
+        return
+    if ARRIVED_ON not in rows.column_names:
+        yield first, rows
+        return
+    for day in sorted(set(rows[ARRIVED_ON].to_pylist())):
+        if Partition(day) <= stop:
+            yield Partition(day), rows.filter(pc.equal(rows[ARRIVED_ON], pa.scalar(day)))
 
 
 def _write(settings: Settings, table: str, partition: Partition, name: str, rows: pa.Table) -> None:

@@ -30,6 +30,10 @@ _OCCUPATIONS = (
     "self-employed|technician/engineer|tradesman/craftsman|unemployed|writer"
 )
 _OCCUPATIONS_1M = tuple(_OCCUPATIONS.split("|"))
+_USER_FILES = {
+    "u.user": ("|", ("user_id", "age", "gender", "occupation", "zip")),
+    "users.dat": ("::", ("user_id", "gender", "age", "occupation", "zip")),
+}
 _RATING_COLUMNS = ("user_id", "item_id", "event_value", "occurred_at")
 
 
@@ -50,21 +54,26 @@ def read_movielens(folder: Path) -> History:
     )
 
 
-def _read_100k(folder: Path) -> History:
-    ratings = read_separated(folder / "u.data", "\t", _RATING_COLUMNS)
-    users = items = None
-    if (folder / "u.user").exists():
-        users = _users(read_separated(folder / "u.user", "|", ("user_id", "age", "gender", "occupation", "zip")))
+def read_sides(folder: Path) -> dict[str, pa.Table]:
+    """Return users and items of the files that GroupLens ships beside the ratings, as far as they exist."""
+    sides = {}
+    for name, (separator, columns) in _USER_FILES.items():
+        if (folder / name).exists():
+            sides["users"] = _users(read_separated(folder / name, separator, columns))
     if (folder / "u.item").exists():
         names = ("item_id", "title", "released", "video", "url", *_GENRES_100K)
-        items = _items_100k(read_separated(folder / "u.item", "|", names, "latin-1").to_pandas())
-    atomic = recbole.read_sides(folder) if users is None and items is None else {}
-    return History(
-        source=str(folder),
-        interactions=typed(ratings, folder / "u.data", constants={"event_type": "rating"}),
-        users=users if users is not None else atomic.get("users"),
-        items=items if items is not None else atomic.get("items"),
-    )
+        sides["items"] = _items_100k(read_separated(folder / "u.item", "|", names, "latin-1").to_pandas())
+    if (folder / "movies.dat").exists():
+        movies = read_separated(folder / "movies.dat", "::", ("item_id", "title", "genres"), "latin-1").to_pandas()
+        sides["items"] = _items(movies["item_id"], movies["title"], movies["genres"].fillna("").str.split("|"))
+    return sides
+
+
+def _read_100k(folder: Path) -> History:
+    ratings = read_separated(folder / "u.data", "\t", _RATING_COLUMNS)
+    interactions = typed(ratings, folder / "u.data", constants={"event_type": "rating"})
+    sides = read_sides(folder) or recbole.read_sides(folder)
+    return History(source=str(folder), interactions=interactions, **sides)
 
 
 def _read_1m(folder: Path) -> History:
@@ -76,19 +85,9 @@ def _read_1m(folder: Path) -> History:
         ratings = read_parquet(path)
         if {"user", "pos"} <= set(ratings.column_names):
             ratings = ratings.sort_by([("user", "ascending"), ("pos", "ascending")])
-    users = items = None
-    if (folder / "users.dat").exists():
-        users = _users(read_separated(folder / "users.dat", "::", ("user_id", "gender", "age", "occupation", "zip")))
-    if (folder / "movies.dat").exists():
-        movies = read_separated(folder / "movies.dat", "::", ("item_id", "title", "genres"), "latin-1").to_pandas()
-        items = _items(movies["item_id"], movies["title"], movies["genres"].fillna("").str.split("|"))
     names = {"user": "user_id", "item": "item_id", "rating": "event_value", "ts": "occurred_at"}
-    return History(
-        source=str(folder),
-        interactions=typed(ratings, path, columns=names, constants={"event_type": "rating"}),
-        users=users,
-        items=items,
-    )
+    interactions = typed(ratings, path, columns=names, constants={"event_type": "rating"})
+    return History(source=str(folder), interactions=interactions, **read_sides(folder))
 
 
 def _users(rows: pa.Table) -> pa.Table:

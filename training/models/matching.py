@@ -1,6 +1,6 @@
 """Serve trained towers as plain vectors: the inner product ranks items for a user and users for an item.
 
-Shape legend: U users, I items, D tower width, Z width of a user vector of the space.
+Shape legend: U users, I items, D tower width, R columns of successors, Z width of a user vector of the space.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from training.data.vocabulary import Vocabulary
 from training.models.history_encoders import HistoryConfig
 from training.models.history_rows import encode_rows
 from training.models.saved import read_network, save_network
+from training.models.successors import Successors
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
 Floats = npt.NDArray[np.float32]
@@ -44,17 +45,19 @@ def user_features(pairs: PairLog) -> Doubles:
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """How the parts of phi = gamma a_u <u, v> / tau + b_u + b_i are weighed when serving; fitted on validation.
+    """How the parts of phi = gamma (a_u <u, v> / tau + c p_ui) + b_u + b_i are weighed when serving, by validation.
 
     b_u is the same for every item of a user, so it orders users alone, as b_i orders items alone: each is fitted to
-    its own task, and gamma to recommendation. a_u says how sure the direction of a user is.
+    its own task, and gamma to recommendation. a_u says how sure the direction of a user is, p_ui is the chance that i
+    follows u's newest items.
 
     Attributes:
-        gamma: Weight of the inner product.
+        gamma: Weight of both inner products.
         item_weights: Of the columns of `item_features`; together they forecast how popular an item will be.
         learned_weight: Weight of what training added to the item terms.
         user_weights: Of the columns of `user_features`; together they forecast how active a user will be.
         activity_power: Power of a user's number of items, over the mean user's, that is a_u; 0 takes all for as sure.
+        successor_weight: c, weight of the chance that an item follows; 0 leaves it out.
         z_share: Weight of the direction that the space's vector predicts, beside the history's direction.
     """
 
@@ -63,6 +66,7 @@ class Calibration:
     learned_weight: float = 1.0
     user_weights: tuple[float, ...] = (0.0,) * (len(USER_SHARES) + 2)
     activity_power: float = 0.0
+    successor_weight: float = 0.0
     z_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -96,6 +100,7 @@ class MatchingModel:
         calibration: How parts are weighed.
         item_terms_I: float64[I], b_i as of training.
         z_map_ZD: float32[Z, D], ridge map from the space's vectors to user directions.
+        successors: What came next after each item; of no columns where that says nothing more.
         facts: JSON-able account of how it was chosen and trained.
     """
 
@@ -105,10 +110,11 @@ class MatchingModel:
     calibration: Calibration
     item_terms_I: Doubles
     z_map_ZD: Floats
+    successors: Successors
     facts: dict[str, Any]
 
     def user_vectors(self, data: MatchingData) -> Floats:
-        """Return float32[U, D + 2], row by row of `data.users`; items that the model does not know are passed over.
+        """Return float32[U, D + R + 2], row by row of `data.users`; items that the model does not know are passed over.
 
         Raises:
             SpaceMismatch: The data's vectors are of another space.
@@ -116,11 +122,11 @@ class MatchingModel:
         self.refuse_other_space(data.space_id)
         pairs = data.pairs_over(self.items)
         towards = blend(user_directions(self.tower, pairs), z_directions(data.z_UZ, self.z_map_ZD), self.calibration)
-        return fold_users(towards, self.tower, self.calibration, pairs)
+        return fold_users(towards, self.tower, self.calibration, pairs, self.successors)
 
     def item_vectors(self, data: MatchingData | None = None) -> Floats:
-        """Return float32[I, D + 2]: the model's own items, or those of `data`, new ones below every known one."""
-        own = fold_items(self.tower, self.item_terms_I)
+        """Return float32[I, D + R + 2]: the model's own items, or those of `data`, new ones below every known one."""
+        own = fold_items(self.tower, self.item_terms_I, self.successors)
         if data is None:
             return own
         unknown = np.zeros((1, own.shape[1]), np.float32)
@@ -140,7 +146,15 @@ class MatchingModel:
             "calibration": asdict(self.calibration),
             "facts": self.facts,
         }
-        save_network(folder, self.tower, described, item_terms=self.item_terms_I, z_map=self.z_map_ZD)
+        save_network(
+            folder,
+            self.tower,
+            described,
+            item_terms=self.item_terms_I,
+            z_map=self.z_map_ZD,
+            met=self.successors.met_IR,
+            following=self.successors.following_IR,
+        )
 
     @classmethod
     def load(cls, folder: Path) -> MatchingModel:
@@ -161,6 +175,7 @@ class MatchingModel:
             calibration=Calibration(**described["calibration"]),
             item_terms_I=arrays["item_terms"],
             z_map_ZD=arrays["z_map"],
+            successors=Successors(arrays["met"], arrays["following"]),
             facts=described["facts"],
         )
 
@@ -214,14 +229,29 @@ def blend(history_UD: Floats, from_z_UD: Floats, calibration: Calibration) -> Fl
     return np.asarray(mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9), np.float32)
 
 
-def fold_users(directions_UD: Floats, tower: TwoTower, calibration: Calibration, pairs: PairLog) -> Floats:
-    """Return float32[U, D + 2]: scaled directions, b_u, 1, with a_u and b_u as a log tells them."""
-    scales_U = calibration.gamma * float(tower.scale.detach()) * calibration.user_lengths(pairs)
-    parts = scales_U[:, None] * directions_UD, calibration.user_terms(pairs), np.ones(len(directions_UD))
-    return np.column_stack(parts).astype(np.float32)
+def scored_users(
+    directions_UD: Floats, tower: TwoTower, calibration: Calibration, pairs: PairLog, successors: Successors
+) -> Floats:
+    """Return float32[U, D + R]: scaled directions and weighed successors, with a_u as a log tells it."""
+    scales_U = float(tower.scale.detach()) * calibration.user_lengths(pairs)
+    follows_UR = calibration.successor_weight * successors.users(pairs)
+    return np.hstack([scales_U[:, None] * directions_UD, follows_UR]).astype(np.float32)
 
 
 @torch.no_grad()
-def fold_items(tower: TwoTower, terms_I: Doubles) -> Floats:
-    """Return float32[I, D + 2]: directions, 1, b_i."""
-    return np.column_stack([tower.items().numpy(), np.ones(len(terms_I)), terms_I]).astype(np.float32)
+def scored_items(tower: TwoTower, successors: Successors) -> Floats:
+    """Return float32[I, D + R]: the other side of `scored_users`."""
+    return np.hstack([tower.items().numpy(), successors.following_IR])
+
+
+def fold_users(
+    directions_UD: Floats, tower: TwoTower, calibration: Calibration, pairs: PairLog, successors: Successors
+) -> Floats:
+    """Return float32[U, D + R + 2]: gamma times `scored_users`, b_u as a log tells it, 1."""
+    scored = calibration.gamma * scored_users(directions_UD, tower, calibration, pairs, successors)
+    return np.column_stack([scored, calibration.user_terms(pairs), np.ones(len(scored))]).astype(np.float32)
+
+
+def fold_items(tower: TwoTower, terms_I: Doubles, successors: Successors) -> Floats:
+    """Return float32[I, D + R + 2]: `scored_items`, 1, b_i."""
+    return np.column_stack([scored_items(tower, successors), np.ones(len(terms_I)), terms_I]).astype(np.float32)

@@ -18,6 +18,7 @@ from training.data.matching_set import MatchingData
 from training.data.pair_log import PairLog
 from training.engine.matching import MatchingTrainingConfig, fit
 from training.engine.matching_start import ItemStart, SpectrumName, continued_tower
+from training.engine.transitions import learn_successors
 from training.models.history_encoders import HistoryConfig
 from training.models.matching import Calibration, MatchingModel, fit_z_map, learned_terms, user_directions
 from training.models.two_tower import TwoTower, TwoTowerConfig
@@ -42,6 +43,8 @@ class MatchingConfig:
         spectra: Starts to choose among, and how much their directions say. Only for the start from who met what.
         activity_powers: How much longer the direction of a longer history is, to choose among; the precision of a mean
             grows with the root of what it is of. Only where scores are weighed before training.
+        successor_width: Columns of the chances that an item follows a user's newest ones, which validation may add to
+            the score; 0 has none.
         max_epochs: Passes over the users at most; 0 keeps the untrained start.
         patience: Epochs without a better validation before stopping.
         first_validated: Epochs before it are not validated: under a rate that falls to nothing the last ones are best.
@@ -60,6 +63,7 @@ class MatchingConfig:
     decays: tuple[float, ...] = (0.85, 0.97, 1.0)
     spectra: tuple[SpectrumName, ...] = ("plain", "ridge", "squared", "cubed", "partial")
     activity_powers: tuple[float, ...] = (0.0, 0.5)
+    successor_width: int = 0
     max_epochs: int = 4
     patience: int = 1
     first_validated: int = 1
@@ -117,6 +121,7 @@ NEXT_ITEM = MatchingConfig(
         schedule="cosine",
     ),
     widths=(64,),
+    successor_width=256,
     max_epochs=20,
     patience=20,
     first_validated=16,
@@ -172,7 +177,8 @@ def search_and_train(data: MatchingData, config: MatchingConfig, rival: Choice |
     _log.info("matching: chose %s", asdict(trial.choice))
     is_anew = config.refit or not trial.choice.num_epochs
     tower = (_train_anew if is_anew else _train_on)(pairs, trial, config)
-    model = _as_model(data, pairs, tower, trial.choice, {"config": asdict(config), "validation": trial.figures})
+    facts = {"config": asdict(config), "validation": trial.figures}
+    model = _as_model(data, pairs, tower, trial.choice, config.seed, facts)
     return TrainedMatching(model=model, evidence=_evidence(data, cut, trial, rival, model), curves=trial.curves())
 
 
@@ -192,6 +198,7 @@ def _searched(data: MatchingData, cut: Cut, config: MatchingConfig) -> Trial:
     if is_enough:
         trial.choose_start(config.widths, config.searched_decays, config.searched_spectra, config.searched_powers)
         trial.choose_epochs(config.max_epochs, config.patience, config.first_validated)
+        trial.choose_successors(config.successor_width)
         trial.choose_z_share()
     return trial
 
@@ -215,7 +222,7 @@ def _train_on(pairs: PairLog, trial: Trial, config: MatchingConfig) -> TwoTower:
 
 
 def _as_model(
-    data: MatchingData, pairs: PairLog, tower: TwoTower, choice: Choice, facts: dict[str, Any]
+    data: MatchingData, pairs: PairLog, tower: TwoTower, choice: Choice, seed: int, facts: dict[str, Any]
 ) -> MatchingModel:
     return MatchingModel(
         space_id=data.space_id,
@@ -224,6 +231,7 @@ def _as_model(
         calibration=choice.calibration,
         item_terms_I=choice.calibration.item_terms(pairs, learned_terms(tower, pairs)),
         z_map_ZD=fit_z_map(data.z_UZ, user_directions(tower, pairs)),
+        successors=learn_successors(pairs, choice.successor_width, seed),
         facts={"choice": asdict(choice), **facts},
     )
 
@@ -240,4 +248,5 @@ def _continue(data: MatchingData, config: MatchingConfig, start: MatchingModel, 
     training = replace(choice.applied_to(config.training), tower=start.tower.config).continued()
     tower = continued_tower(start.tower, start.items.encode(data.items.ids, unknown="ignore"), pairs)
     fit(tower, pairs, training, 1, config.seed, lambda epoch, model: True, since=since)
-    return _as_model(data, pairs, tower, choice, {key: start.facts[key] for key in start.facts if key != "choice"})
+    facts = {key: start.facts[key] for key in start.facts if key != "choice"}
+    return _as_model(data, pairs, tower, choice, config.seed, facts)

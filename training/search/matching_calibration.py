@@ -25,6 +25,8 @@ FIELDS = ("recall", "ndcg", "target_recall", "target_ndcg")
 SHARPNESS = (1.5, 2.0, 0.7)
 """Multiples of the likeliest weight of the inner product, the plainest first: it stays where several gain alike."""
 Z_SHARES = (0.1, 0.25, 0.5)
+SUCCESSOR_WEIGHTS = (100.0, 200.0, 400.0)
+"""Of a chance, which is seldom above a hundredth."""
 REQUIRED_GAIN = 0.5
 """Standard errors by which a change must beat the one in force."""
 
@@ -144,9 +146,26 @@ def with_z_share(
         judged: Gives the cut scored with some calibration's share.
         tasks: What judges.
     """
-    trials = [replace(current, z_share=share) for share in Z_SHARES]
+    return _most_gaining_of(current, [replace(current, z_share=share) for share in Z_SHARES], judged, tasks, 2.0)
+
+
+def with_successors(
+    current: Calibration, judged: Callable[[Calibration], Judged], tasks: Collection[str] = TASKS
+) -> Calibration:
+    """Return `current` with the chances that an item follows weighed as gains most, or as it is; see `with_z_share`."""
+    trials = [replace(current, successor_weight=weight) for weight in SUCCESSOR_WEIGHTS]
+    return _most_gaining_of(current, trials, judged, tasks, REQUIRED_GAIN)
+
+
+def _most_gaining_of(
+    current: Calibration,
+    trials: Sequence[Calibration],
+    judged: Callable[[Calibration], Judged],
+    tasks: Collection[str],
+    errors: float,
+) -> Calibration:
     said = [[judge.of(trial) for judge in judged(trial).judges(tasks)] for trial in (current, *trials)]
-    best = most_gaining(said[1:], said[0], errors=2.0)
+    best = most_gaining(said[1:], said[0], errors)
     return current if best is None else trials[best]
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from training.engine.matching import MatchingTrainingConfig, Objective, fit
 from training.engine.matching_start import ItemStart, SpectrumName
+from training.engine.transitions import learn_successors
 from training.models.history_encoders import EncoderName
 from training.models.matching import (
     Calibration,
@@ -25,9 +26,12 @@ from training.models.matching import (
     fold_items,
     fold_users,
     learned_terms,
+    scored_items,
+    scored_users,
     user_directions,
     z_directions,
 )
+from training.models.successors import Successors
 from training.models.two_tower import TwoTower
 from training.search.matching_calibration import (
     Judged,
@@ -36,6 +40,7 @@ from training.search.matching_calibration import (
     likeliest,
     most_gaining,
     relative_gain,
+    with_successors,
     with_z_share,
 )
 from training.search.matching_validation import Cut, sides
@@ -60,6 +65,7 @@ class Choice:
         encoder: The history encoder.
         decay: Weight of an item of the history relative to the next newer one.
         spectrum: How much each direction of the start says.
+        successor_width: R, columns of the chances that an item follows; 0 leaves them out.
     """
 
     width: int = 64
@@ -70,6 +76,7 @@ class Choice:
     encoder: EncoderName = "recency_mean"
     decay: float = 0.85
     spectrum: SpectrumName = "plain"
+    successor_width: int = 0
 
     @classmethod
     def before_search(cls, training: MatchingTrainingConfig, width: int) -> Choice:
@@ -115,6 +122,7 @@ class Trial:
         self.start = self._start_of(cut, training.is_ordered)
         self.choice = Choice.before_search(training, min(64, max_width))
         self.tower = self._started(self.choice)
+        self.successors = Successors.none(cut.known.num_items)
         self.others = [(other, self._start_of(other, training.is_ordered)) for other in other_cuts]
         self.figures: dict[str, Figures] = {}
         self._epochs: list[float] = []
@@ -207,6 +215,18 @@ class Trial:
             self.choice = replace(self.choice, calibration=calibration)
             self.figures["chosen"] = cuts[0].figures(self.choice.calibration)
 
+    def choose_successors(self, width: int) -> None:
+        """Add the chances that an item follows a user's newest ones, at `width` columns, where the lists gain by it."""
+        if not width:
+            return
+        before, self.successors = self.successors, learn_successors(self.cut.known, width, self.seed)
+        calibration = with_successors(self.choice.calibration, partial(self._judged, self.tower), self.training.tasks)
+        if calibration == self.choice.calibration:
+            self.successors = before
+            return
+        self.choice = replace(self.choice, calibration=calibration, successor_width=width)
+        self.figures["chosen"] = self._judged(self.tower).figures(calibration)
+
     def choose_z_share(self) -> None:
         """Let the space's vectors into users with history where validation gains by it; see `with_z_share`."""
         if self.z_UZ is None or not self.z_UZ.any():
@@ -218,7 +238,7 @@ class Trial:
 
     def vectors(self) -> tuple[Floats, Floats]:
         """Return users float32[U, D + 2] and items float32[I, D + 2] of the choice, as known at the cut."""
-        return self._folded(self.tower, self.choice.calibration)
+        return self._folded(self.tower, self.choice.calibration, self.successors)
 
     def vectors_of(self, choice: Choice) -> tuple[Floats, Floats]:
         """Return the vectors of other choices, trained on the same cut."""
@@ -228,7 +248,8 @@ class Trial:
         tower = start.tower(training.tower, choice.spectrum)
         if choice.num_epochs:
             fit(tower, self.cut.known, training, choice.num_epochs, self.seed, lambda epoch, model: True)
-        return self._folded(tower, choice.calibration)
+        successors = learn_successors(self.cut.known, choice.successor_width, self.seed)
+        return self._folded(tower, choice.calibration, successors)
 
     def curves(self) -> dict[str, list[float]]:
         """Return the validation gain over the untrained start, one value per validated epoch."""
@@ -239,17 +260,21 @@ class Trial:
 
     def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> Judged:
         calibration = calibration or self.choice.calibration
-        return self._judged_on(self.cut, tower, self._directions(tower, calibration), calibration)
+        users = scored_users(self._directions(tower, calibration), tower, calibration, self.cut.known, self.successors)
+        return self._judged_on(self.cut, tower, users, scored_items(tower, self.successors))
 
     def _other_starts(self, choice: Choice) -> list[Judged]:
         """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
         config, calibration = choice.applied_to(self.training).tower, choice.calibration
-        starts = [(cut, start.tower(config, choice.spectrum)) for cut, start in self.others]
-        return [self._judged_on(cut, tower, user_directions(tower, cut.known), calibration) for cut, tower in starts]
+        judged = []
+        for cut, start in self.others:
+            tower, none = start.tower(config, choice.spectrum), Successors.none(cut.known.num_items)
+            users = scored_users(user_directions(tower, cut.known), tower, calibration, cut.known, none)
+            judged.append(self._judged_on(cut, tower, users, scored_items(tower, none)))
+        return judged
 
-    def _judged_on(self, cut: Cut, tower: TwoTower, directions_UD: Floats, calibration: Calibration) -> Judged:
-        users = float(tower.scale.detach()) * calibration.user_lengths(cut.known)[:, None] * directions_UD
-        recommend, target = sides(cut, users, tower.items().detach().numpy(), self.seed, self.training.tasks)
+    def _judged_on(self, cut: Cut, tower: TwoTower, users: Floats, items: Floats) -> Judged:
+        recommend, target = sides(cut, users, items, self.seed, self.training.tasks)
         return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:
@@ -258,10 +283,10 @@ class Trial:
             return directions
         return blend(directions, z_directions(self.z_UZ, fit_z_map(self.z_UZ, directions)), calibration)
 
-    def _folded(self, tower: TwoTower, calibration: Calibration) -> tuple[Floats, Floats]:
+    def _folded(self, tower: TwoTower, calibration: Calibration, successors: Successors) -> tuple[Floats, Floats]:
         known = self.cut.known
-        users = fold_users(self._directions(tower, calibration), tower, calibration, known)
-        return users, fold_items(tower, calibration.item_terms(known, learned_terms(tower, known)))
+        users = fold_users(self._directions(tower, calibration), tower, calibration, known, successors)
+        return users, fold_items(tower, calibration.item_terms(known, learned_terms(tower, known)), successors)
 
     def _calibrated(self, cuts: Sequence[Judged], *, trained: bool) -> Calibration:
         """Terms that training sets itself are weighed after it alone."""

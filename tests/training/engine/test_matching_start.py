@@ -7,22 +7,19 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.engine.chain import chain
 from tests.training.search.matching_world import same_group, two_tastes
 from training.data.pair_log import PairLog
 from training.engine.matching_start import (
     DEGREE_OFFSET,
     KNEE,
     MAX_PARTIAL_ITEMS,
-    REACH,
-    TRANSITION_DECAY,
     ItemStart,
     SpectrumName,
     continued_tower,
     partial_items,
     reshaped,
     svd_items,
-    transition_items,
-    transitions,
     unit_rows,
 )
 from training.models.two_tower import TwoTowerConfig
@@ -76,37 +73,10 @@ def test_continuing_without_new_items_changes_nothing() -> None:
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in tower.state_dict().items())
 
 
-def _chain() -> PairLog:
-    """Return two users who meet items 0, 1, 2 in that order, and one who meets 2 after 0."""
-    return PairLog(
-        user_idx=np.array([0, 1, 2, 0, 1, 2, 0, 1]),
-        item_idx=np.array([0, 0, 0, 1, 1, 2, 2, 2]),
-        occurred_at=np.arange(8),
-        num_users=3,
-        num_items=4,
-        as_of=9,
-    )
-
-
-def test_transitions_count_later_items_less_the_further_away() -> None:
-    counts = transitions(_chain()).toarray()
-    assert counts[0, 1] == counts[1, 2] == 2
-    assert np.isclose(counts[0, 2], 1 + 2 * TRANSITION_DECAY)
-    assert counts.sum() == counts[0, 1] + counts[1, 2] + counts[0, 2]
-
-
-def test_the_ordered_start_gives_back_the_normalised_transitions() -> None:
-    met, following = transition_items(_chain(), 6, seed=0)
-    counts = transitions(_chain()).toarray()
-    left, right = (counts.sum(axis=axis) + DEGREE_OFFSET * REACH for axis in (1, 0))
-    assert np.allclose(met @ following.T, counts / np.sqrt(np.outer(left, right)), atol=1e-5)
-    assert not transition_items(_chain().where(np.zeros(8, bool)), 3, 0)[0].any()
-
-
 def test_the_start_has_two_sides_only_where_order_counts() -> None:
     plain = ItemStart(PAIRS, 4, 0, ordered=False).tower(TwoTowerConfig(width=3))
     assert torch.equal(plain.history_items.weight, plain.scored_items.weight)
-    tower = ItemStart(_chain(), 4, 0, ordered=True).tower(TwoTowerConfig(width=3))
+    tower = ItemStart(chain(), 4, 0, ordered=True).tower(TwoTowerConfig(width=3))
     assert not torch.equal(tower.history_items.weight, tower.scored_items.weight)
     assert torch.allclose(tower.history_items.weight[0].norm(), torch.tensor(1.0))
 

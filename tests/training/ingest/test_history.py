@@ -45,6 +45,23 @@ def test_an_arrival_day_of_the_source_overrides_the_event_day(tmp_path: Path) ->
     assert late["item_id"].to_pylist() == ["j"]
 
 
+def test_users_arrive_with_the_log_or_when_the_source_says(tmp_path: Path) -> None:
+    settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+    later = pa.table({"user_id": ["u", "v"], "arrived_on": [date(2001, 1, 1), date(2001, 1, 3)]})
+    days = {"x": pa.table({"user_id": ["u", "v"]}), "y": later}
+    for name, users in days.items():
+        arrived = pa.array([date(2001, 1, 1), date(2001, 1, 4)])
+        write_history(settings, History(source="s", interactions=events(arrived_on=arrived), users=users), name)
+    raw = settings.raw_dir("users")
+    assert {path.relative_to(raw).as_posix() for path in raw.glob("*/*")} == {
+        "dt=2001-01-01/x.parquet",
+        "dt=2001-01-01/y.parquet",
+        "dt=2001-01-03/y.parquet",
+    }
+    (row,) = pq.ParquetFile(raw / "dt=2001-01-03" / "y.parquet").read().to_pylist()
+    assert (row["user_id"], row["valid_from"]) == ("v", datetime(2001, 1, 3, tzinfo=UTC))
+
+
 def test_absent_contract_columns_are_null_and_validity_starts_with_the_log() -> None:
     users = complete(pa.table({"user_id": ["u"]}), "users", Partition.parse("2001-01-01"))
     assert tuple(users.column_names) == RAW_USERS.column_names

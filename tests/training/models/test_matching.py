@@ -24,6 +24,7 @@ from training.models.matching import (
     user_directions,
     z_directions,
 )
+from training.models.successors import Successors
 from training.models.two_tower import TwoTower, TwoTowerConfig
 
 PAIRS = two_tastes().pairs()
@@ -35,12 +36,18 @@ def _tower() -> TwoTower:
 
 
 def test_folded_vectors_multiply_to_the_score() -> None:
-    tower, calibration = _tower(), Calibration(gamma=0.5, user_weights=(1.0, 0, 0, 0, 0), activity_power=0.5)
+    tower = _tower()
+    calibration = Calibration(gamma=0.5, user_weights=(1.0, 0, 0, 0, 0), activity_power=0.5, successor_weight=3.0)
+    rng = np.random.default_rng(0)
+    successors = Successors(*(rng.normal(size=(40, 3)).astype(np.float32) for _ in range(2)))
     users, item_terms, counts = user_directions(tower, PAIRS), np.arange(40.0) / 7, PAIRS.user_counts()
-    product = fold_users(users, tower, calibration, PAIRS) @ fold_items(tower, item_terms).T
-    sure = 0.5 * 10 * np.sqrt(counts / counts.mean())[:, None]
-    expected = sure * users @ tower.items().detach().numpy().T + np.log(counts + 0.5)[:, None] + item_terms[None, :]
-    np.testing.assert_allclose(product, expected, rtol=1e-5, atol=1e-5)
+    folded = fold_users(users, tower, calibration, PAIRS, successors)
+    product = folded @ fold_items(tower, item_terms, successors).T
+    sure = 0.5 * 10 * np.sqrt(counts / counts.mean())[:, None] * users @ tower.items().detach().numpy().T
+    follows = 0.5 * 3 * successors.users(PAIRS) @ successors.following_IR.T
+    np.testing.assert_allclose(
+        product, sure + follows + np.log(counts + 0.5)[:, None] + item_terms[None, :], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_directions_do_not_depend_on_the_chunk() -> None:

@@ -119,3 +119,21 @@ def test_a_start_whose_lists_gain_nothing_leaves_the_widest_and_plainest_in_forc
     trial = _trial(with_z=False)
     trial.choose_start((1,), (0.85,), ("plain", "ridge", "cubed"))
     assert (trial.choice.width, trial.choice.spectrum) == (1, "plain")
+
+
+@pytest.mark.parametrize(("in_order", "expected"), [(True, 16), (False, 0)])
+def test_what_follows_is_remembered_where_it_tells_the_next_item(in_order: bool, expected: int) -> None:
+    """Users walk around a ring of items from anywhere, or meet items in no order; two columns cannot tell a place."""
+    rng = np.random.default_rng(0)
+    starts = rng.integers(0, 40, 120)
+    ring = (starts[:, None] + np.arange(6)) % 40
+    items = ring if in_order else np.stack([rng.permutation(40)[:6] for _ in starts])
+    pairs = PairLog.of(np.tile(np.arange(120), 6), items.T.ravel(), np.repeat(np.arange(6), 120) * DAY, 120, 40)
+    trial = Trial(Cut.last_items(pairs), None, MatchingTrainingConfig(alpha=1.0, beta=0.0), 2, seed=1)
+    trial.choose_start((2,), (1.0,))
+    trial.choose_successors(16)
+    assert trial.choice.successor_width == expected
+    assert (trial.choice.calibration.successor_weight > 0) == in_order
+    assert trial.vectors()[0].shape == (120, 2 + expected + 2)
+    for own, again in zip(trial.vectors(), trial.vectors_of(trial.choice), strict=True):
+        np.testing.assert_allclose(own, again, atol=1e-5)

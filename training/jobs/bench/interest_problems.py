@@ -10,19 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from training.contracts.columns import RAW_ITEMS
 from training.contracts.partitions import Partition
 from training.data.pair_log import PairLog
 from training.evaluation.ranking import Floats, Indices
 from training.ingest.catalogue import item_ids, user_ids
-from training.ingest.recbole import read_sides
 from training.ingest.simulator import truth_dir
 from training.ingest.world import World
 from training.jobs.bench.logs import PublicLog
@@ -30,7 +26,6 @@ from training.jobs.bench.tasks import Problem, Task, make_problem
 from training.search.matching_validation import Cut
 from training.settings import Settings
 from training.spaces.content import ContentEncoder, item_tokens
-from training.storage import PART, list_partitions
 
 READ_SHARE = 0.8
 CONTENT_WIDTH = 64
@@ -155,20 +150,10 @@ def content_features(items: np.ndarray, profile: pd.DataFrame | None) -> Floats:
     return ContentEncoder.learn(tokens, CONTENT_WIDTH, seed=0).encode(tokens)
 
 
-def public_profile(folder: Path) -> pd.DataFrame | None:
-    """Return item_id, category, subcategory, title and attributes of a folder's `.item` file; None without one."""
-    items = read_sides(folder).get("items")
-    return None if items is None else _profile(items)
-
-
-def simulated_profile(home: Settings) -> pd.DataFrame:
-    """Return the same of the simulated catalogue."""
-    folder = home.raw_dir(RAW_ITEMS.name)
-    paths = [folder / f"dt={day}" / PART for day in list_partitions(folder)]
-    return _profile(pa.concat_tables([pq.read_table(path, partitioning=None) for path in paths]))
-
-
-def _profile(items: pa.Table) -> pd.DataFrame:
+def profile_of(items: pa.Table | None) -> pd.DataFrame | None:
+    """Return item_id, category, subcategory, title and attributes of a table of items; None without one."""
+    if items is None:
+        return None
     frame = items.to_pandas()
     missing: Mapping[str, object] = {"category": "unknown", "subcategory": "unknown", "title": "", "attributes": None}
     return pd.DataFrame(frame.assign(**{name: value for name, value in missing.items() if name not in frame}))

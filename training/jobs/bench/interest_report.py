@@ -14,14 +14,14 @@ from training.jobs.bench.cache import Cache
 from training.jobs.bench.interest_problems import (
     InterestProblem,
     comirec_problem,
-    public_profile,
-    simulated_profile,
+    profile_of,
     temporal_problem,
 )
 from training.jobs.bench.interest_rows import CUTS, InterestRow, StudyConfig, interest_rows, of_several
 from training.jobs.bench.interest_variants import FULL
 from training.jobs.bench.logs import read_public_log
 from training.jobs.bench.quality import report_dir, write_table
+from training.jobs.bench.side_tables import read_side_tables, simulated_side_tables
 from training.jobs.bench.simulated import simulated_log
 from training.settings import Settings
 from training.storage import write_json
@@ -52,14 +52,14 @@ def run_multi_interest(settings: Settings, folders: Sequence[Path], num_seeds: i
 
 def _problems(settings: Settings, folders: Sequence[Path], most_pairs: int) -> Iterator[InterestProblem]:
     log, home = simulated_log(settings)
-    yield temporal_problem(log, simulated_profile(home), home)
+    yield temporal_problem(log, profile_of(simulated_side_tables(home).items), home)
     for folder in folders:
         yield from public_problems(folder, settings.seed, most_pairs)
 
 
 def public_problems(folder: Path, seed: int, most_pairs: int) -> Iterator[InterestProblem]:
     """Yield a folder's logs under both protocols, or of more than `most_pairs` pairs under that of time alone."""
-    public, profile = read_public_log(folder), public_profile(folder)
+    public, profile = read_public_log(folder), profile_of(read_side_tables(folder).items)
     if len(public.frame) <= most_pairs:
         yield comirec_problem(public, profile, seed)
     yield temporal_problem(public, profile)

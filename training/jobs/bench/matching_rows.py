@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from training.evaluation.ranking import TwoSidedScores, VectorScorer, evaluate
 from training.jobs.bench.cache import Cache, code_hash, library_versions
 from training.jobs.bench.representation import Represented, represent
 from training.jobs.bench.rows import Row, average
+from training.jobs.bench.side_tables import SideTables
 from training.jobs.bench.tasks import Problem
 from training.recipes.matching import MatchingConfig, MatchingModel, train_matching
 from training.search.matching import NEXT_ITEM
@@ -28,6 +30,7 @@ CODE = (
     "training.evaluation.ranking",
     "training.jobs.bench.representation",
     "training.jobs.bench.rows",
+    "training.jobs.bench.side_tables",
     "training.jobs.bench.tasks",
     "training.losses",
     "training.models",
@@ -63,6 +66,7 @@ def matching_rows(
     cache: Cache,
     seeds: Sequence[int],
     variants: Mapping[str, MatchingConfig] | None = None,
+    sides: SideTables | None = None,
 ) -> list[Row]:
     """Return a row per variant. Its seconds are the whole training, every choice on validation included.
 
@@ -72,11 +76,15 @@ def matching_rows(
         cache: Where rows are kept.
         seeds: Seeds of each variant.
         variants: Configurations by the name that tables print; those of the protocol when not given.
+        sides: What is told of the users and items.
     """
+    sides = sides or SideTables()
+    represented = partial(represent, settings, problem, sides)
     rows = []
     for name, config in (variants or VARIANTS[problem.protocol]).items():
         key = {
             "data": problem.content_hash,
+            "sides": sides.content_hash,
             "protocol": problem.protocol,
             "config": asdict(config),
             "seeds": list(seeds),
@@ -86,14 +94,15 @@ def matching_rows(
         kept = cache.get(
             f"{problem.label} {name}",
             key,
-            lambda name=name, config=config: _measure(settings, problem, name, config, tuple(seeds)).to_dict(),  # type: ignore[misc]
+            lambda name=name, config=config: _measure(problem, represented(), name, config, tuple(seeds)).to_dict(),  # type: ignore[misc]
         )
         rows.append(Row.from_dict(kept))
     return rows
 
 
-def _measure(settings: Settings, problem: Problem, name: str, config: MatchingConfig, seeds: tuple[int, ...]) -> Row:
-    represented = represent(settings, problem)
+def _measure(
+    problem: Problem, represented: Represented, name: str, config: MatchingConfig, seeds: tuple[int, ...]
+) -> Row:
     runs = [_run(problem, represented, replace(config, seed=seed)) for seed in seeds]
     metrics, spread = average([run.scores for run in runs], problem.test.k)
     logger.info("%s: %s NDCG %.4f", problem.label, name, metrics[f"ndcg@{problem.test.k}"])

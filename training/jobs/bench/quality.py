@@ -15,6 +15,7 @@ from training.jobs.bench.matching_rows import matching_rows
 from training.jobs.bench.peer_rows import peer_rows
 from training.jobs.bench.representation import seven_day_probe
 from training.jobs.bench.rows import Row
+from training.jobs.bench.side_tables import SideTables, read_side_tables, simulated_side_tables
 from training.jobs.bench.simulated import attainable_row, simulated_log
 from training.jobs.bench.tables import quality_table, representation_table
 from training.jobs.bench.tasks import Problem, make_problem
@@ -44,11 +45,12 @@ def run_quality(
     cache = Cache(settings.home / "bench" / "results")
     seeds = tuple(settings.seed + n for n in range(num_seeds))
     parts: dict[str, list[str]] = {}
-    for problem, limits in _problems(settings, folders, protocols, simulator):
+    for problem, sides, limits in _problems(settings, folders, protocols, simulator):
         started = time.perf_counter()
-        rows = [*limits, *matching_rows(settings, problem, cache, seeds), *peer_rows(problem, cache, seeds)]
+        ours = matching_rows(settings, problem, cache, seeds, sides=sides)
+        rows = [*limits, *ours, *peer_rows(problem, cache, seeds)]
         parts.setdefault(problem.protocol, []).append(_report(settings, problem, rows))
-        if problem.protocol == "temporal" and (probe := seven_day_probe(settings, problem)):
+        if problem.protocol == "temporal" and (probe := seven_day_probe(settings, problem, sides)):
             table = write_table(settings, f"{problem.data}_representation", representation_table(problem.data, probe))
             parts.setdefault("representation", []).append(table)
         logger.info("%s: done in %.0f s", problem.label, time.perf_counter() - started)
@@ -57,14 +59,14 @@ def run_quality(
 
 def _problems(
     settings: Settings, folders: Sequence[Path], protocols: Sequence[Protocol], simulator: bool
-) -> Iterator[tuple[Problem, list[Row]]]:
+) -> Iterator[tuple[Problem, SideTables, list[Row]]]:
     for folder in folders:
-        log = read_public_log(folder)
-        yield from ((make_problem(log, protocol), []) for protocol in protocols)
+        log, sides = read_public_log(folder), read_side_tables(folder)
+        yield from ((make_problem(log, protocol), sides, []) for protocol in protocols)
     if simulator:
         log, home = simulated_log(settings)
         problem = make_problem(log, "temporal")
-        yield problem, [attainable_row(problem, home)]
+        yield problem, simulated_side_tables(home), [attainable_row(problem, home)]
 
 
 def _report(settings: Settings, problem: Problem, rows: Sequence[Row]) -> str:

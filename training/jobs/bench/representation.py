@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from training.contracts.partitions import Partition
@@ -23,6 +24,7 @@ from training.ingest.conversion import TIMESTAMP
 from training.ingest.history import ARRIVED_ON, History, write_history
 from training.jobs.bench.cache import code_hash
 from training.jobs.bench.homes import own_home
+from training.jobs.bench.side_tables import SideTables
 from training.jobs.bench.tasks import Problem
 from training.settings import Settings
 from training.storage import write_json
@@ -54,20 +56,20 @@ class Represented:
     seconds: float
 
 
-def represent(settings: Settings, problem: Problem) -> Represented:
+def represent(settings: Settings, problem: Problem, sides: SideTables) -> Represented:
     """Return the shared representation of a problem's training period, built once per data, code and seed."""
-    own = _home_of(settings, problem)
+    own = _home_of(settings, problem, sides)
     partition = _last_day(problem)
     done = own.home / DONE
     if not done.exists():
-        write_json(_build(own, problem, partition), done)
+        write_json(_build(own, problem, sides, partition), done)
     facts = json.loads(done.read_text(encoding="utf-8"))
     return _represented(own, problem, partition, facts["space_id"], float(facts["seconds"]))
 
 
-def seven_day_probe(settings: Settings, problem: Problem) -> dict[str, Any] | None:
+def seven_day_probe(settings: Settings, problem: Problem, sides: SideTables) -> dict[str, Any] | None:
     """Return how the representation fared on the last seven days of the training period; None before it is built."""
-    own = _home_of(settings, problem)
+    own = _home_of(settings, problem, sides)
     if not (own.home / DONE).exists():
         return None
     space_id = json.loads((own.home / DONE).read_text(encoding="utf-8"))["space_id"]
@@ -75,9 +77,9 @@ def seven_day_probe(settings: Settings, problem: Problem) -> dict[str, Any] | No
     return dict(evaluation["seven_day"])
 
 
-def _home_of(settings: Settings, problem: Problem) -> Settings:
-    name = f"{problem.label.replace(' ', '_')}-{problem.content_hash}-{code_hash(CODE)}-{settings.seed}"
-    return own_home(settings, "spaces", name)
+def _home_of(settings: Settings, problem: Problem, sides: SideTables) -> Settings:
+    stamp = f"{problem.content_hash}-{sides.content_hash}-{code_hash(CODE)}-{settings.seed}"
+    return own_home(settings, "spaces", f"{problem.label.replace(' ', '_')}-{stamp}")
 
 
 def _last_day(problem: Problem) -> Partition:
@@ -95,7 +97,7 @@ def _days(problem: Problem) -> Indices:
     return np.asarray(problem.test.log.occurred_at // SECONDS_PER_DAY, np.int64)
 
 
-def _build(own: Settings, problem: Problem, partition: Partition) -> dict[str, object]:
+def _build(own: Settings, problem: Problem, sides: SideTables, partition: Partition) -> dict[str, object]:
     from training.data.feature_store import apply
     from training.data.warehouse import build, export_features
     from training.ingest.landing import land
@@ -103,7 +105,7 @@ def _build(own: Settings, problem: Problem, partition: Partition) -> dict[str, o
 
     started = time.perf_counter()
     logger.info("%s: building the representation as of %s", problem.label, partition)
-    write_history(own, History(source=problem.label, interactions=_events(problem)), "bench")
+    write_history(own, _history(problem, sides), "bench")
     for day in (_earlier_day(problem), partition):
         land(own, day)
         build(own, day)
@@ -113,18 +115,38 @@ def _build(own: Settings, problem: Problem, partition: Partition) -> dict[str, o
     return {"space_id": space.space_id, "seconds": round(time.perf_counter() - started, 1)}
 
 
-def _events(problem: Problem) -> pa.Table:
+def _history(problem: Problem, sides: SideTables) -> History:
+    """Return the training pairs, and what is told of their users and items: each arrives with its first pair."""
     log, days = problem.test.log, _days(problem)
     arrived = np.maximum(days, (_earlier_day(problem).day - date(1970, 1, 1)).days)
-    return pa.table(
-        {
-            "user_id": pa.array(_texts(problem.test.users)[log.user_idx]),
-            "item_id": pa.array(_texts(problem.test.items)[log.item_idx]),
-            "event_type": pa.array([EVENT_TYPE] * len(days)),
-            "occurred_at": pa.array(log.occurred_at * 1_000_000).cast(TIMESTAMP),
-            ARRIVED_ON: pa.array(arrived.astype(np.int32)).cast(pa.date32()),
-        }
+    users, items = _texts(problem.test.users), _texts(problem.test.items)
+    pairs = {
+        "user_id": pa.array(users[log.user_idx]),
+        "item_id": pa.array(items[log.item_idx]),
+        "event_type": pa.array([EVENT_TYPE] * len(days)),
+        "occurred_at": pa.array(log.occurred_at * 1_000_000).cast(TIMESTAMP),
+        ARRIVED_ON: _dates(arrived),
+    }
+    return History(
+        source=problem.label,
+        interactions=pa.table(pairs),
+        users=_arriving(sides.users, "user_id", users[log.user_idx], arrived),
+        items=_arriving(sides.items, "item_id", items[log.item_idx], arrived),
     )
+
+
+def _arriving(rows: pa.Table | None, key: str, met: np.ndarray, arrived: Indices) -> pa.Table | None:
+    """Return the rows whose ids are in a log, each arriving with the first of its log's rows, which are in order."""
+    if rows is None:
+        return None
+    first = pd.Series(arrived, index=met).groupby(level=0).first().reindex(rows[key].to_pylist())
+    kept = rows.filter(pa.array(first.notna().to_numpy()))
+    columns = [name for name in kept.column_names if name != "valid_from"]  # it counts from the arrival
+    return kept.select(columns).append_column(ARRIVED_ON, _dates(first.dropna().to_numpy()))
+
+
+def _dates(days: np.ndarray) -> pa.Array:
+    return pa.array(days.astype(np.int32)).cast(pa.date32())
 
 
 def _represented(own: Settings, problem: Problem, partition: Partition, space_id: str, seconds: float) -> Represented:

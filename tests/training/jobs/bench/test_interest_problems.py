@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from training.data.pair_log import PairLog
@@ -12,12 +13,12 @@ from training.ingest.world import WorldConfig
 from training.jobs.bench.interest_problems import (
     comirec_problem,
     content_features,
-    public_profile,
+    profile_of,
     rank_within_user,
-    simulated_profile,
     temporal_problem,
 )
 from training.jobs.bench.logs import PublicLog
+from training.jobs.bench.side_tables import simulated_side_tables
 from training.jobs.bench.simulated import simulated_log
 from training.settings import Settings
 
@@ -96,12 +97,12 @@ def test_content_is_of_the_items_in_their_order_and_zero_without_attributes() ->
     assert not content_features(np.array([1, 2]), None).any()
 
 
-def test_a_folder_without_an_item_file_tells_nothing_of_items(tmp_path: Path) -> None:
-    assert public_profile(tmp_path) is None
-    lines = ["1\tDrama War", "2\tWar", "3\tDrama", "4\tComedy", "5\tComedy"]
-    (tmp_path / "toy.item").write_text("\n".join(["item_id:token\tclass:token_seq", *lines, ""]))
-    profile = public_profile(tmp_path)
+def test_what_a_table_of_items_does_not_hold_is_unknown() -> None:
+    assert profile_of(None) is None
+    categories = ["Drama", "War", "Drama", "War", "War"]
+    profile = profile_of(pa.table({"item_id": [str(item) for item in range(1, 6)], "category": categories}))
     assert profile is not None
+    assert set(profile["subcategory"]) == {"unknown"}
     assert content_features(np.arange(1, 6), profile).any(axis=1).all()
 
 
@@ -109,7 +110,7 @@ def test_a_folder_without_an_item_file_tells_nothing_of_items(tmp_path: Path) ->
 def test_simulated_users_have_the_interests_that_their_targets_come_from(tmp_path: Path) -> None:
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path), "ATTUNE_SEED": "5"})
     log, home = simulated_log(settings, SimulatorConfig(world=WORLD))
-    problem = temporal_problem(log, simulated_profile(home), home)
+    problem = temporal_problem(log, profile_of(simulated_side_tables(home).items), home)
     assert problem.truth is not None
     counts = problem.truth.interests_UC.sum(axis=1)
     assert counts.min() >= 1

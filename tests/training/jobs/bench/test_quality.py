@@ -25,7 +25,7 @@ def test_tables_rows_and_pictures_are_written(tmp_path, folder, monkeypatch):
     peers = (Peer("popular", popularity, ({},)), Peer("recent", recent_popularity, ({"share": 0.5},)))
     real = quality.peer_rows
     monkeypatch.setattr(quality, "peer_rows", lambda problem, cache, seeds: real(problem, cache, seeds, peers))
-    monkeypatch.setattr(quality, "matching_rows", lambda settings, problem, cache, seeds: [])
+    monkeypatch.setattr(quality, "matching_rows", lambda settings, problem, cache, seeds, sides: [])
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
     parts = quality.run_quality(settings, [folder], ["temporal", "loo"], 1, simulator=False)
     assert set(parts) == {"temporal", "loo"}

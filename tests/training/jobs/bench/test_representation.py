@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from training.data.splits import first_interactions
@@ -11,9 +12,16 @@ from training.jobs.bench.homes import own_home
 from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.matching_rows import matching_rows
 from training.jobs.bench.representation import SECONDS_PER_DAY, represent, seven_day_probe
+from training.jobs.bench.side_tables import SideTables
 from training.jobs.bench.tasks import make_problem
 from training.recipes.matching import MatchingConfig
 from training.settings import Settings
+from training.storage import PART
+
+SIDES = SideTables(
+    users=pa.table({"user_id": [str(user) for user in range(41)], "gender": ["F" if u % 2 else "M" for u in range(41)]})
+)
+"""Of the problem's forty users and one whom it does not know."""
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +40,21 @@ def settings(tmp_path_factory, fresh_mlflow):
         yield Settings.from_env({"ATTUNE_HOME": str(tmp_path_factory.mktemp("home"))})
 
 
+def test_who_is_told_of_arrives_with_the_first_pair_and_others_stay_out(problem):
+    history = representation._history(problem, SIDES)
+    assert history.items is None
+    assert history.users is not None
+    told = history.users.to_pandas().set_index("user_id")
+    assert set(told.index) == {str(user) for user in problem.test.users}
+    pairs = history.interactions.to_pandas()
+    assert told["arrived_on"].to_dict() == pairs.groupby("user_id")["arrived_on"].min().to_dict()
+    assert len(set(pairs["arrived_on"])) > 1
+
+
 @pytest.mark.integration
 def test_training_pairs_go_through_the_workflow_and_keep_their_rows(settings, problem):
-    assert seven_day_probe(settings, problem) is None, "nothing is built yet"
-    made = represent(settings, problem)
+    assert seven_day_probe(settings, problem, SIDES) is None, "nothing is built yet"
+    made = represent(settings, problem, SIDES)
     log, data = problem.test.log, made.data
     assert [data.users.ids[row] for row in made.user_rows] == [str(user) for user in problem.test.users]
     assert (data.user_idx == made.user_rows[log.user_idx]).all()
@@ -44,10 +63,14 @@ def test_training_pairs_go_through_the_workflow_and_keep_their_rows(settings, pr
     assert data.earlier is not None
     assert data.earlier.as_of <= log.occurred_at[int(0.9 * len(log.occurred_at))], "validation can read it"
     assert not np.allclose(data.earlier.z_UZ, data.z_UZ)
-    probe = seven_day_probe(settings, problem)
+    probe = seven_day_probe(settings, problem, SIDES)
     assert probe is not None
     assert {"z", "pca", "mean_of_items"} <= set(probe["representations"])
-    again = represent(settings, problem)
+    own = representation._home_of(settings, problem, SIDES)
+    profile = pd.read_parquet(own.features_dir("user_profile", representation._last_day(problem)) / PART)
+    expected = {str(user): "F" if user % 2 else "M" for user in problem.test.users}
+    assert profile.set_index("user_id")["gender"].to_dict() == expected
+    again = represent(settings, problem, SIDES)
     assert (again.data.space_id, again.seconds) == (data.space_id, made.seconds), "built once"
 
 

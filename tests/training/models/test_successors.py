@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import numpy as np
+
+from training.data.pair_log import PairLog
+from training.models.successors import REACH, TRANSITION_DECAY, Successors
+
+
+def test_a_user_is_the_mean_of_the_newest_items_nearer_ones_more() -> None:
+    """The first user met seven items, the second one, the third none; item i stands on axis i."""
+    pairs = PairLog.of(np.array([0] * 7 + [1]), np.array([0, 1, 2, 3, 4, 5, 6, 3]), np.arange(8), 3, 7)
+    found = Successors(np.eye(7, dtype=np.float32), np.zeros((7, 7), np.float32)).users(pairs)
+    weights = TRANSITION_DECAY ** np.arange(REACH)[::-1]
+    np.testing.assert_allclose(found[0], [0, 0, *(weights / weights.sum())], rtol=1e-6)
+    np.testing.assert_array_equal(found[1], np.eye(7)[3])
+    assert not found[2].any()
+
+
+def test_none_has_no_columns() -> None:
+    pairs = PairLog.of(np.array([0]), np.array([1]), np.array([0]), 2, 3)
+    none = Successors.none(3)
+    assert none.users(pairs).shape == (2, 0)
+    assert none.following_IR.shape == (3, 0)
