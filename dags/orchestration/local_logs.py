@@ -17,7 +17,7 @@ from training.contracts.columns import RAW_TABLES
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.settings import Settings
-from training.storage import list_partitions
+from training.storage import list_partitions, write_json
 
 INCOMING = "incoming"
 LAST_SIMULATED_DAY = "2025-11-08"
@@ -47,7 +47,13 @@ def stage(settings: Settings, source: LogSource) -> list[Partition]:
     Raises:
         AttuneError: The source cannot be read, has no rows, or this home holds the logs of another one.
     """
-    claim(settings, source)
+    _require_same(settings, source)
+    days = _staged_days(settings, source)
+    write_json(_described(source), _record(settings))  # last: what could not be read must not keep others out
+    return days
+
+
+def _staged_days(settings: Settings, source: LogSource) -> list[Partition]:
     if source.folder is None:
         world = _simulation(source).world
         return [world.first.shift(number) for number in range(world.num_days)]
@@ -74,25 +80,28 @@ def deliver(settings: Settings, source: LogSource, until: Partition) -> None:
                 _link(file, settings.raw_dir(table) / f"dt={partition}" / file.name)
 
 
-def claim(settings: Settings, source: LogSource) -> None:
-    """Note whose logs this home holds.
-
-    Raises:
-        AttuneError: It holds another source's: their users and items would meet.
-    """
-    record = settings.home / INCOMING / "source.json"
-    folder = str(source.folder.resolve()) if source.folder else None
-    wanted: dict[str, Any] = {"folder": folder, "format": source.format, "simulated": source.simulated}
-    if not record.is_file():
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps(wanted), encoding="utf-8")
-        return
-    found = json.loads(record.read_text(encoding="utf-8"))
-    if found != wanted:
+def _require_same(settings: Settings, source: LogSource) -> None:
+    """Raise AttuneError when this home holds another source's logs: their users and items would meet."""
+    record = _record(settings)
+    found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
+    if found not in (None, _described(source)):
         raise AttuneError(
-            f"expected the logs of {found['folder'] or 'the simulator'}, which {settings.home} holds, found "
-            f"{folder or 'the simulator'}; set ATTUNE_HOME to a new folder for other logs"
+            f"expected the logs of {_named(found)}, which {settings.home} holds, found {_named(_described(source))}; "
+            "set ATTUNE_HOME to a new folder for other logs"
         )
+
+
+def _record(settings: Settings) -> Path:
+    return settings.home / INCOMING / "source.json"
+
+
+def _described(source: LogSource) -> dict[str, Any]:
+    folder = str(source.folder.resolve()) if source.folder else None
+    return {"folder": folder, "format": source.format, "simulated": source.simulated}
+
+
+def _named(described: dict[str, Any]) -> str:
+    return f"{described['folder']} as {described['format'] or 'csv'}" if described["folder"] else "the simulator"
 
 
 def _link(source: Path, target: Path) -> None:

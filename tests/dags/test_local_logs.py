@@ -71,3 +71,12 @@ def test_a_home_keeps_to_the_logs_that_it_holds(settings, ratings):
 def test_a_missing_folder_is_an_error_with_a_remedy(settings, tmp_path):
     with pytest.raises(AttuneError, match="name an existing folder"):
         stage(settings, LogSource(folder=tmp_path / "nowhere", format="recbole"))
+
+
+def test_logs_that_cannot_be_read_keep_no_others_out(settings, ratings, tmp_path):
+    with pytest.raises(AttuneError, match="expected logs at"):
+        stage(settings, LogSource(folder=tmp_path / "nowhere", format="recbole"))
+    days = stage(settings, ratings)
+    with pytest.raises(AttuneError, match=r"ratings as recbole, which .* holds, found the simulator"):
+        stage(settings, LogSource(simulated=WORLD))
+    assert stage(settings, ratings) == days

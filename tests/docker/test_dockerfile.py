@@ -33,11 +33,11 @@ def test_the_last_user_is_not_root():
     assert users[-1] == "50000"
 
 
-def test_the_image_installs_the_lock_and_nothing_beside_it():
-    installs = [line for line in DOCKERFILE.read_text().splitlines() if "pip install" in line]
-    assert len(installs) == 2
-    assert all("--no-deps" in line for line in installs)
-    assert "--requirement requirements.lock" in installs[0]
+def test_the_image_installs_the_lock_and_nothing_beside_it_but_what_its_torch_needs():
+    torch, locked, project = (line for line in DOCKERFILE.read_text().splitlines() if "pip install" in line)
+    assert "--constraint requirements.lock torch " in torch
+    assert "--no-deps --requirement requirements.lock" in locked
+    assert "--no-deps" in project
 
 
 def test_every_version_of_the_lock_is_pinned_and_public():

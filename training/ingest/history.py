@@ -39,8 +39,9 @@ class History:
 
     Attributes:
         source: Where it came from, for messages.
-        interactions: Contract columns; event_id may be missing (then it is the source row's number), as may any
-            nullable one; `arrived_on` (date) overrides the arrival day.
+        interactions: Contract columns; event_id may be missing (then import, arrival day and number within it make
+            one, so that two imports never share any), as may any nullable one; `arrived_on` (date) overrides the
+            arrival day.
         users: One row per user, or None; `valid_from` may be missing, and `arrived_on` overrides the arrival day.
         items: One row per item, or None; `arrived_on` likewise.
     """
@@ -76,7 +77,7 @@ def write_history(settings: Settings, history: History, name: str, until: Partit
     Args:
         settings: Where raw lies.
         history: The data set.
-        name: File name stem within each partition; a second import of that name replaces the first.
+        name: File name stem within each partition; a second import of that name replaces the days that it has too.
         until: Last arrival day to write; None writes all.
 
     Returns:
@@ -85,7 +86,7 @@ def write_history(settings: Settings, history: History, name: str, until: Partit
     Raises:
         AttuneError: No day of the history is at or before `until`.
     """
-    events, days = _in_arrival_order(history)
+    events, days = _in_arrival_order(history, name)
     first, last = Partition(_day(days[0])), Partition(_day(days[-1]))
     stop = last if until is None else min(until, last)
     if stop < first:
@@ -140,20 +141,25 @@ def order_within_ties(user_ids: pa.ChunkedArray, occurred_at: NDArray[np.int64])
     return raised
 
 
-def _in_arrival_order(history: History) -> tuple[pa.Table, NDArray[np.int64]]:
+def _in_arrival_order(history: History, name: str) -> tuple[pa.Table, NDArray[np.int64]]:
     events = history.interactions
     stamps = events["occurred_at"].cast(pa.int64()).to_numpy()
     stamps = order_within_ties(events["user_id"], stamps)
-    if "event_id" not in events.column_names:
-        numbers = pd.Series(np.arange(events.num_rows)).astype(str).str.zfill(9)
-        events = events.append_column("event_id", pa.array("r" + numbers, type=pa.string()))
     at = events.column_names.index("occurred_at")
     events = events.set_column(at, "occurred_at", pa.array(stamps).cast(TIMESTAMP))
     days = stamps // _MICROS_PER_DAY
     if ARRIVED_ON in events.column_names:
         days = pc.cast(pc.cast(events[ARRIVED_ON], pa.date32()), pa.int32()).to_numpy().astype(np.int64)
+    if "event_id" not in events.column_names:
+        events = events.append_column("event_id", _event_ids(name, days))
     order = np.lexsort((np.arange(len(days)), stamps, days))
     return complete(events, RAW_INTERACTIONS.name, Partition(_EPOCH)).take(order), days[order]
+
+
+def _event_ids(name: str, days: NDArray[np.int64]) -> pa.Array:
+    numbers = pd.Series(days).groupby(days).cumcount()
+    dates = days.astype("datetime64[D]").astype(str)
+    return pa.array([f"{name}-{day}-{number:09d}" for day, number in zip(dates, numbers, strict=True)], pa.string())
 
 
 def _by_day(events: pa.Table, days: NDArray[np.int64], stop: Partition) -> Iterator[tuple[Partition, pa.Table]]:

@@ -57,13 +57,13 @@ def land(settings: Settings, partition: Partition) -> LandingReport:
 
     Args:
         settings: Where raw and landed lie, and what share of a day's rows may be quarantined.
-        partition: The day whose interactions must have arrived.
+        partition: The day whose interactions must have arrived; one without any is empty where later ones have.
 
     Returns:
         Days, rows and reasons; nothing where all had landed.
 
     Raises:
-        MissingArtefact: No interactions arrived on `partition`.
+        MissingArtefact: No interactions arrived on `partition` or later.
         AttuneError: A file is empty, cannot be read or lacks a column; that day has not landed, others may have.
         ContractViolation: More than the allowed share of a day's rows broke the contract; they are in quarantine.
     """
@@ -109,6 +109,8 @@ def _require_arrival(settings: Settings, partition: Partition) -> None:
     if raw_files(settings, RAW_INTERACTIONS, partition):
         return
     newest = newest_arrived(settings)
+    if newest is not None and newest >= partition:
+        return  # a day on which nothing happened: what comes after it is here
     raise MissingArtefact(
         f"expected Parquet files in {settings.raw_dir(RAW_INTERACTIONS.name) / f'dt={partition}'}, found none; "
         + (f"the newest day that arrived is {newest}" if newest else "no day has arrived yet: import or simulate logs")
@@ -168,6 +170,5 @@ def _notes(changed: list[Partition], newest_before: Partition | None) -> tuple[s
     first, last = changed[0], newest_before
     return (
         f"raw logs of {first} changed or arrived after {last} had landed; partitions from {first} to {last} that are "
-        f"already built lack them: backfill build_user_features from {first} to {last} with reprocessing, or run "
-        f"`python -m training.jobs build_user_features --partition D` for each D, oldest first",
+        f"already built lack them: backfill build_user_features from {first} to {last} with reprocessing",
     )

@@ -7,12 +7,13 @@ that are served. This module decides only whether a new candidate space is offer
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 from training.contracts.artefacts import Check, GateDecision, SpaceRef
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
-from training.ingest.arrivals import newest_arrived
+from training.ingest.arrivals import arrived_partitions
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 
@@ -81,11 +82,13 @@ def as_reference(value: Any) -> dict[str, Any]:
 
 
 def _superseded(settings: Settings, partition: Partition, policy: str) -> tuple[str, str] | None:
-    newest = newest_arrived(settings)
-    if newest is None:
+    """Only a day that is over supersedes: files that arrive while one lasts would leave no day to train on."""
+    arrived = arrived_partitions(settings)
+    if not arrived:
         raise MissingArtefact(
             f"expected raw logs under {settings.raw_dir('interactions')}, found none; run import_logs or simulate_logs"
         )
+    newest = max((day for day in arrived if day.as_of <= datetime.now(UTC)), default=partition)
     if partition >= newest or policy == "every_partition":
         return None
     return "superseded", f"logs of {newest} have arrived, so {newest} trains"

@@ -185,9 +185,12 @@ def read_ref(folder: Path) -> ModelRef:
 
 
 def refuse_unknown_space(ledger: Ledger, ref: ModelRef, folder: Path) -> None:
-    """Raise SpaceMismatch when a model reads a space that is neither offered nor served."""
+    """Raise SpaceMismatch when a model reads a space that never passed its gate.
+
+    One that was retired meanwhile is no mistake of the consumer's: its day was overtaken, and promotes nothing.
+    """
     usable = [space.space_id for space in ledger.spaces("candidate", "live", "legacy")]
-    if ref.space_id not in usable:
+    if ref.space_id not in usable and ledger.space_state(ref.space_id) != "retired":
         offered = usable[-1] if usable else "none"
         raise SpaceMismatch(offered, ref.space_id, str(folder), f"train {ref.consumer} on a space that is offered")
 

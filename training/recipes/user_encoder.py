@@ -121,11 +121,12 @@ def _item_space(settings: Settings, partition: Partition, config: UserEncoderCon
 
 
 def _load_live(settings: Settings, partition: Partition, previous: SpaceRef | None, rows: TrainingRows) -> _Live | None:
-    named = [previous.space_id] if previous else published_spaces(settings)[:1]
-    if not named:
-        return None
-    space = UserSpace.load(settings, named[0])
-    return _Live(space, space.encode(rows.snapshot(settings, partition, space.ref.item_space_id)))
+    """Return the served space to begin at: the newest of an earlier day, so that a rerun does not begin at itself."""
+    for space_id in [previous.space_id] if previous else published_spaces(settings):
+        space = UserSpace.load(settings, space_id)
+        if previous or space.ref.partition < str(partition):
+            return _Live(space, space.encode(rows.snapshot(settings, partition, space.ref.item_space_id)))
+    return None
 
 
 def _warm_start(live: _Live | None, items: ItemSpace, config: UserEncoderConfig) -> dict[str, torch.Tensor] | None:

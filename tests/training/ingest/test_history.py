@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +31,19 @@ def test_event_ids_count_source_rows_unless_the_source_has_its_own(tmp_path: Pat
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
     path = settings.raw_dir("interactions") / "dt=2001-01-01" / "x.parquet"
     write_history(settings, History(source="s", interactions=events()), "x")
-    assert pq.ParquetFile(path).read()["event_id"].to_pylist() == ["r000000000", "r000000001"]
+    assert pq.ParquetFile(path).read()["event_id"].to_pylist() == ["x-2001-01-01-000000000", "x-2001-01-01-000000001"]
     write_history(settings, History(source="s", interactions=events(event_id=["p", "q"])), "x")
     assert pq.ParquetFile(path).read()["event_id"].to_pylist() == ["p", "q"]
+
+
+def test_a_second_import_shares_no_event_id_with_the_first(tmp_path: Path) -> None:
+    settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+    later = [NOON + timedelta(days=1), NOON + timedelta(days=31)]
+    write_history(settings, History(source="s", interactions=events()), "x")
+    write_history(settings, History(source="s", interactions=events(occurred_at=later)), "x")
+    files = sorted(settings.raw_dir("interactions").glob("*/*.parquet"))
+    ids = [one for path in files for one in pq.ParquetFile(path).read()["event_id"].to_pylist()]
+    assert len(set(ids)) == len(ids) == 4
 
 
 def test_an_arrival_day_of_the_source_overrides_the_event_day(tmp_path: Path) -> None:

@@ -190,6 +190,11 @@ def test_a_day_without_rows_is_an_error(settings: Settings) -> None:
         land(settings, DAY)
 
 
+def test_a_day_on_which_nothing_happened_is_empty_once_a_later_one_is_here(settings: Settings) -> None:
+    arrive(settings, [event(1)])
+    assert land(settings, DAY.shift(-1)).rows == {}
+
+
 def test_a_day_that_has_not_arrived_names_the_folder_and_the_newest_day(settings: Settings) -> None:
     with pytest.raises(MissingArtefact, match="no day has arrived yet"):
         land(settings, DAY)

@@ -1,6 +1,7 @@
 """Which partitions train, which keep the live space, which are superseded."""
 
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,7 +12,7 @@ from training.jobs.retrain import gate_candidate, retrain_decision, train_candid
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 
-DAYS = [Partition.parse(f"2026-11-0{day}") for day in range(1, 8)]
+DAYS = [Partition.parse(f"2025-11-0{day}") for day in range(1, 8)]
 
 
 @pytest.fixture
@@ -36,10 +37,19 @@ def test_only_the_newest_arrived_day_trains(settings):
     assert modes == ["superseded"] * 6 + ["train"]
 
 
+def test_a_day_whose_logs_still_arrive_supersedes_none(settings):
+    today = Partition(datetime.now(UTC).date())
+    path = settings.raw_dir("interactions") / f"dt={today}" / "part-0.parquet"
+    path.parent.mkdir()
+    path.write_bytes(b"x")
+    assert retrain_decision(settings, DAYS[-1])["mode"] == "train"
+    assert retrain_decision(settings, DAYS[-2])["mode"] == "superseded"
+
+
 def test_a_superseded_day_does_not_go_on_and_names_the_day_that_trains(settings):
     decision = retrain_decision(settings, DAYS[2])
     assert decision["go_on"] is False
-    assert "2026-11-07" in decision["reason"]
+    assert "2025-11-07" in decision["reason"]
 
 
 @pytest.mark.parametrize("how", ["setting", "conf"])
@@ -80,10 +90,10 @@ def test_a_kept_space_is_offered_as_it_is_and_passes(settings):
 
 
 def test_a_superseded_day_offers_nothing(settings):
-    with pytest.raises(AttuneError, match="expected a partition that trains, found 2026-11-03"):
+    with pytest.raises(AttuneError, match="expected a partition that trains, found 2025-11-03"):
         train_candidate(settings, DAYS[2])
 
 
 def test_a_space_that_was_never_recorded_is_not_judged(settings):
-    with pytest.raises(MissingArtefact, match="20261107-ffffffff"):
-        gate_candidate(settings, DAYS[6], "20261107-ffffffff")
+    with pytest.raises(MissingArtefact, match="20251107-ffffffff"):
+        gate_candidate(settings, DAYS[6], "20251107-ffffffff")

@@ -108,6 +108,12 @@ def test_the_gate_decides_the_state(settings: Settings, passes: bool, state: str
     assert gate_consumer(settings, DAY, "tiny", ref.version) == decision
 
 
+def test_a_model_of_a_space_that_retired_meanwhile_is_judged(settings: Settings) -> None:
+    ref = train_consumer(settings, DAY, _Consumer(), SPACE)
+    Ledger(settings).set_space_state(SPACE, "retired")
+    assert gate_consumer(settings, DAY, "tiny", ref.version).accepted
+
+
 def test_a_model_of_a_space_that_is_not_offered_is_refused(settings: Settings) -> None:
     stray = "20261101-ffffffff"
     ref = train_consumer(settings, DAY, _Consumer(space_id=stray), stray)

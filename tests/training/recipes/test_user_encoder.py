@@ -4,6 +4,7 @@ import pytest
 
 from tests.training.spaces.trained_home import LAST, SMALL, TrainedHome, prepared_home
 from training.contracts.errors import MissingArtefact
+from training.recipes import user_encoder
 from training.recipes.user_encoder import MODEL_NAME, gate_space, train_space
 from training.spaces.ledger import Ledger
 from training.storage import write_json
@@ -43,6 +44,12 @@ def test_it_starts_from_the_live_encoder_and_maps_to_it(trained):
     assert second["warm_started"]
     assert second["mapped_to"] == trained.live.space_id
     assert second["map_residual"] < 0.5
+
+
+def test_a_day_trained_again_while_it_is_served_begins_at_the_space_before_it(trained, monkeypatch):
+    served = [trained.candidate.space_id, trained.live.space_id]
+    monkeypatch.setattr(user_encoder, "published_spaces", lambda settings: served)
+    assert train_space(trained.settings, LAST, config=SMALL) == trained.candidate
 
 
 def test_it_is_judged_on_an_honest_week_and_beside_the_live_space(trained):
