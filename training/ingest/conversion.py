@@ -43,7 +43,8 @@ def convert(column: pa.ChunkedArray | pa.Array, kind: Kind) -> Converted:
         kind: string, double, timestamp or strings (list of string).
 
     Returns:
-        The values [N] and the cells [N] that failed; a null is not a failure. Empty input gives empty output.
+        The values [N] and the cells [N] that failed; a null is not a failure, text that is not UTF-8 is one. Empty
+        input gives empty output.
 
     Raises:
         TypeError: The whole column has a type that no cell of it could be read from, such as a struct as a string.
@@ -55,14 +56,57 @@ def convert(column: pa.ChunkedArray | pa.Array, kind: Kind) -> Converted:
         flat = flat.dictionary_decode()
     if pa.types.is_null(flat.type):
         flat = flat.cast(pa.string())
-    return {"string": _string, "double": _double, "timestamp": _timestamp, "strings": _strings}[kind](flat)
+    read = {"string": _string, "double": _double, "timestamp": _timestamp, "strings": _strings}[kind]
+    if not _is_text(flat.type):
+        return read(flat)
+    text = _utf8(flat, pa.binary(), pa.string())
+    found = read(text.values)
+    return Converted(found.values, found.failed | text.failed)
+
+
+def legible(cell: pa.Scalar) -> object:
+    r"""Return a cell as Python writes it; a byte that is not UTF-8 as \xNN, a time beyond Python's years as text."""
+    try:
+        return cell.as_py()
+    except OverflowError:
+        return cell.cast(pa.string()).as_py()
+    except UnicodeDecodeError:
+        if pa.types.is_dictionary(cell.type):
+            return legible(cell.value)
+        if pa.types.is_struct(cell.type):
+            return {name: legible(part) for name, part in cell.items()}
+        if pa.types.is_nested(cell.type):
+            return [legible(part) for part in cell.values]
+        return cell.cast(pa.binary()).as_py().decode(errors="backslashreplace")
+
+
+def _utf8(column: pa.Array, as_bytes: pa.DataType, as_text: pa.DataType) -> Converted:
+    """Text, or lists of it, without the cells whose bytes are not UTF-8: Parquet does not promise that they are."""
+    raw = column.cast(as_bytes)
+    try:
+        return Converted(raw.cast(as_text), np.zeros(len(raw), dtype=bool))
+    except pa.ArrowInvalid:
+        cells = raw.to_pylist()
+    failed = np.array([not _is_utf8(cell) for cell in cells])
+    clean = [None if bad else cell for cell, bad in zip(cells, failed, strict=True)]
+    return Converted(pa.array(clean, as_bytes).cast(as_text), failed)
+
+
+def _is_utf8(cell: bytes | list[bytes | None] | None) -> bool:
+    try:
+        for part in cell if isinstance(cell, list) else [cell]:
+            (part or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _string(column: pa.Array) -> Converted:
     if pa.types.is_nested(column.type):
         raise TypeError(f"expected text, found {column.type}")
-    text = column if column.type == pa.string() else column.cast(pa.string())
-    return Converted(text, np.zeros(len(text), dtype=bool))
+    if _is_binary(column.type):
+        return _utf8(column, pa.binary(), pa.string())
+    return Converted(column.cast(pa.string()), np.zeros(len(column), dtype=bool))
 
 
 def _double(column: pa.Array) -> Converted:
@@ -87,10 +131,21 @@ def _timestamp(column: pa.Array) -> Converted:
         return _unix(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), _present(column))
     if not _is_text(kind):
         raise TypeError(f"expected a time, found {kind}")
+    return _written_or_counted(column)
+
+
+def _written_or_counted(column: pa.Array) -> Converted:
+    """Times in text: a number counts as a Unix time only where numbers outnumber the times that are written out.
+
+    Otherwise a stray "0" among ISO-8601 times would be 1970; judged by the column, one odd cell fails alone.
+    """
     numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(dtype=np.float64)
-    if np.isfinite(numbers).any():
-        return _unix(numbers, _present(column))
-    return _iso(column)
+    is_number = np.isfinite(numbers)
+    written = _iso(pc.if_else(pa.array(is_number), None, column))
+    if is_number.sum() <= len(column) - written.values.null_count:
+        return Converted(written.values, written.failed | is_number)
+    counted = _unix(numbers, is_number)
+    return Converted(pc.coalesce(counted.values, written.values), counted.failed | written.failed)
 
 
 def _iso(column: pa.Array) -> Converted:
@@ -129,11 +184,17 @@ def _strings(column: pa.Array) -> Converted:
         return Converted(lists.cast(STRINGS), np.zeros(len(column), dtype=bool))
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
         raise TypeError(f"expected a list of text, found {column.type}")
+    if _is_text(column.type.value_type) or _is_binary(column.type.value_type):
+        return _utf8(column, pa.list_(pa.binary()), STRINGS)
     return Converted(column.cast(STRINGS), np.zeros(len(column), dtype=bool))
 
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _present(column: pa.Array) -> Mask:

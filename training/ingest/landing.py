@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _DAYS_PER_PROGRESS_LINE = 200
 _THREADS = 4
 """Landing waits for the disk to confirm each file; several days wait together."""
-_CONTRACT_VERSION = 1
+_CONTRACT_VERSION = 2
 """Raise it when landing judges or types rows otherwise: every day then lands again."""
 
 

@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
     ]
 )
 """`row` counts from 1 within `file`; `raw` is the row as it came, as JSON."""
+_MAX_SHOWN = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +86,9 @@ def require_few(
     raise ContractViolation(
         f"expected at most {settings.quarantine_max_share:.1%} of the rows of raw {table.name} dt={partition} to break "
         f"the contract, found {len(rejected)} of {num_rows} ({len(rejected) / num_rows:.1%}); most often column "
-        f"{column}: {reason} ({kinds.count((column, reason))} rows), such as {example.value!r} in row {example.row} of "
-        f"{settings.home / example.file}; {REMEDIES[reason]}; the rows lie in {settings.quarantine_dir(partition)}"
+        f"{column}: {reason} ({kinds.count((column, reason))} rows), such as {_shown(example.value)} in row "
+        f"{example.row} of {settings.home / example.file}; {REMEDIES[reason]}; the rows lie in "
+        f"{settings.quarantine_dir(partition)}"
     )
 
 
@@ -94,3 +96,8 @@ def counts(rejected: list[Rejected]) -> dict[str, int]:
     """Return how many rows were rejected for each reason."""
     reasons, numbers = np.unique([r.reason for r in rejected], return_counts=True)
     return {str(reason): int(number) for reason, number in zip(reasons, numbers, strict=True)}
+
+
+def _shown(cell: str | None) -> str:
+    """One line of a cell for a message: what is wrong with it may be that it is 50 kB long."""
+    return repr(cell) if cell is None or len(cell) <= _MAX_SHOWN else f"{cell[:_MAX_SHOWN]!r}..."

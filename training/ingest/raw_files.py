@@ -13,7 +13,7 @@ import pyarrow as pa
 from training.contracts.columns import Column, Table
 from training.contracts.errors import AttuneError, ContractViolation
 from training.contracts.partitions import Partition
-from training.ingest.conversion import Converted, Mask, convert
+from training.ingest.conversion import Converted, Mask, convert, legible
 from training.ingest.quarantine import Rejected
 from training.ingest.row_checks import CONFLICTING_DUPLICATE, conflicting_duplicates, faults
 from training.ingest.sources import read_parquet
@@ -116,9 +116,12 @@ def _reject(settings: Settings, raw: pa.Table, path: Path, rows: Mask, reason: s
     if not len(numbers):
         return []
     file = str(path.relative_to(settings.home))
+    found = raw.take(pa.array(numbers))
+    columns = [[legible(cell) for cell in column] for column in found.columns]
+    contents = [dict(zip(found.column_names, cells, strict=True)) for cells in zip(*columns, strict=True)]
     return [
         Rejected(reason=reason, column=column, file=file, row=int(number) + 1, content=content)
-        for number, content in zip(numbers, raw.take(pa.array(numbers)).to_pylist(), strict=True)
+        for number, content in zip(numbers, contents, strict=True)
     ]
 
 

@@ -19,14 +19,24 @@ WRONG_TYPE = "wrong type"
 FUTURE_TIME = "time after the arrival day"
 UNKNOWN_EVENT_TYPE = "unknown event type"
 CONFLICTING_DUPLICATE = "duplicate id with other content"
+NOT_UTF8 = "text that is not UTF-8"
+MAX_ID_BYTES = 256
+"""The published index gives every id the width of the longest, so that one very long id would fill the memory."""
+LONG_ID = f"id longer than {MAX_ID_BYTES} bytes"
+CONTROL_CHARACTER = "id with a control character"
 REMEDIES = {
     MISSING_VALUE: "fill it in at the source and send the row again",
     WRONG_TYPE: "send it in the contract's type",
     FUTURE_TIME: "correct the producer's clock, or put the row under the day on which it arrives",
     UNKNOWN_EVENT_TYPE: f"send one of {', '.join(EVENT_TYPES)}, or rename it on import (event_types in the column map)",
     CONFLICTING_DUPLICATE: "give each record an id of its own; the first one was kept",
+    NOT_UTF8: "encode it as UTF-8 at the source and send the row again",
+    LONG_ID: f"send an id of at most {MAX_ID_BYTES} bytes in UTF-8, such as a hash of the long one",
+    CONTROL_CHARACTER: "send the id without NUL, tab, line break and other control characters",
 }
 _TIMES_NOT_AFTER_ARRIVAL = ("occurred_at", "valid_from", "signed_up_at")
+_IDS = ("event_id", "user_id", "item_id")
+_CONTROL = r"\p{Cc}"
 
 
 @dataclass(frozen=True)
@@ -47,10 +57,16 @@ def faults(table: Table, converted: dict[str, Converted], partition: Partition) 
         partition: The arrival day: no event is later than its end.
     """
     for column in table.columns:
-        yield Fault(WRONG_TYPE, column.name, converted[column.name].failed)
+        reason = NOT_UTF8 if column.kind in ("string", "strings") else WRONG_TYPE
+        yield Fault(reason, column.name, converted[column.name].failed)
     for column in table.columns:
         if not column.nullable:
             yield Fault(MISSING_VALUE, column.name, _blank(converted[column.name].values, column))
+    for name in _IDS:
+        if name in table.column_names:
+            ids = converted[name].values
+            yield Fault(LONG_ID, name, _mask(pc.greater(pc.binary_length(ids), MAX_ID_BYTES)))
+            yield Fault(CONTROL_CHARACTER, name, _mask(pc.match_substring_regex(ids, _CONTROL)))
     for name in _TIMES_NOT_AFTER_ARRIVAL:
         if name in table.column_names:
             late = pc.greater_equal(converted[name].values, pa.scalar(partition.as_of, converted[name].values.type))

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from training.contracts.columns import RAW_INTERACTIONS, RAW_TABLES, Column
 from training.contracts.errors import AttuneError
-from training.ingest.conversion import convert
+from training.ingest.conversion import convert, legible
 from training.ingest.history import ARRIVED_ON
 
 _DERIVED = {"event_id", "event_type", "valid_from"}
@@ -69,7 +69,7 @@ def _convert(values: pa.ChunkedArray, column: Column, path: Path) -> pa.Array:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise AttuneError(
-            f"expected a {column.kind} in column {column.name} of {path}, found {values[row].as_py()!r} in data row "
+            f"expected a {column.kind} in column {column.name} of {path}, found {legible(values[row])!r} in data row "
             f"{row + 1} ({int(bad.sum())} such rows); correct or remove them, or map another column"
         )
     return result.values

@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
-from training.ingest.conversion import convert
+from training.ingest.conversion import convert, legible
 
 MOMENT = datetime(2001, 9, 9, 1, 46, 40, tzinfo=UTC)
+STRING = pa.string()
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,62 @@ def test_a_year_beyond_nanoseconds_is_still_a_time() -> None:
     result = convert(pa.array(["2999-01-01T00:00:00+00:00", "never"]), "timestamp")
     assert result.values.to_pylist() == [datetime(2999, 1, 1, tzinfo=UTC), None]
     assert result.failed.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("stray", ["0", "20261105", "1762336800", "soon"])
+def test_one_odd_cell_among_written_times_fails_alone(stray: str) -> None:
+    result = convert(pa.array(["2001-09-09T01:46:40Z", stray, None, "2001-09-09T01:46:40Z"]), "timestamp")
+    assert result.values.to_pylist() == [MOMENT, None, None, MOMENT]
+    assert result.failed.tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize("unit", [1, 1_000])
+def test_text_of_numbers_counts_seconds_or_milliseconds_and_an_odd_cell_fails_alone(unit: int) -> None:
+    numbers = [str(1_000_000_000 * unit)] * 2
+    assert convert(pa.array(numbers), "timestamp").values.to_pylist() == [MOMENT] * 2
+    result = convert(pa.array([*numbers, "soon", "2001-09-09T01:46:40Z", ""]), "timestamp")
+    assert result.values.to_pylist() == [MOMENT, MOMENT, None, MOMENT, None]
+    assert result.failed.tolist() == [False, False, True, False, False]
+
+
+def test_a_number_beside_as_many_written_times_is_not_trusted() -> None:
+    assert convert(pa.array(["0", "2001-09-09T01:46:40Z"]), "timestamp").failed.tolist() == [True, False]
+
+
+def not_utf8(cells: list[bytes | None], kind: pa.DataType = STRING) -> pa.Array:
+    """Text as a careless writer leaves it in a file: its bytes are not checked."""
+    raw = pa.array(cells, pa.binary() if kind == STRING else pa.large_binary())
+    return pa.Array.from_buffers(kind, len(raw), raw.buffers(), null_count=raw.null_count)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_text_that_is_not_utf8_fails_alone_whatever_it_was_to_be(kind: pa.DataType) -> None:
+    cells = not_utf8([b"1000000000", b"1\xff", None, b"1000000000"], kind)
+    for contract in ("string", "double", "timestamp", "strings"):
+        result = convert(cells, contract)  # type: ignore[arg-type]
+        result.values.validate(full=True)
+        assert result.failed.tolist() == [False, True, False, False]
+        assert result.values.is_null().to_pylist() == [False, True, True, False]
+
+
+def test_bytes_are_read_as_text_and_a_list_fails_with_one_of_its_parts() -> None:
+    result = convert(pa.array([b"a", b"\xff", None]), "string")
+    assert (result.values.to_pylist(), result.failed.tolist()) == (["a", None, None], [False, True, False])
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 3, 3], pa.int32()), not_utf8([b"a", b"b", b"\xff"]))
+    result = convert(lists, "strings")
+    assert (result.values.to_pylist(), result.failed.tolist()) == ([["a"], None, []], [False, True, False])
+
+
+def test_every_cell_can_be_shown_as_it_came() -> None:
+    bad = not_utf8([b"a\xff"])
+    year = pa.array([2**58], pa.timestamp("us"))
+    assert legible(bad[0]) == legible(bad.dictionary_encode()[0]) == r"a\xff"
+    assert legible(pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), bad)[0]) == [r"a\xff"]
+    assert legible(pa.StructArray.from_arrays([bad, year], ["a", "b"])[0]) == {
+        "a": r"a\xff",
+        "b": "11103-08-29 17:22:31.711744",
+    }
+    assert legible(pa.scalar(7)) == 7
 
 
 def test_nulls_and_blanks_do_not_fail() -> None:

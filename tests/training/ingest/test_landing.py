@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from serving_export.packed import pack_ids
 from training.contracts.columns import RAW_INTERACTIONS
 from training.contracts.errors import AttuneError, ContractViolation, MissingArtefact
 from training.contracts.partitions import Partition
@@ -275,3 +276,80 @@ def test_users_and_items_land_with_lists_and_their_own_faults(settings: Settings
     assert landed(settings, "users")["onboarding_item_ids"].to_pylist() == [["i1", "i2"]]
     assert landed(settings, "items")["item_id"].to_pylist() == ["5"]
     assert report.quarantined == {"time after the arrival day": 1}
+
+
+def unchecked(path: Path, column: str, cells: list[bytes]) -> None:
+    """Write a text column of a file again without a check of its bytes."""
+    rows, raw = pq.ParquetFile(path).read(), pa.array(cells)
+    text = pa.Array.from_buffers(pa.string(), len(raw), raw.buffers())
+    at = rows.column_names.index(column) if column in rows.column_names else rows.num_columns
+    kept = rows.drop_columns([column]) if column in rows.column_names else rows
+    pq.write_table(kept.add_column(at, column, text), path)
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        ("user_id", "text that is not UTF-8"),
+        ("surface", "text that is not UTF-8"),
+        ("event_value", "wrong type"),
+        ("occurred_at", "wrong type"),
+    ],
+)
+def test_a_cell_that_is_not_utf8_is_quarantined_alone_and_blocks_no_later_day(
+    settings: Settings, column: str, reason: str
+) -> None:
+    path = arrive(settings, [event(1), event(2), event(3)])
+    good = b"2026-11-05T08:00:00Z" if column == "occurred_at" else b"4"
+    unchecked(path, column, [good, good + b"\xff", good])
+    arrive(settings, [event(4, occurred_at=DAY.shift(1).starts_at)], DAY.shift(1))
+    land(settings, DAY.shift(1))
+    (row,) = quarantined(settings)
+    assert (row["reason"], row["column"], row["row"]) == (reason, column, 2)
+    assert row["value"] == good.decode() + r"\xff"
+    assert landed(settings)["event_id"].to_pylist() == ["e1", "e3"]
+    assert landed(settings, day=DAY.shift(1)).num_rows == 1
+
+
+def test_a_row_is_quarantined_whatever_its_other_columns_hold(settings: Settings) -> None:
+    path = arrive(settings, [event(1), event(2, event_type="warp")])
+    unchecked(path, "note", [b"ok", b"\xff"])
+    land(settings, DAY)
+    assert quarantined(settings)[0]["reason"] == "unknown event type"
+
+
+def test_a_time_that_python_cannot_hold_is_quarantined(settings: Settings) -> None:
+    path = arrive(settings, [event(1), event(2)])
+    rows = pq.ParquetFile(path).read()
+    times = pa.array([0, 2**58], pa.timestamp("us", tz="UTC"))
+    pq.write_table(rows.set_column(rows.column_names.index("occurred_at"), "occurred_at", times), path)
+    land(settings, DAY)
+    (row,) = quarantined(settings)
+    assert (row["reason"], row["value"][:6], row["row"]) == ("time after the arrival day", "11103-", 2)
+
+
+@pytest.mark.parametrize("cell", ["end\0", "two\nlines", "x" * 50_000], ids=["nul", "line_break", "long"])
+@pytest.mark.parametrize("column", ["event_id", "user_id", "item_id"])
+def test_an_id_that_no_index_could_hold_is_quarantined(settings: Settings, column: str, cell: str) -> None:
+    arrive(settings, [event(1), event(2, **{column: cell}), event(3)])
+    land(settings, DAY)
+    (row,) = quarantined(settings)
+    assert (row["column"], row["row"], row["value"]) == (column, 2, cell)
+    assert row["reason"].startswith("id ")
+    assert pack_ids(sorted(set(landed(settings)[column].to_pylist())), column).dtype.itemsize <= 256
+
+
+def test_a_very_long_cell_does_not_fill_the_message(settings: Settings) -> None:
+    arrive(settings, [event(1, user_id="x" * 50_000)])
+    with pytest.raises(ContractViolation, match=r"id longer than 256 bytes \(1 rows\), such as 'x{80}'\.\.\. in") as e:
+        land(settings, DAY)
+    assert len(str(e.value)) < 1_000
+
+
+def test_one_number_among_written_times_is_quarantined_and_the_others_land(settings: Settings) -> None:
+    times = [{"occurred_at": "0" if number == 7 else "2026-11-05T08:00:00Z"} for number in range(100)]
+    arrive(settings, [event(number % 60, event_id=f"e{number}", **time) for number, time in enumerate(times)])
+    land(settings, DAY)
+    (row,) = quarantined(settings)
+    assert (row["reason"], row["column"], row["value"], row["row"]) == ("wrong type", "occurred_at", "0", 8)
+    assert landed(settings).num_rows == 99

@@ -3,11 +3,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pytest
 
-from training.contracts.columns import RAW_INTERACTIONS, RAW_USERS
+from training.contracts.columns import RAW_INTERACTIONS, RAW_ITEMS, RAW_USERS, Table
 from training.contracts.partitions import Partition
 from training.ingest.conversion import convert
-from training.ingest.row_checks import REMEDIES, conflicting_duplicates, faults
+from training.ingest.row_checks import MAX_ID_BYTES, REMEDIES, conflicting_duplicates, faults
 
 DAY = Partition.parse("2026-11-05")
 
@@ -32,6 +33,27 @@ def test_every_fault_has_a_remedy_and_marks_its_rows_alone() -> None:
         ("event_type", "unknown event type"): [False, False, True],
     }
     assert {reason for _, reason in found} <= set(REMEDIES)
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        (RAW_INTERACTIONS, "event_id"),
+        (RAW_INTERACTIONS, "user_id"),
+        (RAW_INTERACTIONS, "item_id"),
+        (RAW_USERS, "user_id"),
+        (RAW_ITEMS, "item_id"),
+    ],
+)
+def test_an_id_that_no_index_could_hold_is_a_fault(table: Table, column: str) -> None:
+    widest = "é" * (MAX_ID_BYTES // 2)
+    ids = ["a b|日本", widest, widest + "e", "end\0", "\0", "t\tab", "next\x85line", "del\x7f"]
+    converted = {c.name: convert(pa.nulls(len(ids), pa.string()), c.kind) for c in table.columns}
+    converted[column] = convert(pa.array(ids), "string")
+    found = {f.reason: f.rows.tolist() for f in faults(table, converted, DAY) if f.column == column}
+    assert found["id longer than 256 bytes"] == [False, False, True, *[False] * 5]
+    assert found["id with a control character"] == [False] * 3 + [True] * 5
+    assert set(found) <= set(REMEDIES)
 
 
 def test_only_repetitions_with_other_content_conflict() -> None:

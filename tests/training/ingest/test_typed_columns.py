@@ -29,3 +29,9 @@ def test_a_column_of_a_hopeless_type_is_named() -> None:
     rows = ROWS.set_column(1, "item_id", pa.array([["i"], ["j"]]))
     with pytest.raises(AttuneError, match=r"column item_id of events\.csv: expected text, found list"):
         typed(rows, FILE, columns={"u": "user_id"})
+
+
+def test_text_that_is_not_utf8_is_shown_byte_by_byte() -> None:
+    rows = ROWS.set_column(1, "item_id", pa.array([b"i", b"j\xff"]).cast(pa.string(), safe=False))
+    with pytest.raises(AttuneError, match=r"column item_id of events\.csv, found 'j\\\\xff' in data row 2"):
+        typed(rows, FILE, columns={"u": "user_id"})
