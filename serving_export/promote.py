@@ -7,7 +7,7 @@ from typing import Any
 
 from serving_export.flip import follow, move, pointer_lock, publishing_lock, still_pinned
 from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer
-from serving_export.retention import retain
+from serving_export.retention import prune, retain
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef, SpaceRef
 from training.contracts.partitions import Partition
@@ -51,6 +51,7 @@ def _promote(settings: Settings, partition: Partition, sources: Sources, ledger:
     moved = _flip(settings, ledger, live)
     sources.materialise(settings, Partition.parse(moved.live.partition))
     sources.announce(settings, moved)
+    prune(settings, ledger, moved)
     return _report(moved, promoted=True, reason="")
 
 

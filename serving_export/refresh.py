@@ -8,7 +8,7 @@ from typing import Any
 
 from serving_export.flip import follow, move, pointer_lock, publishing_lock
 from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer, read_pointer
-from serving_export.retention import list_snapshots, retain
+from serving_export.retention import list_snapshots, prune, retain
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef
 from training.contracts.errors import AttuneError
@@ -39,7 +39,9 @@ def refresh_embeddings(settings: Settings, partition: Partition, sources: Source
     with publishing_lock(settings):
         fresh, failures = _publish_all(settings, sources, ledger, partition)
         moved = _serve(settings, ledger, fresh)
-    sources.materialise(settings, Partition.parse(moved.live.partition))
+    if fresh:  # nothing of a day older than what is served is written online; a repeated newest day is fresh again
+        sources.materialise(settings, partition)
+        prune(settings, ledger, moved)
     if failures:
         raise failures[0]
     kept = {entry.space_id: entry.partition for entry in moved.snapshots if entry.space_id not in fresh}

@@ -1,14 +1,20 @@
-"""Remove snapshots that nothing serves, pins or could roll back to."""
+"""Remove snapshots that nothing serves, pins or could roll back to, and what was derived for spaces of the past."""
 
 from __future__ import annotations
 
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 from serving_export.lookup import MANIFEST
 from serving_export.pointer import Pointer, PublishedSnapshot, history_path, read_history
+from training.contracts.columns import USER_ONBOARDING, USER_TASTE
+from training.contracts.partitions import Partition
+from training.data.derived_lock import free_to_remove
 from training.settings import Settings
+from training.spaces.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +64,79 @@ def retain(settings: Settings, pointer: Pointer, pinned: frozenset[str] = frozen
         kept = {entry.path for entry in snapshots[-KEEP_SNAPSHOTS:]} if folder.name in spaces else set()
         for entry in snapshots:
             if entry.path not in kept | protected:
-                _remove(settings, entry)
+                _remove(settings.published_dir / entry.path)
+                logger.info("removed snapshot %s, which nothing serves or could return to", entry.path)
                 removed.append(entry.path)
     return removed
+
+
+def prune(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[str]:
+    """Remove what was derived for spaces that nothing reads any more, and return the removed folders.
+
+    These are the embeddings of retired and rejected spaces, and the pooled features and sums of item spaces that no
+    kept space reads and no coming retrain starts from. Only what can be made again goes: `encode_partition` and `pool`
+    do so when an old space is asked for. While anything derived is being read nothing goes; the next call sees to it.
+
+    Args:
+        settings: Where state lives.
+        ledger: Says which spaces are retired or rejected; embeddings of one that it does not know stay.
+        pointer: The pointer in force.
+    """
+    with free_to_remove(settings) as free:
+        if not free:
+            logger.info("removed no folders of past spaces: derived files are being read")
+            return []
+        for leftover in [hidden for parent in _derived(settings) for hidden in parent.glob(".*space=*.removed")]:
+            shutil.rmtree(leftover)
+        kept = _kept_spaces(settings, ledger, pointer)
+        unread = [*_unread_embeddings(settings, ledger, kept), *_unread_pools(settings, ledger, pointer, kept)]
+        for folder in unread:
+            _remove(folder)
+    if unread:
+        logger.info("removed %d folders that were derived for spaces of the past", len(unread))
+    return [str(folder.relative_to(settings.home)) for folder in unread]
+
+
+def _derived(settings: Settings) -> list[Path]:
+    """Return the folders of embeddings, taste, onboarding and sums.
+
+    Taste goes before onboarding: where taste is missing both are pooled again, so a crash between leaves nothing half.
+    """
+    features = settings.home / "features"
+    pooled = [features / table.name for table in (USER_TASTE, USER_ONBOARDING)]
+    return [settings.home / "embeddings", *pooled, settings.home / "taste_sums"]
+
+
+def _kept_spaces(settings: Settings, ledger: Ledger, pointer: Pointer) -> set[str]:
+    """Return every space that is served or pinned, may yet be promoted, or could be returned to."""
+    entries = (*pointer.snapshots, *_rollback_targets(settings, pointer))
+    in_use = (*ledger.spaces("candidate", "live", "legacy"), *ledger.spaces_in_use())
+    return {entry.space_id for entry in entries} | {ref.space_id for ref in in_use}
+
+
+def _unread_embeddings(settings: Settings, ledger: Ledger, kept: set[str]) -> Iterator[Path]:
+    for ref in ledger.spaces("retired", "rejected"):
+        folder = settings.home / "embeddings" / f"space={ref.space_id}"
+        encodable = (settings.space_dir(ref.space_id) / "manifest.json").exists()
+        if ref.space_id not in kept and encodable and folder.is_dir():
+            yield folder
+
+
+def _unread_pools(settings: Settings, ledger: Ledger, pointer: Pointer, kept: set[str]) -> Iterator[Path]:
+    """Yield the folders of item spaces that are read no more; one learned after the live day may be in training."""
+    from training.spaces.in_use import item_space_of, item_spaces_in_use  # pandas and scipy: not for a rollback
+
+    used: set[str | None] = {*item_spaces_in_use(settings, Partition.parse(pointer.live.partition))}
+    used |= {ref.item_space_id for ref in ledger.spaces() if ref.space_id in kept}
+    used |= {item_space_of(settings, space_id) for space_id in kept}
+    _, *parents = _derived(settings)
+    for folder in [folder for parent in parents for folder in sorted(parent.glob("item_space=*"))]:
+        item_space_id = folder.name.removeprefix("item_space=")
+        manifest = settings.item_space_dir(item_space_id) / "manifest.json"
+        if item_space_id in used or not manifest.exists():
+            continue
+        if json.loads(manifest.read_text(encoding="utf-8"))["partition"] <= pointer.live.partition:
+            yield folder
 
 
 def _rollback_targets(settings: Settings, pointer: Pointer) -> list[PublishedSnapshot]:
@@ -75,11 +151,9 @@ def _rollback_targets(settings: Settings, pointer: Pointer) -> list[PublishedSna
     return targets
 
 
-def _remove(settings: Settings, entry: PublishedSnapshot) -> None:
-    """Hide the folder in one step, then delete it: a crash between leaves no half snapshot that a reader could open."""
-    folder = settings.published_dir / entry.path
+def _remove(folder: Path) -> None:
+    """Hide the folder in one step, then delete it: a crash between leaves nothing half that a reader could open."""
     hidden = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(hidden, ignore_errors=True)
     folder.rename(hidden)
     shutil.rmtree(hidden)
-    logger.info("removed snapshot %s, which nothing serves or could return to", entry.path)

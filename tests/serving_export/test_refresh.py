@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,36 @@ def test_an_older_partition_is_not_served_over_a_newer_one(world: World, caplog:
     assert result["kept"] == {space_id: "2026-11-02"}
     assert read_pointer(world.settings.published_dir).live.partition == "2026-11-02"
     assert "already serves 2026-11-02; 2026-11-01 is not served" in caplog.text
+
+
+def test_an_older_partition_writes_nothing_online_and_the_newest_again_does(world: World) -> None:
+    world.promote(DAY1)
+    refresh_embeddings(world.settings, DAY3, world.sources)
+    world.materialised.clear()
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    assert world.materialised == []
+    refresh_embeddings(world.settings, DAY3, world.sources)
+    assert world.materialised == ["2026-11-03"]
+
+
+def test_a_day_whose_online_write_failed_is_written_by_a_rerun(world: World) -> None:
+    world.promote(DAY1)
+
+    def refuse(*_: Any) -> None:
+        raise ConnectionError("online store is down")
+
+    with pytest.raises(ConnectionError):
+        refresh_embeddings(world.settings, DAY2, replace(world.sources, materialise=refuse))
+    assert read_pointer(world.settings.published_dir).live.partition == "2026-11-02"
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    assert world.materialised[-1] == "2026-11-02"
+
+
+def test_a_legacy_space_that_lagged_is_written_online_on_its_own_day(world: World) -> None:
+    first, _ = world.promote(DAY1, DAY4)
+    result = refresh_embeddings(world.settings, DAY3, world.sources)
+    assert result["refreshed"] == {first: "2026-11-03"}
+    assert world.materialised[-1] == "2026-11-03"
 
 
 def test_the_order_of_partitions_does_not_matter(world: World) -> None:

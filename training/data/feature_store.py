@@ -21,6 +21,7 @@ import yaml
 from training.contracts.columns import DBT_FEATURES, EVENT_TIMESTAMP, POOLED_FEATURES, USER_EMBEDDING, USER_PROFILE
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
+from training.data.derived_lock import reads_derived
 from training.data.environment import environment
 from training.data.online_guard import WHOLE_VIEW, may_serve, record_served
 from training.settings import REPO_ROOT, Settings
@@ -34,6 +35,8 @@ FEATURE_REPO = REPO_ROOT / "feature_repo"
 _DECLARATIONS = ("entities", "data_sources", "feature_views", "feature_services")
 ONLINE_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES, USER_EMBEDDING.name)
 """Every view, in the order in which `materialise` takes them."""
+_ROWS_AT_ONCE = 20_000
+"""Feast needs some 27 kB for each row of `user_taste` while it writes it."""
 
 
 def feature_store(settings: Settings) -> FeatureStore:
@@ -57,6 +60,7 @@ def apply(settings: Settings) -> None:
     feature_store(settings).apply(list(declared.values()))
 
 
+@reads_derived
 def read_user_features(
     settings: Settings,
     partition: Partition,
@@ -99,6 +103,7 @@ def read_item_features(settings: Settings, partition: Partition) -> pd.DataFrame
     return profile.merge(popularity, on=["item_id", EVENT_TIMESTAMP], how="left", validate="one_to_one")
 
 
+@reads_derived
 def materialise(settings: Settings, partition: Partition, views: Sequence[str] | None = None) -> dict[str, int]:
     """Serve the partition's snapshots online, but never one older than what a view already serves.
 
@@ -163,10 +168,13 @@ def snapshot_files(settings: Settings, view: str, partition: Partition) -> dict[
 
 
 def _serve(store: FeatureStore, view: str, path: Path) -> int:
-    frame = pq.read_table(path, partitioning=None).to_pandas()
-    if len(frame):
-        store.write_to_online_store(view, frame)
-    return len(frame)
+    """Write a snapshot to the online store, some rows at a time, and return how many there were."""
+    rows = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
+            store.write_to_online_store(view, batch.to_pandas())
+            rows += len(batch)
+    return rows
 
 
 def _online_store(settings: Settings) -> dict[str, Any]:

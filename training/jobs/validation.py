@@ -13,6 +13,7 @@ from training.contracts.artefacts import Check
 from training.contracts.columns import DBT_FEATURES, POOLED_FEATURES, RAW_INTERACTIONS
 from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
+from training.data.derived_lock import reads_derived
 from training.settings import Settings
 from training.storage import PART
 from training.validation.data_docs import docs_dir
@@ -21,6 +22,7 @@ from training.validation.runner import require
 log = logging.getLogger(__name__)
 
 
+@reads_derived
 def validate_features(settings: Settings, partition: Partition) -> dict[str, Any]:
     """Return how many rows of each boundary passed its suite; the data docs are left for people to open.
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from training.contracts.partitions import Partition
 from training.data.cold_start_set import ColdStartData, encode_tokens, onto_items, padded, tokens_of, value_vocabulary
+from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
 from training.data.matching_set import MatchingData
 from training.data.vocabulary import Vocabulary
@@ -48,6 +49,7 @@ class ColdStartSet:
     space: UserSpace
 
 
+@reads_derived
 def build_cold_start(
     settings: Settings, partition: Partition, space_id: str, model: ColdStartModel | None = None
 ) -> ColdStartSet:

@@ -14,6 +14,7 @@ import pandas as pd
 from training.contracts.columns import EVENT_TIMESTAMP, USER_ONBOARDING, USER_TASTE
 from training.contracts.partitions import Partition
 from training.data import warehouse
+from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
 from training.data.interactions import read_interactions
 from training.evaluation.probes import PairTask, build_pair_task
@@ -67,6 +68,7 @@ def require_rows(settings: Settings, partition: Partition, rows: TrainingRows) -
     require(settings, "training_set", rows.frame, partition, key=("user_id", EVENT_TIMESTAMP), columns=columns)
 
 
+@reads_derived
 def read_snapshot(settings: Settings, partition: Partition, item_space_id: str) -> pd.DataFrame:
     """Return one row per known user as of a partition, sorted by user_id; builds what is missing."""
     if not (settings.features_dir("user_profile", partition) / PART).exists():

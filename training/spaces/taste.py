@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from training.contracts.columns import MODALITIES, TASTE_WINDOWS_DAYS, USER_ONBOARDING, USER_TASTE
 from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
+from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_item_features
 from training.settings import Settings
 from training.spaces.item_space import load_item_space
@@ -40,6 +41,7 @@ class PooledSnapshot:
     incremental: bool
 
 
+@reads_derived
 def pool(settings: Settings, partition: Partition, item_space_id: str) -> PooledSnapshot:
     """Write the `user_taste` and `user_onboarding` snapshots of a partition in one item space.
 

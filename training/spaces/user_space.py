@@ -22,6 +22,7 @@ from training.contracts.artefacts import SpaceRef
 from training.contracts.columns import USER_EMBEDDING
 from training.contracts.errors import MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
+from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
 from training.settings import Settings
 from training.spaces.alignment import SpaceMap
@@ -95,6 +96,7 @@ class UserSpace:
         return SpaceMap.load(path) if path.exists() else None
 
 
+@reads_derived
 def encode_partition(settings: Settings, space_id: str, partition: Partition) -> tuple[list[str], FloatArray]:
     """Return every known user's id (sorted) and vector, float32 [U, Z], as of a partition; stored once.
 

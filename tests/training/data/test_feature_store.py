@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.training.data.landed_logs import at, settings_at
@@ -16,7 +18,9 @@ from training.contracts.columns import (
     POOLED_FEATURES,
     USER_ACTIVITY,
     USER_EMBEDDING,
+    USER_HISTORY,
     USER_PROFILE,
+    USER_TASTE,
     Table,
 )
 from training.contracts.errors import AttuneError, MissingArtefact
@@ -163,6 +167,44 @@ def served(settings: Settings) -> tuple[object, object]:
     return profile["tenure_days"].iloc[0], vector["vector"].iloc[0]
 
 
+def write_histories(settings: Settings, partition: Partition) -> None:
+    """Write users u0 and u2 without any history, and u1 with one event."""
+    lists = {"history_item_ids": ["i0"], "history_occurred_at": [at("2026-01-01")], "history_event_types": ["view"]}
+    rows = [
+        {"user_id": f"u{n}", EVENT_TIMESTAMP: partition.as_of, **(lists if n == 1 else {name: [] for name in lists})}
+        for n in range(3)
+    ]
+    path = settings.features_dir(USER_HISTORY.name, partition) / PART
+    write_parquet(pa.Table.from_pylist(rows, schema=arrow_schema(USER_HISTORY)), path)
+
+
+def row_of(settings: Settings, user_id: str) -> dict[str, object]:
+    """Return a user's served history and taste, each with its as_of."""
+    rows = [{"user_id": user_id, "space_id": SPACE, "item_space_id": ITEM_SPACE}]
+    found = [
+        feature_store.read_online(settings, service, [{key: row[key] for key in ("user_id", other)} for row in rows])
+        for service, other in (("matching_v1", "space_id"), ("user_encoder_v1", "item_space_id"))
+    ]
+    return {name: value for frame in found for name, value in frame.iloc[0].to_dict().items() if value is not None}
+
+
+def recorded_writes(patch: pytest.MonkeyPatch, fail_at: int = 0) -> list[pd.DataFrame]:
+    """Return a list that fills with what Feast is given; the write number `fail_at` (from 1) fails."""
+    from feast import FeatureStore
+
+    frames: list[pd.DataFrame] = []
+    write = FeatureStore.write_to_online_store
+
+    def recorded(store: FeatureStore, view: str, frame: pd.DataFrame) -> None:
+        frames.append(frame)
+        if len(frames) == fail_at:
+            raise ConnectionError("online store is down")
+        write(store, view, frame)
+
+    patch.setattr(FeatureStore, "write_to_online_store", recorded)
+    return frames
+
+
 class TestOnline:
     def test_never_goes_back_in_time_and_repeats_a_partition(self, online: Settings) -> None:
         views = ["user_profile", "user_embedding"]
@@ -187,6 +229,52 @@ class TestOnline:
         frame = feature_store.read_online(online, "matching_v1", rows)
         assert int(frame["vector__ts"].iloc[0]) == int(DAY1.as_of.timestamp())
         assert frame["vector"].iloc[1] is None
+
+    def test_writes_in_batches_what_one_write_would(self, online: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_histories(online, DAY1)
+        views = ["user_history", "user_taste"]
+        assert feature_store.materialise(online, DAY1, views) == {"user_history": 3, "user_taste": 2}
+        whole = [row_of(online, user) for user in ("u0", "u1", "u2")]
+        for table in (USER_HISTORY, USER_TASTE):
+            write_snapshot(online, table, DAY1, 9)
+        feature_store.materialise(online, DAY1, views)
+        assert row_of(online, "u0") != whole[0]
+        write_histories(online, DAY1)
+        write_snapshot(online, USER_TASTE, DAY1, 1)
+        frames = recorded_writes(monkeypatch)
+        monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
+        assert feature_store.materialise(online, DAY1, views) == {"user_history": 3, "user_taste": 2}
+        assert [len(frame) for frame in frames] == [1] * 5
+        assert [row_of(online, user) for user in ("u0", "u1", "u2")] == whole
+        read = pq.read_table(feature_store.snapshot_files(online, "user_history", DAY1)[""], partitioning=None)
+        assert all(frame.dtypes.equals(read.to_pandas().dtypes) for frame in frames[:3])
+
+    def test_a_write_cut_short_is_repeated_and_never_followed_by_an_older(
+        self, online: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
+        feature_store.materialise(online, DAY1, ["user_profile"])
+        with monkeypatch.context() as patch:
+            recorded_writes(patch, fail_at=2)
+            with pytest.raises(ConnectionError):
+                feature_store.materialise(online, DAY2, ["user_profile"])
+        assert feature_store.materialise(online, DAY1, ["user_profile"]) == {}
+        assert feature_store.materialise(online, DAY2, ["user_profile"]) == {"user_profile": 2}
+        found = feature_store.read_online(online, "user_encoder_v1", [{"user_id": "u1", "item_space_id": ITEM_SPACE}])
+        assert found["tenure_days"].tolist() == [2]
+
+    def test_a_snapshot_without_rows_writes_none(self, online: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        empty = arrow_schema(USER_PROFILE).empty_table()
+        write_parquet(empty, online.features_dir("user_profile", DAY1) / PART)
+        frames = recorded_writes(monkeypatch)
+        assert feature_store.materialise(online, DAY1, ["user_profile"]) == {"user_profile": 0}
+        assert [len(frame) for frame in frames] == []
+
+
+def test_no_feature_may_be_null_so_no_batch_is_all_null() -> None:
+    """Feast leaves out a frame whose features are all null, and with it what it should have replaced."""
+    for table in (*DBT_FEATURES.values(), *POOLED_FEATURES.values(), USER_EMBEDDING):
+        assert not any(column.nullable for column in table.columns)
 
 
 def test_materialise_refuses_a_view_without_a_snapshot_and_an_unknown_one(filled: Settings) -> None:

@@ -5,9 +5,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.training.spaces.trained_home import LAST, TrainedHome
-from training.contracts.columns import USER_EMBEDDING
+from training.contracts.columns import POOLED_FEATURES, USER_EMBEDDING
 from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.data.derived_lock import free_to_remove
+from training.data.feature_store import read_user_features
 from training.recipes.user_encoder_rows import read_snapshot
+from training.spaces import user_space
 from training.spaces.user_space import UserSpace, encode_partition, read_embeddings, write_embeddings
 from training.storage import PART, arrow_schema
 
@@ -60,6 +63,36 @@ def test_a_partition_that_was_not_pooled_is_pooled(trained, space):
     shutil.rmtree(folder, ignore_errors=True)  # another test of the shared home may have pooled it
     encode_partition(trained.settings, space.ref.space_id, LAST.shift(-2))
     assert (folder / PART).exists()
+
+
+def test_what_was_pruned_is_made_again_to_the_same_bytes(trained, space):
+    home, item_space_id = trained.settings.home, space.ref.item_space_id
+    encode_partition(trained.settings, space.ref.space_id, LAST)
+    pooled = [trained.settings.features_dir(name, LAST, item_space_id) / PART for name in POOLED_FEATURES]
+    before = [path.read_bytes() for path in (path_of(trained), *pooled)]
+    shutil.rmtree(home / "embeddings" / f"space={space.ref.space_id}")
+    shutil.rmtree(home / "taste_sums" / f"item_space={item_space_id}")
+    for path in pooled:
+        shutil.rmtree(path.parent.parent)
+    encode_partition(trained.settings, space.ref.space_id, LAST)
+    assert [path.read_bytes() for path in (path_of(trained), *pooled)] == before
+    shutil.rmtree(pooled[0].parent.parent)  # a prune that was cut short takes taste first
+    assert len(read_snapshot(trained.settings, LAST, item_space_id)) == 64
+    assert pooled[0].read_bytes() == before[1]
+
+
+def test_nothing_is_removed_while_users_are_encoded(trained, space, monkeypatch):
+    seen = []
+
+    def read(settings, *args, **kwargs):
+        with free_to_remove(settings) as free:
+            seen.append(free)
+        return read_user_features(settings, *args, **kwargs)
+
+    monkeypatch.setattr(user_space, "read_user_features", read)
+    shutil.rmtree(trained.settings.home / "embeddings" / f"space={space.ref.space_id}", ignore_errors=True)
+    encode_partition(trained.settings, space.ref.space_id, LAST)
+    assert seen == [False], "taste that goes between pooling and reading would be read as nulls"
 
 
 def test_features_of_another_item_space_are_refused(trained, space):
