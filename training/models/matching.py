@@ -152,8 +152,7 @@ class MatchingModel:
             described,
             item_terms=self.item_terms_I,
             z_map=self.z_map_ZD,
-            met=self.successors.met_IR,
-            following=self.successors.following_IR,
+            **self.successors.arrays(),
         )
 
     @classmethod
@@ -175,7 +174,7 @@ class MatchingModel:
             calibration=Calibration(**described["calibration"]),
             item_terms_I=arrays["item_terms"],
             z_map_ZD=arrays["z_map"],
-            successors=Successors(arrays["met"], arrays["following"]),
+            successors=Successors.from_arrays(arrays, len(items)),
             facts=described["facts"],
         )
 

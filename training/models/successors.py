@@ -5,6 +5,7 @@ Shape legend: U users, I items, R columns.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,15 @@ class Successors:
     def none(cls, num_items: int) -> Successors:
         """Return those of no columns, which add nothing to a score."""
         return cls(np.zeros((num_items, 0), np.float32), np.zeros((num_items, 0), np.float32))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Floats], num_items: int) -> Successors:
+        """Return those whose `arrays` lie among others; `none` where they do not."""
+        return cls(arrays["met"], arrays["following"]) if "met" in arrays else cls.none(num_items)
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return what a model folder keeps; nothing of no columns."""
+        return {"met": self.met_IR, "following": self.following_IR} if self.met_IR.shape[1] else {}
 
     def users(self, pairs: PairLog) -> Floats:
         """Return float32[U, R]: the mean of each user's newest `REACH` items, nearer ones more; zeros without any."""

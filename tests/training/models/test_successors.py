@@ -16,6 +16,16 @@ def test_a_user_is_the_mean_of_the_newest_items_nearer_ones_more() -> None:
     assert not found[2].any()
 
 
+def test_what_a_folder_keeps_comes_back_and_nothing_is_none() -> None:
+    rng = np.random.default_rng(0)
+    kept = Successors(*(rng.normal(size=(4, 2)).astype(np.float32) for _ in range(2)))
+    again = Successors.from_arrays({"z_map": np.zeros((1, 1), np.float32), **kept.arrays()}, 4)
+    np.testing.assert_array_equal(again.met_IR, kept.met_IR)
+    np.testing.assert_array_equal(again.following_IR, kept.following_IR)
+    assert Successors.none(4).arrays() == {}
+    assert Successors.from_arrays({}, 4).met_IR.shape == (4, 0)
+
+
 def test_none_has_no_columns() -> None:
     pairs = PairLog.of(np.array([0]), np.array([1]), np.array([0]), 2, 3)
     none = Successors.none(3)
