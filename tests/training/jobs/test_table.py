@@ -1,5 +1,7 @@
 """The job table and `run`: names, partitions and options are checked before anything is done."""
 
+import inspect
+
 import pytest
 
 from training.contracts.artefacts import Check, GateDecision, SpaceRef
@@ -11,7 +13,7 @@ from training.jobs import JOBS, UsageError, as_json, check_options, find, requir
 @pytest.mark.parametrize("job", JOBS)
 def test_every_listed_job_exists_takes_settings_and_a_partition_and_says_what_it_returns(job):
     function = find(job)
-    names = list(function.__code__.co_varnames[:2])
+    names = list(inspect.signature(function).parameters)[:2]
     assert names == ["settings", "partition"]
     assert function.__doc__
 
