@@ -46,7 +46,7 @@ def test_folded_vectors_multiply_to_the_score() -> None:
     sure = 0.5 * 10 * np.sqrt(counts / counts.mean())[:, None] * users @ tower.items().detach().numpy().T
     follows = 0.5 * 3 * successors.users(PAIRS) @ successors.following_IR.T
     np.testing.assert_allclose(
-        product, sure + follows + np.log(counts + 0.5)[:, None] + item_terms[None, :], rtol=1e-4, atol=1e-5
+        product, sure + follows + np.log(counts + 0.5)[:, None] + item_terms[None, :], rtol=1e-5, atol=1e-5
     )
 
 
