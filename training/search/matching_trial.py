@@ -219,10 +219,10 @@ class Trial:
         """Add the chances that an item follows a user's newest ones, at `width` columns, where the lists gain by it."""
         if not width:
             return
-        before, self.successors = self.successors, learn_successors(self.cut.known, width, self.seed)
+        self.successors = learn_successors(self.cut.known, width, self.seed)
         calibration = with_successors(self.choice.calibration, partial(self._judged, self.tower), self.training.tasks)
         if calibration == self.choice.calibration:
-            self.successors = before
+            self.successors = Successors.none(self.cut.known.num_items)
             return
         self.choice = replace(self.choice, calibration=calibration, successor_width=width)
         self.figures["chosen"] = self._judged(self.tower).figures(calibration)
@@ -260,21 +260,23 @@ class Trial:
 
     def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> Judged:
         calibration = calibration or self.choice.calibration
-        users = scored_users(self._directions(tower, calibration), tower, calibration, self.cut.known, self.successors)
-        return self._judged_on(self.cut, tower, users, scored_items(tower, self.successors))
+        directions = self._directions(tower, calibration)
+        return self._judged_on(self.cut, tower, directions, calibration, self.successors)
 
     def _other_starts(self, choice: Choice) -> list[Judged]:
         """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
         config, calibration = choice.applied_to(self.training).tower, choice.calibration
-        judged = []
-        for cut, start in self.others:
-            tower, none = start.tower(config, choice.spectrum), Successors.none(cut.known.num_items)
-            users = scored_users(user_directions(tower, cut.known), tower, calibration, cut.known, none)
-            judged.append(self._judged_on(cut, tower, users, scored_items(tower, none)))
-        return judged
+        starts = [(cut, start.tower(config, choice.spectrum)) for cut, start in self.others]
+        none = Successors.none(self.cut.known.num_items)  # every cut is over the same items
+        return [
+            self._judged_on(cut, tower, user_directions(tower, cut.known), calibration, none) for cut, tower in starts
+        ]
 
-    def _judged_on(self, cut: Cut, tower: TwoTower, users: Floats, items: Floats) -> Judged:
-        recommend, target = sides(cut, users, items, self.seed, self.training.tasks)
+    def _judged_on(
+        self, cut: Cut, tower: TwoTower, directions_UD: Floats, calibration: Calibration, successors: Successors
+    ) -> Judged:
+        users = scored_users(directions_UD, tower, calibration, cut.known, successors)
+        recommend, target = sides(cut, users, scored_items(tower, successors), self.seed, self.training.tasks)
         return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:

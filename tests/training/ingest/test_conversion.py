@@ -73,7 +73,7 @@ def not_utf8(cells: list[bytes | None], kind: pa.DataType = STRING) -> pa.Array:
 def test_text_that_is_not_utf8_fails_alone_whatever_it_was_to_be(kind: pa.DataType) -> None:
     cells = not_utf8([b"1000000000", b"1\xff", None, b"1000000000"], kind)
     for contract in ("string", "double", "timestamp", "strings"):
-        result = convert(cells, contract)  # type: ignore[arg-type]
+        result = convert(cells, contract)
         result.values.validate(full=True)
         assert result.failed.tolist() == [False, True, False, False]
         assert result.values.is_null().to_pylist() == [False, True, True, False]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -94,20 +94,22 @@ def matching_rows(
         kept = cache.get(
             f"{problem.label} {name}",
             key,
-            lambda name=name, config=config: _measure(problem, represented(), name, config, tuple(seeds)).to_dict(),  # type: ignore[misc]
+            partial(_measure, problem, represented, name, config, tuple(seeds)),
         )
         rows.append(Row.from_dict(kept))
     return rows
 
 
 def _measure(
-    problem: Problem, represented: Represented, name: str, config: MatchingConfig, seeds: tuple[int, ...]
-) -> Row:
+    problem: Problem, build: Callable[[], Represented], name: str, config: MatchingConfig, seeds: tuple[int, ...]
+) -> dict[str, Any]:
+    """Return the row's JSON values; the representation is built only here, so that a kept row needs none."""
+    represented = build()
     runs = [_run(problem, represented, replace(config, seed=seed)) for seed in seeds]
     metrics, spread = average([run.scores for run in runs], problem.test.k)
     logger.info("%s: %s NDCG %.4f", problem.label, name, metrics[f"ndcg@{problem.test.k}"])
     facts: dict[str, Any] = {"choice": runs[0].model.facts["choice"], "representation_seconds": represented.seconds}
-    return Row(
+    row = Row(
         data=problem.data,
         protocol=problem.protocol,
         model=name,
@@ -119,6 +121,7 @@ def _measure(
         fit_seconds=round(float(np.median([run.seconds for run in runs])), 1),
         tune_seconds=0.0,
     )
+    return row.to_dict()
 
 
 def _run(problem: Problem, represented: Represented, config: MatchingConfig) -> _Run:
