@@ -99,10 +99,10 @@ def judged(
     evidence = {
         "validation_ndcg@20": {"choice": choice.fitted.value, UNIFORM: uniform.value},
         "num_pairs": {"known": len(known), "held_out": len(held_out)},
-        "searched": choice.searched.weights,
+        "searched": choice.weights,
         **_story(choice, search),
     }
-    return (choice.searched.weights if is_better else {UNIFORM: 1.0}), evidence
+    return (choice.weights if is_better else {UNIFORM: 1.0}), evidence
 
 
 def newest_users(pairs: PairLog, max_pairs: int) -> PairLog:

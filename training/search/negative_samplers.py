@@ -1,4 +1,4 @@
-"""Search the negative sampler for a model and a log: learn weights, drop the least, train on from where it ends.
+"""Search the negative sampler for a model and a log: learn weights, drop the least, train the rest to their end.
 
 AutoSample (arXiv 2311.03526) is known by its abstract; this is a reconstruction. Minimising the *training* loss over
 the weights picks the easiest sampler, so weights are learned from held-out pairs: by the gradient through one step of
@@ -25,6 +25,7 @@ from training.engine.sampled_ranking import Fitted, Judge, SampledRankingConfig,
 from training.models.ranking import RankingModel
 from training.samplers.candidates import CANDIDATES, samplers_of
 from training.search.sampler_bandit import BanditConfig, BanditSearch
+from training.search.sampler_contender import Contender
 from training.search.sampler_gradient import GradientConfig, GradientSearch
 from training.search.sampler_validation import HeldOut, ValidationLoss
 
@@ -40,6 +41,11 @@ class SearchMethod(Protocol):
         """The M samplers still in the search."""
         ...
 
+    @property
+    def least(self) -> int:
+        """How many samplers pruning leaves."""
+        ...
+
     def advance(self, num_epochs: int) -> None:
         """Train on and update the weights."""
         ...
@@ -53,7 +59,11 @@ class SearchMethod(Protocol):
         ...
 
     def model(self) -> RankingModel:
-        """Return the model with the parameters that retraining may start from."""
+        """Return the best model so far."""
+        ...
+
+    def contenders(self) -> list[Contender]:
+        """Return what may be trained to its end, the likeliest first; at least one."""
         ...
 
 
@@ -69,7 +79,7 @@ class SamplerSearchConfig:
         round_epochs: Epochs before a pruning, times the samplers then in the search: few samplers are told apart over
             a longer horizon, at a cost per round that stays about the same.
         patience: Prunings without a better validation after which the search stops.
-        inherit: Whether retraining starts from the search's parameters, with a fresh optimiser, or anew.
+        inherit: Whether retraining starts from the search's parameters, or anew.
         gradient: Of "second_order" and "naive".
         bandit: Of "bandit".
         seed: Seed of every draw.
@@ -99,30 +109,26 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
-    """What the search stage leaves behind.
+    """What the search stage leaves behind: who is still in the running, how it came to that, and its CPU seconds."""
 
-    Attributes:
-        weights: Of the samplers that stayed, by name, summing to 1.
-        rounds: How it came to that.
-        model: With the parameters that retraining may start from.
-        cpu_seconds: Of the stage.
-    """
-
-    weights: dict[str, float]
+    contenders: tuple[Contender, ...]
     rounds: tuple[Round, ...]
-    model: RankingModel
     cpu_seconds: float
-
-    @property
-    def best(self) -> str:
-        """The sampler with the most weight."""
-        return max(self.weights, key=lambda name: self.weights[name])
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerChoice:
-    """What a search found, and the retraining with it, of which `model` is the outcome."""
+    """The contender that validates best once each has been trained to its end.
 
+    Attributes:
+        weights: Of its samplers, by name, summing to 1.
+        searched: Where the contenders come from.
+        fitted: Its training.
+        model: As of its best validation.
+        retrain_cpu_seconds: Of all contenders' training.
+    """
+
+    weights: dict[str, float]
     searched: Searched
     fitted: Fitted
     model: RankingModel
@@ -137,10 +143,11 @@ class SamplerChoice:
 def search_samplers(
     make_model: Callable[[], RankingModel], known: PairLog, held_out: PairLog, config: SamplerSearchConfig
 ) -> SamplerChoice:
-    """Return the choice of samplers, and the model retrained with them.
+    """Return the choice of samplers, and the model trained with them.
 
     Args:
-        make_model: Gives a freshly drawn model over the index spaces of `known`; called once, twice without inheriting.
+        make_model: Gives a freshly drawn model over the index spaces of `known`; called once, and once more for every
+            contender without inheriting.
         known: Distinct pairs to learn from.
         held_out: Distinct pairs that validate, over the same index spaces.
         config: What is fixed.
@@ -152,15 +159,13 @@ def search_samplers(
 def search_stage(
     make_model: Callable[[], RankingModel], known: PairLog, held_out: PairLog, config: SamplerSearchConfig
 ) -> Searched:
-    """Return the weights that the search ends with; see `search_samplers`."""
+    """Return what pruning leaves; see `search_samplers`."""
     started = time.process_time()
     validation = HeldOut(known.matrix(), held_out.matrix())
     method = _method(make_model(), known, held_out, validation.ndcg, config)
     rounds = prune(method, validation.ndcg, config)
-    weights = dict(zip(method.names, map(float, method.weights()), strict=True))
-    return Searched(
-        weights=weights, rounds=tuple(rounds), model=method.model(), cpu_seconds=time.process_time() - started
-    )
+    contenders = tuple(method.contenders())
+    return Searched(contenders=contenders, rounds=tuple(rounds), cpu_seconds=time.process_time() - started)
 
 
 def retrain(
@@ -170,30 +175,43 @@ def retrain(
     held_out: PairLog,
     config: SamplerSearchConfig,
 ) -> SamplerChoice:
-    """Return the model trained with what a search found, from its parameters or anew; see `search_samplers`."""
+    """Return the best of the contenders, each trained to its end from where it stands or anew; see `search_samplers`.
+
+    `searched` stays as it is.
+    """
     started = time.process_time()
-    model = copy.deepcopy(searched.model) if config.inherit else make_model()
-    training = SampledTraining(
-        model, known, samplers_of(known, tuple(searched.weights)), config.training, config.seed + 1
-    )
-    weights_M = torch.tensor(list(searched.weights.values()), dtype=torch.float32)
-    fitted = fit_sampled(training, weights_M, HeldOut(known.matrix(), held_out.matrix()).ndcg)
-    _log.info("sampler search: chose %s, validation NDCG %.4f", searched.weights, fitted.value)
+    judge = HeldOut(known.matrix(), held_out.matrix()).ndcg
+    ended: list[tuple[Fitted, Contender]] = []
+    for one in searched.contenders:
+        training = copy.deepcopy(one.training) if config.inherit else _anew(one, make_model(), known, config)
+        weights_M = torch.tensor(list(one.weights.values()), dtype=torch.float32)
+        ended.append((fit_sampled(training, weights_M, judge), Contender(one.weights, training)))
+    fitted, best = max(ended, key=lambda end: end[0].value)
+    _log.info("sampler search: chose %s, validation NDCG %.4f", best.weights, fitted.value)
     return SamplerChoice(
-        searched=searched, fitted=fitted, model=model, retrain_cpu_seconds=time.process_time() - started
+        weights=best.weights,
+        searched=searched,
+        fitted=fitted,
+        model=best.training.model,
+        retrain_cpu_seconds=time.process_time() - started,
     )
+
+
+def _anew(one: Contender, model: RankingModel, known: PairLog, config: SamplerSearchConfig) -> SampledTraining:
+    return SampledTraining(model, known, samplers_of(known, tuple(one.weights)), config.training, config.seed + 1)
 
 
 def prune(method: SearchMethod, judge: Judge, config: SamplerSearchConfig) -> list[Round]:
-    """Advance, drop the least weights, and repeat until one sampler is left or the validation stalls."""
+    """Advance, drop the least weights, and repeat until the method's least is left or the validation stalls."""
     rounds: list[Round] = []
     best_at = 0
-    while len(method.names) > 1 and len(rounds) - best_at < config.patience:
+    while len(method.names) > method.least and len(rounds) - best_at < config.patience:
         num_epochs = max(1, round(config.round_epochs / len(method.names)))
         method.advance(num_epochs)
         weights, value = method.weights(), judge(method.model())
         noted = dict(zip(method.names, map(float, weights), strict=True))
-        dropped = tuple(sorted(noted, key=lambda name: noted[name])[: -num_kept(len(noted), config.keep)])
+        stay = max(num_kept(len(noted), config.keep), method.least)
+        dropped = tuple(sorted(noted, key=lambda name: noted[name])[:-stay])
         rounds.append(Round(weights=noted, dropped=dropped, num_epochs=num_epochs, value=value))
         _log.debug("sampler search: validation %.4f, dropped %s of %s", value, dropped, noted)
         if value >= max(step.value for step in rounds):

@@ -15,6 +15,7 @@ import torch
 
 from training.engine.sampled_ranking import Judge, SampledTraining
 from training.models.ranking import RankingModel
+from training.search.sampler_contender import Contender
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +24,12 @@ class BanditConfig:
 
     Attributes:
         temperature: t in p = softmax(gain / t), in units of the largest gain.
+        finalists: Arms that pruning leaves; each is played to its end. The last two are often told apart by their ends
+            alone: what rises faster does not always rise higher.
     """
 
     temperature: float = 0.2
+    finalists: int = 2
 
 
 @dataclass
@@ -51,12 +55,19 @@ class Arm:
         if gain > self.gain:
             self.gain, self.best = gain, copy.deepcopy(self.training.model.state_dict())
 
+    def at_best(self) -> SampledTraining:
+        """Return a copy of the training, its model as it was when it was best."""
+        training = copy.deepcopy(self.training)
+        if self.best:
+            training.model.load_state_dict(self.best)
+        return training
+
 
 class BanditSearch:
     """Best-arm search by elimination: every arm plays each round, from its own parameters, and the worst is dropped.
 
-    All arms branch off one warm-up. Each keeps what it has learned, so that a survivor is judged over an ever longer
-    horizon, and the last one's parameters are where the retraining starts.
+    All arms branch off one start. Each keeps what it has learned, so that a survivor is judged over an ever longer
+    horizon, and goes on at the end as if it had been trained alone.
     """
 
     def __init__(self, start: SampledTraining, names: Sequence[str], judge: Judge, config: BanditConfig) -> None:
@@ -69,6 +80,11 @@ class BanditSearch:
     def names(self) -> Sequence[str]:
         """The samplers still in the search."""
         return self._names
+
+    @property
+    def least(self) -> int:
+        """How many samplers pruning leaves."""
+        return self.config.finalists
 
     def advance(self, num_epochs: int) -> None:
         """Let every arm train for some epochs."""
@@ -91,11 +107,16 @@ class BanditSearch:
 
     def model(self) -> RankingModel:
         """Return a model with the best parameters of the best arm."""
-        arm = max(self.arms, key=lambda arm: arm.gain)
-        model = copy.deepcopy(arm.training.model)
-        if arm.best:
-            model.load_state_dict(arm.best)
-        return model
+        return max(self.arms, key=lambda arm: arm.gain).at_best().model
+
+    def contenders(self) -> list[Contender]:
+        """Return the finalists, the best first: from their best parameters, with optimisers of their own.
+
+        A fresh optimiser, which AutoSample starts a retraining with, kicks parameters that are nearly in place: with it
+        two-towers end 2 to 5 % lower.
+        """
+        order = sorted(range(len(self.arms)), key=lambda place: -self.arms[place].gain)
+        return [Contender({self._names[place]: 1.0}, self.arms[place].at_best()) for place in order[: self.least]]
 
 
 def _branch(start: SampledTraining, place: int) -> SampledTraining:

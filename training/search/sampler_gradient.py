@@ -5,8 +5,9 @@ Shape legend: M samplers, B positives.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch.func import functional_call
 from training.engine.sampled_ranking import SampledTraining, mixed_loss, pair_scores
 from training.models.ranking import RankingModel, RankingVectors
 from training.samplers.negative import CurrentVectors, Negatives, Positives
+from training.search.sampler_contender import Contender
 from training.search.sampler_validation import ValidationLoss
 
 Parameters = dict[str, Tensor]
@@ -77,9 +79,19 @@ class GradientSearch:
         """Return float64[M]."""
         return self.probabilities().detach().double().numpy()
 
+    @property
+    def least(self) -> int:
+        """How many samplers pruning leaves."""
+        return 1
+
     def model(self) -> RankingModel:
         """Return the one model in training."""
         return self.training.model
+
+    def contenders(self) -> list[Contender]:
+        """Return the mixture of what is left, with the model's parameters and a fresh optimiser."""
+        training = replace(self.training, model=copy.deepcopy(self.training.model))
+        return [Contender(dict(zip(self._names, map(float, self.weights()), strict=True)), training)]
 
     def drop(self, place: int) -> None:
         """Take one sampler out, with its logit and a fresh optimiser of the others'."""

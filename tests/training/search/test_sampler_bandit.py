@@ -54,3 +54,16 @@ def test_a_dropped_arm_is_gone():
     search.drop(0)
     assert search.names == ["popularity^1", "hardest of 8"]
     assert len(search.weights()) == len(search.arms) == 2
+
+
+def test_finalists_come_best_first_with_their_own_optimisers():
+    search = _search()
+    search.advance(2)
+    contenders = search.contenders()
+    gains = dict(zip(search.names, (arm.gain for arm in search.arms), strict=True))
+    assert [*(name for one in contenders for name in one.weights)] == sorted(gains, key=lambda n: -gains[n])[:2]
+    moments = contenders[0].training.optimizer.state_dict()["state"]
+    assert moments
+    assert contenders[0].training.optimizer.param_groups[0]["params"][0] is next(
+        contenders[0].training.model.parameters()
+    )

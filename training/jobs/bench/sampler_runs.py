@@ -37,6 +37,7 @@ CODE = (
 SEARCH_CODE = (
     "training.search.negative_samplers",
     "training.search.sampler_bandit",
+    "training.search.sampler_contender",
     "training.search.sampler_gradient",
 )
 UNIFORM_MIX, LOSS_MIX = "uniform mix of instances", "uniform mix of losses"
@@ -100,7 +101,7 @@ def _retrained(searched: Searched, make: Make, halves: Halves, config: SamplerSe
     return judged(choice.model, halves) | {
         "value": choice.fitted.value,
         "cpu_seconds": choice.cpu_seconds,
-        "weights": searched.weights,
+        "weights": choice.weights,
     }
 
 
