@@ -53,13 +53,11 @@ class ModelCase:
         name: As tables print it.
         make: Draws one from torch's generator.
         training: How it learns.
-        num_seeds: Seeds at most; dear models take fewer.
     """
 
     name: str
     make: Callable[[PairLog], RankingModel]
     training: SampledRankingConfig
-    num_seeds: int = 3
 
 
 WIDTH = 32
@@ -79,7 +77,6 @@ MODELS = (
         name="LightGCN",
         make=lambda pairs: LightGCN(pairs, WIDTH),
         training=replace(_LEARNING, learning_rate=0.02),
-        num_seeds=1,
     ),
 )
 
@@ -91,7 +88,7 @@ class SamplerBenchConfig:
     Attributes:
         max_pairs: Of a larger log, users are drawn until about this many pairs are kept.
         core: Users and items with fewer pairs are left out, before and after the drawing.
-        num_seeds: Seeds at most.
+        num_seeds: Seeds of each model.
         models: What is trained.
     """
 
@@ -131,7 +128,7 @@ def _cases(
     """Yield all models of all logs with one seed before any with the next."""
     for n in range(config.num_seeds):
         for problem in problems:
-            yield from ((problem, model, first + n) for model in config.models if n < model.num_seeds)
+            yield from ((problem, model, first + n) for model in config.models)
 
 
 def _kept(
