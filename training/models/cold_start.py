@@ -166,10 +166,17 @@ class ColdStartNetwork(nn.Module):
         return Views.of(attributes, mask, _embed(self.items, kept), kept != PADDING, x_BF, x_mask_BF)
 
     def fill(self, users: UserTokens) -> tuple[Tensor, Tensor]:
-        """Return virtual behaviours float[B, L, D] and input columns float[B, F], without gradient to the tables."""
-        assert self.zero_shot is not None
-        attributes, mask = self.attributes(users)
-        virtual: tuple[Tensor, Tensor] = self.zero_shot(attributes.detach(), mask)
+        """Return virtual behaviours float[B, L, D] and input columns float[B, F], without gradient.
+
+        The tower imagines as it will when served, without dropout: else the ranking tower learns to distrust it.
+        """
+        tower = self.zero_shot
+        assert tower is not None
+        is_learning = tower.training
+        tower.eval()
+        with torch.no_grad():
+            virtual: tuple[Tensor, Tensor] = tower(*self.attributes(users))
+        tower.train(is_learning)
         return virtual
 
     def pooled(self, users: UserTokens, *, fill: bool) -> tuple[Tensor, Tensor]:
@@ -186,7 +193,7 @@ class ColdStartNetwork(nn.Module):
         mask_BL = users.behaviour_idx_BL != PADDING
         behaviours_BD = _mean(_embed(self.items, users.behaviour_idx_BL), mask_BL)
         if fill and self.zero_shot is not None and bool(users.is_new.any()):
-            virtual_BD = self.fill(users)[0].mean(dim=1).detach() + self.virtual_mark
+            virtual_BD = self.fill(users)[0].mean(dim=1) + self.virtual_mark
             behaviours_BD = torch.where(users.is_new[:, None], virtual_BD, behaviours_BD)
         return self.drop_tokens(attributes).sum(dim=1), behaviours_BD
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,15 @@ def test_filling_changes_new_users_alone_and_moves_no_tower() -> None:
     assert network.zero_shot is not None
     assert all(parameter.grad is None for parameter in network.zero_shot.parameters())
     assert network.virtual_mark.grad is not None
+
+
+def test_what_fills_is_the_same_in_training_and_leaves_the_tower_learning() -> None:
+    network = _network(zero_shot=replace(TOWER, dropout=0.5))
+    served = network.fill(_users())[0]
+    network.train()
+    assert torch.equal(network.fill(_users())[0], served)
+    assert network.zero_shot is not None
+    assert all(part.training for part in network.zero_shot.modules())
 
 
 def test_attributes_are_summed_and_training_leaves_some_out_whole() -> None:

@@ -33,31 +33,33 @@ NEW_SHARE, TEST_SHARE, VALIDATION_SHARE = 0.4, 0.2, 0.125
 CHUNK = 64
 GROUPS = ("new", "old")
 Figures = dict[str, float]
-MODEL = ColdStartModelConfig(ranker="mlp", hidden=(128, 64), zero_shot=ZeroShotConfig.small(), dropout=0.3)
+MODEL = ColdStartModelConfig(ranker="inner_product", zero_shot=ZeroShotConfig.small(dropout=0.5), dropout=0.3)
 TRAINING = ColdStartTrainingConfig(
     alignment="paired_mse",
     loss="bce",
     negatives="popularity",
     pretend_new=0.0,
     batch_size=128,
-    learning_rate=8e-3,
-    zero_shot_learning_rate=4e-3,
+    learning_rate=3e-3,
+    zero_shot_learning_rate=1e-3,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class AucConfig:
-    """What the four modes have in common: the paper's MLP ranker and BCE, its zero-shot tower scaled down.
+    """What the four modes have in common: the ranker that is served, the paper's BCE, its zero-shot tower scaled down.
 
     Attributes:
         model: The network.
         training: Its pace.
         max_epochs: Passes at most; the number is chosen on validation, per mode.
+        patience: Passes without a better validation before the choice is made.
     """
 
     model: ColdStartModelConfig = MODEL
     training: ColdStartTrainingConfig = TRAINING
-    max_epochs: int = 12
+    max_epochs: int = 60
+    patience: int = 8
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def _choose_epochs(task: AucTask, mode: Mode, config: AucConfig, seed: int) -> i
         scores = predict(trained, inner, config.training.history_length)
         found = group_figures(inner.test, scores, inner.new_U)
         figures.append(found["new.auc"] + found["old.auc"])
-        return epoch - int(np.argmax(figures)) < 4
+        return epoch - int(np.argmax(figures)) < config.patience
 
     fit(network, inner.train, config.training, config.max_epochs, seed, after, new_U=inner.new_U)
     return int(np.argmax(figures)) + 1
