@@ -63,7 +63,7 @@ class SearchMethod(Protocol):
         ...
 
     def contenders(self) -> list[Contender]:
-        """Return what may be trained to its end, the likeliest first; at least one."""
+        """End the search and return what may be trained to its end, the likeliest first; at least one."""
         ...
 
 

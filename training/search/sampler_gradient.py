@@ -5,7 +5,6 @@ Shape legend: M samplers, B positives.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -89,9 +88,8 @@ class GradientSearch:
         return self.training.model
 
     def contenders(self) -> list[Contender]:
-        """Return the mixture of what is left, with the model's parameters and a fresh optimiser."""
-        training = replace(self.training, model=copy.deepcopy(self.training.model))
-        return [Contender(dict(zip(self._names, map(float, self.weights()), strict=True)), training)]
+        """End the search and return the mixture of what is left, with the model and a fresh optimiser."""
+        return [Contender(dict(zip(self._names, map(float, self.weights()), strict=True)), replace(self.training))]
 
     def drop(self, place: int) -> None:
         """Take one sampler out, with its logit and a fresh optimiser of the others'."""
