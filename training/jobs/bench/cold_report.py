@@ -21,8 +21,9 @@ from training.settings import Settings
 from training.storage import write_json
 
 logger = logging.getLogger(__name__)
-MAX_AUC_PAIRS = 200_000
-"""Larger logs are ranked in full but not ablated: four modes over the seeds would take an hour."""
+WORKERS = 2
+MAX_AUC_PAIRS = 2_000_000
+"""Larger logs are ranked in full but not ablated: four modes over the seeds would take more than half an hour."""
 
 
 def run_cold_start(settings: Settings, folders: Sequence[Path], num_seeds: int, *, simulator: bool) -> dict[str, str]:
@@ -62,7 +63,7 @@ def _report(settings: Settings, log: PublicLog, attributes: Attributes, cache: C
     rows = cold_rows(log.name, content, make_tasks(log.frame, attributes), cache, seeds)
     tables, figures = [full_table(rows)], {}
     if len(log.frame) <= MAX_AUC_PAIRS:
-        figures = ablation(log.name, content, _whole(log, attributes), cache, seeds)
+        figures = ablation(log.name, content, _whole(log, attributes), cache, seeds, workers=WORKERS)
         tables.append(auc_table(log.name, figures))
     text = write_table(settings, f"{log.name}_coldstart", "\n".join(tables))
     kept = {"rows": [row.to_dict() for row in rows], "auc": figures}

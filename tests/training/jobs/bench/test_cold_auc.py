@@ -93,3 +93,11 @@ def test_every_mode_is_run_over_the_seeds_and_printed(tmp_path: Path) -> None:
     table = auc_table("tiny", found)
     assert "| tiny, 40% made new | new users' AUC |" in table
     assert "| full: whole tower |" in table
+
+
+def test_the_lead_over_the_base_is_taken_seed_by_seed() -> None:
+    figures = {"new.gauc": 0.5, "old.auc": 0.5, "old.gauc": 0.5}
+    base, full = ([{**figures, "new.auc": auc} for auc in aucs] for aucs in ((0.5, 0.7), (0.52, 0.72)))
+    rows = auc_table("tiny", {"base": base, "full": full}).splitlines()
+    assert rows[3].endswith("| +0.0200 ± 0.0000 |")
+    assert rows[2].endswith("|  |")

@@ -35,7 +35,9 @@ def _rows(data: str, content: str, tasks: object, cache: object, seeds: tuple[in
 def test_both_tables_of_a_data_set_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures = {"new.auc": 0.6, "new.gauc": 0.6, "old.auc": 0.7, "old.gauc": 0.7}
     monkeypatch.setattr(cold_report, "cold_rows", _rows)
-    monkeypatch.setattr(cold_report, "ablation", lambda *_: {"full": [figures, figures]})
+    monkeypatch.setattr(
+        cold_report, "ablation", lambda *_, **__: {"base": [figures, figures], "full": [figures, figures]}
+    )
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
     folder = write_folder(tmp_path / "ml")
     tables = run_cold_start(settings, [folder], 2, simulator=False)
