@@ -10,12 +10,13 @@ alone, as in the authors' later code: on validation that is ahead of filling in 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from scipy.stats import rankdata
 
 from training.data.cold_start_set import ColdStartData, Indices, Mask
 from training.data.pair_log import PairLog
-from training.engine.cold_start import ColdStartTrainingConfig, fit
+from training.engine.cold_start import ColdStartTrainingConfig, Step, fit
 from training.evaluation.ranking import Floats
 from training.jobs.bench.cache import Cache, code_hash, library_versions
 from training.jobs.bench.cold_full import CODE
@@ -58,8 +59,8 @@ class AucConfig:
     Attributes:
         model: The network.
         training: Its pace.
-        max_epochs: Passes at most; the number is chosen on validation, per mode.
-        patience: Passes without a better validation before the choice is made.
+        max_epochs: Passes at most; the number is chosen on validation, for all modes together.
+        patience: Passes without a better validation before a mode's curve ends.
     """
 
     model: ColdStartModelConfig = MODEL
@@ -167,71 +168,103 @@ def ablation(
     config: AucConfig | None = None,
     workers: int = 1,
 ) -> dict[str, list[Figures]]:
-    """Return the figures of each mode, one per seed; a mode's epochs are chosen on validation, by its first seed.
+    """Return the figures of each mode, one per seed.
 
-    `workers` processes train side by side, one core each.
+    All modes train for the same number of epochs, which validation chooses for them together, by the first seed: what
+    fills new users never moves the ranker, so that old users are ranked alike and the modes differ by the fill alone.
+
+    Args:
+        name: Of the data set.
+        content: Hash of its pairs and attributes.
+        data: All of it.
+        cache: Where figures are kept.
+        seeds: Each draws its own new users and test.
+        config: What the modes have in common.
+        workers: Processes that train side by side, one core each.
     """
-    measure = partial(_kept, name, content, data, cache, seeds, config or AucConfig())
-    if workers == 1:
-        return {mode: measure(mode) for mode in MODES}
+    study = _Study(name, content, data, cache, seeds, config or AucConfig())
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        return dict(zip(MODES, pool.map(measure, MODES), strict=True))
+        run = pool.map if workers > 1 else map
+        epochs = best_epoch(list(run(study.curve, MODES)))
+        return dict(zip(MODES, run(partial(study.figures, epochs), MODES), strict=True))
 
 
-def _kept(
-    name: str,
-    content: str,
-    data: ColdStartData,
-    cache: Cache,
-    seeds: Sequence[int],
-    config: AucConfig,
-    mode: Mode,
-) -> list[Figures]:
-    key = {
-        "data": content,
-        "config": asdict(config),
-        "mode": mode,
-        "seeds": list(seeds),
-        "code": code_hash((*CODE, "training.jobs.bench.cold_auc")),
-        "versions": library_versions(),
-    }
-    with deterministic(seeds[0]):
-        found: list[Figures] = cache.get(
-            f"{name} cold auc {mode}", key, lambda: _measure(name, data, mode, config, seeds)
-        )
-    return found
+def best_epoch(curves: Sequence[Sequence[float]]) -> int:
+    """Return the number, from 1, of the epoch that is best in the mean of the curves, as far as all of them go."""
+    together = np.mean([curve[: min(map(len, curves))] for curve in curves], axis=0)
+    return int(np.argmax(together)) + 1
 
 
-def _measure(name: str, data: ColdStartData, mode: Mode, config: AucConfig, seeds: Sequence[int]) -> list[Figures]:
-    epochs = 0
-    results = []
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        new_U = rng.random(data.pairs.num_users) < NEW_SHARE
-        task = make_auc_task(data, new_U, TEST_SHARE, seed)
-        if not epochs:
-            epochs = _choose_epochs(task, mode, config, seed)
-        network = _network(task.train, mode, config, seed)
-        fit(network, task.train, config.training, epochs, seed, new_U=new_U)
-        scores = predict(network, task, config.training.history_length)
-        results.append(group_figures(task.test, scores, new_U) | {"epochs": float(epochs)})
-        logger.info("%s %s seed %d: %s", name, mode, seed, results[-1])
-    return results
+@dataclass(frozen=True)
+class _Study:
+    """One data set's ablation; the fields are the arguments of `ablation`."""
 
+    name: str
+    content: str
+    data: ColdStartData
+    cache: Cache
+    seeds: Sequence[int]
+    config: AucConfig
 
-def _choose_epochs(task: AucTask, mode: Mode, config: AucConfig, seed: int) -> int:
-    inner = make_auc_task(task.train, task.new_U, VALIDATION_SHARE, seed)
-    network = _network(inner.train, mode, config, seed)
-    figures: list[float] = []
+    def curve(self, mode: Mode) -> list[float]:
+        """Return the validation AUC of new users plus that of old ones after each epoch."""
+        kept: list[float] = self._kept("curve", mode, {}, lambda: self._validated(mode))
+        return kept
 
-    def after(epoch: int, trained: ColdStartNetwork) -> bool:
-        scores = predict(trained, inner, config.training.history_length)
-        found = group_figures(inner.test, scores, inner.new_U)
-        figures.append(found["new.auc"] + found["old.auc"])
-        return epoch - int(np.argmax(figures)) < config.patience
+    def figures(self, epochs: int, mode: Mode) -> list[Figures]:
+        """Return the test's figures, one per seed."""
+        kept: list[Figures] = self._kept("auc", mode, {"epochs": epochs}, lambda: self._tested(epochs, mode))
+        return kept
 
-    fit(network, inner.train, config.training, config.max_epochs, seed, after, new_U=inner.new_U)
-    return int(np.argmax(figures)) + 1
+    def _kept(self, what: str, mode: Mode, more: Mapping[str, Any], compute: Callable[[], Any]) -> Any:
+        key = {
+            "data": self.content,
+            "config": asdict(self.config),
+            "mode": mode,
+            "seeds": list(self.seeds),
+            "code": code_hash((*CODE, "training.jobs.bench.cold_auc")),
+            "versions": library_versions(),
+            **more,
+        }
+        with deterministic(self.seeds[0]):
+            return self.cache.get(f"{self.name} cold {what} {mode}", key, compute)
+
+    def _task(self, seed: int) -> AucTask:
+        new_U = np.random.default_rng(seed).random(self.data.pairs.num_users) < NEW_SHARE
+        return make_auc_task(self.data, new_U, TEST_SHARE, seed)
+
+    def _validated(self, mode: Mode) -> list[float]:
+        seed = self.seeds[0]
+        task = self._task(seed)
+        inner = make_auc_task(task.train, task.new_U, VALIDATION_SHARE, seed)
+        curve: list[float] = []
+
+        def after(epoch: int, trained: ColdStartNetwork) -> bool:
+            found = self._judged(trained, inner)
+            curve.append(found["new.auc"] + found["old.auc"])
+            return epoch - int(np.argmax(curve)) < self.config.patience
+
+        self._fitted(inner, mode, self.config.max_epochs, seed, after)
+        return curve
+
+    def _tested(self, epochs: int, mode: Mode) -> list[Figures]:
+        results = []
+        for seed in self.seeds:
+            task = self._task(seed)
+            network = self._fitted(task, mode, epochs, seed)
+            results.append(self._judged(network, task) | {"epochs": float(epochs)})
+            logger.info("%s %s seed %d: %s", self.name, mode, seed, results[-1])
+        return results
+
+    def _fitted(
+        self, task: AucTask, mode: Mode, epochs: int, seed: int, after: Step = lambda epoch, network: True
+    ) -> ColdStartNetwork:
+        network = _network(task.train, mode, self.config, seed)
+        fit(network, task.train, self.config.training, epochs, seed, after, new_U=task.new_U)
+        return network
+
+    def _judged(self, network: ColdStartNetwork, task: AucTask) -> Figures:
+        return group_figures(task.test, predict(network, task, self.config.training.history_length), task.new_U)
 
 
 def _network(data: ColdStartData, mode: Mode, config: AucConfig, seed: int) -> ColdStartNetwork:

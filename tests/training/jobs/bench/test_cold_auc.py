@@ -13,6 +13,7 @@ from training.jobs.bench.cold_auc import (
     ablation,
     auc,
     auc_table,
+    best_epoch,
     gauc,
     group_figures,
     make_auc_task,
@@ -93,6 +94,11 @@ def test_every_mode_is_run_over_the_seeds_and_printed(tmp_path: Path) -> None:
     table = auc_table("tiny", found)
     assert "| tiny, 40% made new | new users' AUC |" in table
     assert "| full: whole tower |" in table
+
+
+def test_one_epoch_is_chosen_for_all_modes_as_far_as_all_have_gone() -> None:
+    assert best_epoch([[0.5, 0.7, 0.6, 0.9], [0.5, 0.5, 0.7]]) == 3
+    assert best_epoch([[0.5, 0.7], [0.5, 0.4, 0.9]]) == 2
 
 
 def test_the_lead_over_the_base_is_taken_seed_by_seed() -> None:
