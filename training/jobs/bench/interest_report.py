@@ -75,12 +75,18 @@ def _report(settings: Settings, problem: InterestProblem, rows: Sequence[Interes
 def interest_table(data: str, protocol: str, rows: Sequence[InterestRow], study: StudyConfig, seed: int) -> str:
     """Return the Markdown of one problem: the full model first, the others with what they lose in NDCG@20.
 
-    The 95 % interval is a bootstrap over users of the difference to the full model, each user averaged over seeds.
+    The 95 % interval is a bootstrap over users of the difference to the full model, each user averaged over seeds;
+    beside it stands the standard error over seeds, of which users say nothing.
     """
     full = next(row for row in rows if row.variant == FULL)
     names = [f"{metric}@{k}" for k in CUTS for metric in _LABELS]
     truth = ["recall/interest", "of users with ≥ 3", "coverage"] if full.by_truth else []
-    head = ["variant", *(f"{_LABELS[n.split('@')[0]]}@{n.split('@')[1]}" for n in names), "Δ N@20 [95 %]"]
+    head = [
+        "variant",
+        *(f"{_LABELS[n.split('@')[0]]}@{n.split('@')[1]}" for n in names),
+        "Δ N@20 [95 %]",
+        "± over seeds",
+    ]
     head += [*truth, "least win share", "cosine", "epochs"]
     lines = [f"**{data}**, protocol {protocol}, {len(full.ndcg)} test users, {len(study.seeds)} seeds", ""]
     lines += [_line(head), _line(["---"] * len(head))]
@@ -89,7 +95,8 @@ def interest_table(data: str, protocol: str, rows: Sequence[InterestRow], study:
 
 
 def _cells(row: InterestRow, full: InterestRow, names: Sequence[str], seed: int) -> list[str]:
-    cells = [row.variant, *(f"{row.metrics[name]:.4f}" for name in names), _difference(row, full, seed)]
+    cells = [row.variant, *(f"{row.metrics[name]:.4f}" for name in names)]
+    cells += [_difference(row, full, seed), _over_seeds(row, full)]
     if full.by_truth:
         several = np.nanmean(of_several(row, "recall per interest"))
         cells += [f"{row.metrics['recall per interest']:.4f}", f"{several:.4f}", f"{row.metrics['coverage']:.4f}"]
@@ -98,6 +105,11 @@ def _cells(row: InterestRow, full: InterestRow, names: Sequence[str], seed: int)
 
 def _difference(row: InterestRow, full: InterestRow, seed: int) -> str:
     return "–" if row is full else _interval(np.array(row.ndcg) - np.array(full.ndcg), seed)
+
+
+def _over_seeds(row: InterestRow, full: InterestRow) -> str:
+    changes = np.array(row.seed_ndcg) - np.array(full.seed_ndcg)
+    return "–" if row is full or len(changes) < 2 else f"{changes.std(ddof=1) / np.sqrt(len(changes)):.4f}"
 
 
 def _differences(rows: Sequence[InterestRow], full: InterestRow, seed: int) -> list[str]:

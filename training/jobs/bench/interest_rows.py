@@ -86,6 +86,7 @@ class InterestRow(Artefact):
         variant: As tables print it.
         metrics: Means over users and seeds.
         ndcg: NDCG@20 of each test user, the mean over seeds.
+        seed_ndcg: NDCG@20 of each seed, the mean over test users.
         by_truth: Per test user, means over seeds, of simulated users: recall per interest and coverage; empty else.
         num_interests: Of each simulated test user; empty else.
         win_shares: Of each tower, last seed.
@@ -95,6 +96,7 @@ class InterestRow(Artefact):
     variant: str
     metrics: dict[str, float]
     ndcg: list[float]
+    seed_ndcg: list[float]
     by_truth: dict[str, list[float]]
     num_interests: list[int]
     win_shares: list[float]
@@ -153,6 +155,7 @@ def _measure(
         variant=name,
         metrics={metric: float(np.nanmean(values)) for metric, values in mean.items() if metric != "interests"},
         ndcg=mean["ndcg@20"].tolist(),
+        seed_ndcg=[float(run["ndcg@20"].mean()) for run in runs],
         by_truth=truth,
         num_interests=[int(count) for count in mean.get("interests", [])],
         win_shares=win_shares(network, problem.learn_from),

@@ -24,6 +24,7 @@ def _row(variant: str, ndcg: list[float], **truth: list[float]) -> InterestRow:
         variant=variant,
         metrics=metrics,
         ndcg=ndcg,
+        seed_ndcg=ndcg,
         by_truth=truth,
         num_interests=[2, 3, 4] if truth else [],
         win_shares=[0.7, 0.3],
@@ -35,8 +36,15 @@ def test_without_a_truth_the_table_has_no_columns_for_it() -> None:
     table = interest_table("toy", "comirec", [_row(FULL, [0.2, 0.4]), _row("K = 1", [0.1, 0.3])], StudyConfig(), 0)
     assert "coverage" not in table
     assert "| K = 1 | 0.2000 |" in table
-    assert "-0.1000 [-0.1000, -0.1000]" in table
+    assert "-0.1000 [-0.1000, -0.1000] | 0.0000 |" in table
     assert "| 0.300 | 0.50 | 4, 5, 6 |" in table
+
+
+def test_seeds_that_disagree_are_told_beside_the_users() -> None:
+    full, other = _row(FULL, [0.2, 0.2]), replace(_row("K = 1", [0.2, 0.2]), seed_ndcg=[0.1, 0.3])
+    assert "| +0.0000 [+0.0000, +0.0000] | 0.1000 |" in interest_table(
+        "toy", "comirec", [full, other], StudyConfig(), 0
+    )
 
 
 def test_users_of_several_interests_are_told_apart() -> None:

@@ -54,7 +54,8 @@ def test_a_row_tells_every_user_and_every_seed(rows: list[InterestRow]) -> None:
     users = np.unique(_problem().test.later.user_idx)
     assert len(full.ndcg) == len(full.num_interests) == len(users)
     assert full.metrics["ndcg@20"] == pytest.approx(np.mean(full.ndcg))
-    assert len(full.num_epochs) == 2
+    assert len(full.num_epochs) == len(full.seed_ndcg) == 2
+    assert np.mean(full.seed_ndcg) == pytest.approx(full.metrics["ndcg@20"])
     assert sum(full.win_shares) == pytest.approx(1.0)
     assert rows[1].metrics["cosine"] == 1.0
     assert set(full.num_interests) == {1, 2}
