@@ -23,7 +23,7 @@ from training.storage import write_json
 logger = logging.getLogger(__name__)
 WORKERS = 2
 MAX_AUC_PAIRS = 2_000_000
-"""Larger logs are ranked in full but not ablated: four modes over the seeds would take more than half an hour."""
+"""Larger logs are ranked in full but not ablated: four modes over the seeds would take a quarter of an hour."""
 
 
 def run_cold_start(settings: Settings, folders: Sequence[Path], num_seeds: int, *, simulator: bool) -> dict[str, str]:
