@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,8 @@ from training.engine.cold_start import ColdStartTrainingConfig, Step, fit
 from training.evaluation.ranking import Floats
 from training.jobs.bench.cache import Cache, code_hash, library_versions
 from training.jobs.bench.cold_full import CODE
+from training.jobs.bench.rows import paired_error, spread
+from training.jobs.bench.workers import side_by_side
 from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork
 from training.models.cold_start_rows import all_tokens
 from training.models.reproducible import deterministic
@@ -183,8 +183,7 @@ def ablation(
         workers: Processes that train side by side, one core each.
     """
     study = _Study(name, content, data, cache, seeds, config or AucConfig())
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        run = pool.map if workers > 1 else map
+    with side_by_side(workers) as run:
         epochs = best_epoch(list(run(study.curve, MODES)))
         return dict(zip(MODES, run(partial(study.figures, epochs), MODES), strict=True))
 
@@ -292,11 +291,10 @@ def auc_table(name: str, found: dict[str, list[Figures]]) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{np.mean(values):.4f} ± {np.std(values, ddof=min(1, len(values) - 1)):.4f}"
+    return f"{np.mean(values):.4f} ± {spread(values):.4f}"
 
 
 def _lead(figures: Sequence[Figures], base: Sequence[Figures]) -> str:
     """A seed decides who is new and which pairs are the test: modes are compared within it."""
-    leads = [one["new.auc"] - other["new.auc"] for one, other in zip(figures, base, strict=True)]
-    error = np.std(leads, ddof=min(1, len(leads) - 1)) / np.sqrt(len(leads))
-    return f"{np.mean(leads):+.4f} ± {error:.4f}"
+    own, other = ([one["new.auc"] for one in found] for found in (figures, base))
+    return f"{np.mean(own) - np.mean(other):+.4f} ± {paired_error(own, other):.4f}"

@@ -14,7 +14,7 @@ from training.evaluation.peers.attributes import group_popularity_scores, popula
 from training.evaluation.ranking import Floats, RankingScores, score_lists, top_k
 from training.jobs.bench.cache import Cache, code_hash, library_versions
 from training.jobs.bench.cold_tasks import ColdTask
-from training.jobs.bench.rows import Row
+from training.jobs.bench.rows import Row, spread
 from training.search.cold_start import ColdStartConfig, Mode, choose, train_cold_start
 
 logger = logging.getLogger(__name__)
@@ -172,7 +172,6 @@ def _row(
     tune_seconds: float,
 ) -> Measured:
     summaries = [one.summary(CUT) for one in scores]
-    ddof = min(1, len(summaries) - 1)
     logger.info("%s %s: %s NDCG %.4f", data, PROTOCOL, name, np.mean([s[f"ndcg@{CUT}"] for s in summaries]))
     row = Row(
         data=data,
@@ -182,7 +181,7 @@ def _row(
         params=params,
         seeds=seeds,
         metrics={key: float(np.mean([s[key] for s in summaries])) for key in summaries[0]},
-        seed_spread={key: float(np.std([s[key] for s in summaries], ddof=ddof)) for key in summaries[0]},
+        seed_spread={key: spread([s[key] for s in summaries]) for key in summaries[0]},
         fit_seconds=round(fit_seconds, 2),
         tune_seconds=round(tune_seconds, 1),
     )

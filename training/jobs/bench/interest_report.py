@@ -21,6 +21,7 @@ from training.jobs.bench.interest_rows import CUTS, InterestRow, StudyConfig, in
 from training.jobs.bench.interest_variants import FULL
 from training.jobs.bench.logs import read_public_log
 from training.jobs.bench.quality import report_dir, write_table
+from training.jobs.bench.rows import paired_error
 from training.jobs.bench.side_tables import read_side_tables, simulated_side_tables
 from training.jobs.bench.simulated import simulated_log
 from training.settings import Settings
@@ -108,8 +109,9 @@ def _difference(row: InterestRow, full: InterestRow, seed: int) -> str:
 
 
 def _over_seeds(row: InterestRow, full: InterestRow) -> str:
-    changes = np.array(row.seed_ndcg) - np.array(full.seed_ndcg)
-    return "–" if row is full or len(changes) < 2 else f"{changes.std(ddof=1) / np.sqrt(len(changes)):.4f}"
+    if row is full or len(row.seed_ndcg) < 2:
+        return "–"
+    return f"{paired_error(row.seed_ndcg, full.seed_ndcg):.4f}"
 
 
 def _differences(rows: Sequence[InterestRow], full: InterestRow, seed: int) -> list[str]:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +20,7 @@ from training.jobs.bench.cache import Cache, code_hash, library_versions
 from training.jobs.bench.interest_problems import InterestProblem
 from training.jobs.bench.interest_truth import SEVERAL, interest_figures
 from training.jobs.bench.interest_variants import VARIANTS
+from training.jobs.bench.workers import side_by_side
 from training.models.multi_interest import MultiInterest
 from training.models.multi_interest_model import interests_of, win_shares
 from training.models.reproducible import deterministic
@@ -112,11 +111,9 @@ def interest_rows(
 ) -> list[InterestRow]:
     """Return a row per variant, computed or kept; `workers` processes train side by side, one core each."""
     measure = partial(_kept, problem, cache, study)
-    if workers == 1:
-        return [measure(*variant) for variant in variants.items()]
     rows = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for row in pool.map(measure, variants, variants.values()):
+    with side_by_side(workers) as run:
+        for row in run(measure, variants, variants.values()):
             _log.info("%s: %s: NDCG@20 %.4f over seeds", problem.label, row.variant, row.metrics["ndcg@20"])
             rows.append(row)
     return rows

@@ -24,7 +24,7 @@ from training.engine.matching import MatchingTrainingConfig, fit
 from training.engine.matching_start import ItemStart
 from training.evaluation.ranking import TwoSidedScores, VectorScorer, evaluate
 from training.jobs.bench.cache import Cache, code_hash, library_versions
-from training.jobs.bench.rows import Row, average
+from training.jobs.bench.rows import Row, average, spread
 from training.jobs.bench.tasks import Problem, Task
 from training.losses.family import PAIR_LOSSES
 from training.models.history_encoders import HistoryConfig
@@ -156,7 +156,7 @@ def _scored(
 def _mean_of(runs: Sequence[TwoSidedScores], k: int) -> tuple[float, float]:
     """Return the mean of both tasks' NDCG, averaged over seeds, and its standard deviation over seeds."""
     means = [(s.summary(k)[f"ndcg@{k}"] + s.summary(k)[f"target_ndcg@{k}"]) / 2 for s in runs]
-    return float(np.mean(means)), float(np.std(means, ddof=min(1, len(means) - 1)))
+    return float(np.mean(means)), spread(means)
 
 
 def _choose(task: Task, loss: str, study: LossStudy, seed: int) -> dict[str, _Chosen]:

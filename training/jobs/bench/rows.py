@@ -51,9 +51,17 @@ def average(scores: Sequence[TwoSidedScores], k: int) -> tuple[dict[str, float],
     summaries = [_with_errors(one, k) for one in scores]
     names = summaries[0]
     means = {name: float(np.mean([s[name] for s in summaries])) for name in names}
-    ddof = min(1, len(summaries) - 1)
-    spread = {name: float(np.std([s[name] for s in summaries], ddof=ddof)) for name in names}
-    return means, spread
+    return means, {name: spread([s[name] for s in summaries]) for name in names}
+
+
+def spread(by_seed: Sequence[float]) -> float:
+    """Return the standard deviation over seeds of a figure, 0 of a single seed."""
+    return float(np.std(by_seed, ddof=min(1, len(by_seed) - 1)))
+
+
+def paired_error(by_seed: Sequence[float], reference: Sequence[float]) -> float:
+    """Return the standard error, over seeds, of the mean lead of a figure over the reference's of the same seed."""
+    return spread(np.subtract(by_seed, reference).tolist()) / float(np.sqrt(len(by_seed)))
 
 
 def _with_errors(scores: TwoSidedScores, k: int) -> dict[str, float]:

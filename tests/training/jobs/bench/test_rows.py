@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.evaluation.ranking import RankingScores, TwoSidedScores
-from training.jobs.bench.rows import Row, average
+from training.jobs.bench.rows import Row, average, paired_error
 
 
 def scores(*hits, targeting=True):
@@ -45,3 +45,9 @@ def test_rows_survive_json():
         tune_seconds=2.0,
     )
     assert Row.from_dict(json.loads(row.to_json())) == row
+
+
+def test_a_lead_that_every_seed_shares_has_no_error():
+    assert paired_error([0.5, 0.7], [0.4, 0.6]) == pytest.approx(0, abs=1e-12)
+    assert paired_error([0.5, 0.7], [0.4, 0.4]) == pytest.approx(np.std([0.1, 0.3], ddof=1) / np.sqrt(2))
+    assert paired_error([0.5], [0.4]) == 0.0
