@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 from training.contracts.errors import AttuneError
-from training.settings import REPO_ROOT, Settings
+from training.settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--protocol", action="append", choices=["temporal", "loo"], help="default: temporal")
     parser.add_argument("--simulator", action="store_true", help="simulated logs too; the default without --data")
-    parser.add_argument("--page", type=Path, default=REPO_ROOT / "README.md", help="page that `readme` rewrites")
+    parser.add_argument(
+        "--page", type=Path, default=Path(__file__).with_name("README.md"), help="page that `readme` rewrites"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each random fit (default 3)")
     return parser
 
