@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,8 @@ BUSY = (502, 503)
 BROKEN = 500
 """What a read of asset events answers while a run that one of them made has not started (its start is null)."""
 TRIES = 10
+PAGE = 100
+"""Entries asked for at once; Airflow cuts longer pages to its own `maximum_page_limit`."""
 
 
 class Unreachable(AttuneError):
@@ -38,12 +41,12 @@ class Api:
 
     def import_errors(self) -> list[str]:
         """Return what keeps DAG files from being imported."""
-        errors = self._get("/api/v2/importErrors")["import_errors"]
+        errors = self._all("/api/v2/importErrors", "import_errors")
         return [f"{error['filename']}: {error['stack_trace'].strip()}" for error in errors]
 
     def dag_ids(self) -> set[str]:
         """Return the ids of the DAGs that Airflow knows."""
-        return {dag["dag_id"] for dag in self._get("/api/v2/dags", limit=200)["dags"]}
+        return {dag["dag_id"] for dag in self._all("/api/v2/dags", "dags")}
 
     def ensure_pool(self, name: str, slots: int) -> None:
         """Create a pool, or set its slots."""
@@ -82,7 +85,7 @@ class Api:
         """
         active = [run for run in self.runs() if run["state"] in ("queued", "running")]
         for dag_id in sorted({run["dag_id"] for run in self.runs()}):
-            for found in self._get("/api/v2/backfills", dag_id=dag_id, limit=100)["backfills"]:
+            for found in self._all("/api/v2/backfills", "backfills", dag_id=dag_id):
                 if found["completed_at"] is None:
                     self._send("PUT", f"/api/v2/backfills/{found['id']}/cancel")
         for run in active:
@@ -95,27 +98,26 @@ class Api:
         run_id: str = self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)["dag_run_id"]
         return run_id
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Return the newest runs of all DAGs, oldest first."""
-        runs: list[dict[str, Any]] = self._get("/api/v2/dags/~/dagRuns", limit=500, order_by="-id")["dag_runs"]
-        return runs[::-1]
+    def runs(self, known: Collection[str] = ()) -> list[dict[str, Any]]:
+        """Return the runs of all DAGs that are not among `known`, oldest first.
+
+        Runs are read from the newest back to the first known one, so that watching a home of many runs stays cheap.
+        """
+        new: list[dict[str, Any]] = []
+        for page in self._pages("/api/v2/dags/~/dagRuns", "dag_runs", order_by="-id"):
+            new += [run for run in page if run["dag_run_id"] not in known]
+            if any(run["dag_run_id"] in known for run in page):
+                break
+        return new[::-1]
 
     def tasks(self, since: datetime) -> list[dict[str, Any]]:
         """Return the task instances that started at or after `since`."""
-        path = "/api/v2/dags/~/dagRuns/~/taskInstances"
-        found: list[dict[str, Any]] = []
-        while True:
-            page = self._get(
-                path, limit=500, offset=len(found), start_date_gte=since.isoformat(), order_by="start_date"
-            )
-            found.extend(page["task_instances"])
-            if not page["task_instances"] or len(found) >= page.get("total_entries", 0):
-                return found
+        path, since_text = "/api/v2/dags/~/dagRuns/~/taskInstances", since.isoformat()
+        return self._all(path, "task_instances", start_date_gte=since_text, order_by="start_date")
 
     def tasks_of(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of one run, started or not."""
-        tasks: list[dict[str, Any]] = self._get(f"{_run_path(dag_id, run_id)}/taskInstances")["task_instances"]
-        return tasks
+        return self._all(f"{_run_path(dag_id, run_id)}/taskInstances", "task_instances")
 
     def task_log(self, task: dict[str, Any]) -> list[str]:
         """Return the lines of a task instance's last try."""
@@ -125,17 +127,29 @@ class Api:
 
     def asset_events(self, since: datetime) -> list[dict[str, Any]]:
         """Return the asset events at or after `since`, oldest first, each with the runs that it created."""
-        query = {"timestamp_gte": since.isoformat(), "order_by": "timestamp", "limit": 500}
-        events: list[dict[str, Any]] = self._get("/api/v2/assets/events", **query)["asset_events"]
-        return events
+        path, since_text = "/api/v2/assets/events", since.isoformat()
+        return self._all(path, "asset_events", timestamp_gte=since_text, order_by="timestamp")
 
     def assets_by_dag(self) -> dict[str, set[str]]:
         """Return the names of the assets that each asset-scheduled DAG waits for."""
         needs: dict[str, set[str]] = {}
-        for asset in self._get("/api/v2/assets", limit=200)["assets"]:
+        for asset in self._all("/api/v2/assets", "assets"):
             for dag in asset["scheduled_dags"]:
                 needs.setdefault(dag["dag_id"], set()).add(asset["name"])
         return needs
+
+    def _all(self, path: str, what: str, **query: Any) -> list[dict[str, Any]]:
+        return [entry for page in self._pages(path, what, **query) for entry in page]
+
+    def _pages(self, path: str, what: str, **query: Any) -> Iterator[list[dict[str, Any]]]:
+        """Yield the pages of a list until all its entries were seen."""
+        seen = 0
+        while True:
+            page = self._get(path, limit=PAGE, offset=seen, **query)
+            yield page[what]
+            seen += len(page[what])
+            if not page[what] or seen >= page.get("total_entries", 0):
+                return
 
     def _get(self, path: str, **query: Any) -> Any:
         return self._send("GET", path + (f"?{urllib.parse.urlencode(query)}" if query else ""))

@@ -39,7 +39,7 @@ class Watch:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the runs that were created since the watch began, oldest first."""
-        return [run for run in self._api.runs() if run["dag_run_id"] not in self._before]
+        return self._api.runs(self._before)
 
     def until_quiet(self, backfill: int | None = None) -> list[dict[str, Any]]:
         """Wait until every run and all that follows from it has ended, and return the runs.

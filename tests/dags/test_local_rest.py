@@ -2,6 +2,8 @@
 
 import json
 import threading
+import urllib.parse
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -25,6 +27,8 @@ class Recorder:
                 path, _, query = self.path.partition("?")
                 recorder.asked.append((self.command, path, query, body))
                 status, value = recorder.answers.get((self.command, path), (404, {"detail": "not found"}))
+                if callable(value):
+                    value = value({name: texts[0] for name, texts in urllib.parse.parse_qs(query).items()})
                 if isinstance(value, list) and value and isinstance(value[0], tuple):
                     status, value = value.pop(0) if len(value) > 1 else value[0]
                 self.send_response(status)
@@ -157,3 +161,49 @@ def test_a_log_line_carries_its_error(api, recorder):
     content = ["plain", {"timestamp": "2026-11-05T00:00:00.123Z", "event": "failed", "error_detail": [error]}]
     recorder.answers["GET", "/api/v2/dags/d/dagRuns/r/taskInstances/t/logs/1"] = (200, {"content": content})
     assert api.task_log(task) == ["plain", "2026-11-05T00:00:00 failed\n    ContractViolation: expected, found"]
+
+
+def paged(what, entries, most):
+    """Answer as Airflow does: no more than `most` entries a page, whatever was asked for."""
+
+    def page(query):
+        first = int(query.get("offset", 0))
+        size = min(int(query.get("limit", 50)), most)
+        ordered = entries[::-1] if query.get("order_by", "").startswith("-") else entries
+        return {what: ordered[first : first + size], "total_entries": len(entries)}
+
+    return page
+
+
+def test_lists_longer_than_a_page_are_read_whole(api, recorder):
+    since = datetime(2026, 11, 5, tzinfo=UTC)
+    runs = [{"dag_id": "d", "dag_run_id": f"r{number}", "state": "success"} for number in range(23)]
+    events = [{"id": number} for number in range(31)]
+    tasks = [{"task_id": str(number)} for number in range(12)]
+    recorder.answers["GET", "/api/v2/dags/~/dagRuns"] = (200, paged("dag_runs", runs, most=7))
+    recorder.answers["GET", "/api/v2/assets/events"] = (200, paged("asset_events", events, most=10))
+    recorder.answers["GET", "/api/v2/dags/d/dagRuns/r1/taskInstances"] = (200, paged("task_instances", tasks, most=5))
+    recorder.answers["GET", "/api/v2/dags"] = (200, paged("dags", [{"dag_id": f"d{n}"} for n in range(9)], most=4))
+    assert api.runs() == runs
+    assert api.asset_events(since) == events
+    assert api.tasks_of("d", "r1") == tasks
+    assert len(api.dag_ids()) == 9
+
+
+def test_a_run_on_a_later_page_is_ended_and_its_backfill_cancelled(api, recorder):
+    runs = [{"dag_id": "d", "dag_run_id": f"r{n}", "state": "running" if n == 0 else "success"} for n in range(9)]
+    backfills = [{"id": n, "completed_at": None if n == 8 else "then"} for n in range(9)]
+    recorder.answers["GET", "/api/v2/dags/~/dagRuns"] = (200, paged("dag_runs", runs, most=4))
+    recorder.answers["GET", "/api/v2/backfills"] = (200, paged("backfills", backfills, most=4))
+    recorder.answers["PUT", "/api/v2/backfills/8/cancel"] = (200, {})
+    recorder.answers["PATCH", "/api/v2/dags/d/dagRuns/r0"] = (200, {})
+    assert api.abandon() == ["r0"]
+    assert [asked[:2] for asked in recorder.asked if asked[0] == "PUT"] == [("PUT", "/api/v2/backfills/8/cancel")]
+
+
+def test_reading_new_runs_stops_at_the_first_that_is_known(api, recorder):
+    runs = [{"dag_id": "d", "dag_run_id": f"r{number}"} for number in range(40)]
+    recorder.answers["GET", "/api/v2/dags/~/dagRuns"] = (200, paged("dag_runs", runs, most=5))
+    known = {run["dag_run_id"] for run in runs[:33]}
+    assert api.runs(known) == runs[33:]
+    assert len(recorder.asked) == 2

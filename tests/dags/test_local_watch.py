@@ -49,9 +49,10 @@ class FakeTime:
     def __init__(self, polls):
         self.polls, self.at = polls, -1
 
-    def runs(self):
+    def runs(self, known=()):
         self.at += 1
-        return self.polls[min(self.at, len(self.polls)) - 1]["runs"] if self.at else []
+        found = self.polls[min(self.at, len(self.polls)) - 1]["runs"] if self.at else []
+        return [run for run in found if run["dag_run_id"] not in known]
 
     def now(self):
         return self.polls[min(max(self.at, 1), len(self.polls)) - 1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from training.storage import write_json
 
 logger = logging.getLogger(__name__)
 
+CODE_SUFFIXES = (".py", ".sql", ".yml", ".yaml", ".csv")
 LIBRARIES = ("implicit", "numpy", "scipy", "torch")
 
 
@@ -24,22 +27,54 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def code_hash(packages: Iterable[str]) -> str:
-    """Return 12 hex digits of the source of modules and packages, whole packages included, by dotted name."""
+def code_hash(*modules: str, folders: Iterable[Path] = ()) -> str:
+    """Return 12 hex digits of the source of modules and of all code of their project that they import.
+
+    Args:
+        modules: Dotted names, usually the caller's `__name__`; imports within functions count as well.
+        folders: Folders of code that is read by name, such as SQL, whole.
+    """
     digest = hashlib.sha256()
-    for name in sorted(set(packages)):
-        for path in _sources(name):
-            digest.update(path.name.encode() + path.read_bytes())
+    for name, path in sorted(import_closure(modules).items()):
+        digest.update(name.encode() + path.read_bytes())
+    for path in sorted(path for folder in folders for path in folder.rglob("*") if path.suffix in CODE_SUFFIXES):
+        digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def _sources(name: str) -> list[Path]:
-    spec = importlib.util.find_spec(name)
-    assert spec is not None, name
-    if spec.submodule_search_locations:
-        return [path for folder in spec.submodule_search_locations for path in sorted(Path(folder).rglob("*.py"))]
-    assert spec.origin is not None, name
-    return [Path(spec.origin)]
+def import_closure(modules: Iterable[str]) -> dict[str, Path]:
+    """Return file by dotted name of modules and what they import, directly or not, within their top-level packages."""
+    projects = {name.partition(".")[0] for name in modules}
+    found: dict[str, Path] = {}
+    queue = list(modules)
+    while queue:
+        name = queue.pop()
+        if name in found or name.partition(".")[0] not in projects:
+            continue
+        spec = _spec(name)
+        if spec is None or spec.origin is None:
+            continue  # not a module: a function or class that is imported from one
+        found[name] = Path(spec.origin)
+        queue += _imported(ast.parse(found[name].read_bytes()))
+    return found
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError:  # its parent is a module, not a package
+        return None
+
+
+def _imported(tree: ast.AST) -> list[str]:
+    """Every name that an import statement may load; the parents of a module are loaded with it."""
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [".".join(parts[:n]) for parts in (name.split(".") for name in names) for n in range(1, len(parts) + 1)]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from training.data.pair_log import PairLog
 from training.engine.cold_start import ColdStartTrainingConfig, Step, fit
 from training.evaluation.ranking import Floats
 from training.jobs.bench.cache import Cache, code_hash, library_versions
-from training.jobs.bench.cold_full import CODE
 from training.jobs.bench.rows import paired_error, spread
 from training.jobs.bench.workers import side_by_side
 from training.models.cold_start import ColdStartModelConfig, ColdStartNetwork
@@ -221,7 +220,7 @@ class _Study:
             "config": asdict(self.config),
             "mode": mode,
             "seeds": list(self.seeds),
-            "code": code_hash((*CODE, "training.jobs.bench.cold_auc")),
+            "code": code_hash(__name__),
             "versions": library_versions(),
             **more,
         }

@@ -20,25 +20,6 @@ from training.search.cold_start import ColdStartConfig, Mode, choose, train_cold
 logger = logging.getLogger(__name__)
 PROTOCOL = "coldstart"
 CUT = 20
-CODE = (
-    "training.data.cold_start_set",
-    "training.engine.cold_start",
-    "training.engine.cold_start_linear",
-    "training.engine.cold_start_loss",
-    "training.engine.matching_start",
-    "training.evaluation.peers",
-    "training.evaluation.ranking",
-    "training.jobs.bench.cold_full",
-    "training.jobs.bench.cold_logs",
-    "training.jobs.bench.cold_tasks",
-    "training.losses",
-    "training.models.cold_start",
-    "training.models.cold_start_linear",
-    "training.models.cold_start_model",
-    "training.models.zero_shot",
-    "training.search.cold_start",
-    "training.search.cold_start_cut",
-)
 OURS: dict[str, Mode] = {"cold_start": "full", "cold_start, ranker alone": "base"}
 Params = dict[str, Any]
 
@@ -100,7 +81,7 @@ def cold_rows(
     validation, test = tasks
 
     def kept(name: str, more: Params, compute: Callable[[], Measured]) -> Measured:
-        key = {"data": content, "code": code_hash(CODE), "versions": library_versions(), "model": name, **more}
+        key = {"data": content, "code": code_hash(__name__), "versions": library_versions(), "model": name, **more}
         return Measured.from_dict(cache.get(f"{data} {PROTOCOL} {name}", key, lambda: compute().to_dict()))
 
     rows = []

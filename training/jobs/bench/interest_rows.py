@@ -28,30 +28,6 @@ from training.search.multi_interest_trial import InterestChoice, InterestTrial, 
 
 _log = logging.getLogger(__name__)
 Doubles = npt.NDArray[np.float64]
-CODE = (
-    "training.data.pair_log",
-    "training.data.splits",
-    "training.engine.matching",
-    "training.engine.matching_start",
-    "training.engine.multi_interest",
-    "training.engine.multi_interest_candidates",
-    "training.engine.multi_interest_start",
-    "training.evaluation.ranking",
-    "training.jobs.bench.interest_problems",
-    "training.jobs.bench.interest_rows",
-    "training.jobs.bench.interest_truth",
-    "training.losses.block",
-    "training.losses.interest_block",
-    "training.losses.interests",
-    "training.losses.repel",
-    "training.models.matching",
-    "training.models.multi_interest",
-    "training.models.multi_interest_model",
-    "training.search.conditional_logit",
-    "training.search.matching_calibration",
-    "training.search.matching_validation",
-    "training.search.multi_interest_trial",
-)
 CUTS = (20, 50)
 DECAY = 0.98
 """Of every variant at the start; each tower learns its own on."""
@@ -127,7 +103,7 @@ def _kept(
         "protocol": problem.protocol,
         "config": asdict(config),
         "study": asdict(study),
-        "code": code_hash(CODE),
+        "code": code_hash(__name__),
         "versions": library_versions(),
     }
     with deterministic(study.seeds[0]):

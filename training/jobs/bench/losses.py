@@ -35,18 +35,6 @@ from training.search.matching_validation import Cut, sides
 logger = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-CODE = (
-    "training.data",
-    "training.engine.matching",
-    "training.engine.matching_pairs",
-    "training.engine.matching_start",
-    "training.evaluation.ranking",
-    "training.jobs.bench.losses",
-    "training.losses",
-    "training.models.history_rows",
-    "training.models.matching",
-    "training.models.two_tower",
-)
 POST_HOC = "sim_clr + log p"
 """SimCLR as trained, the marginals added when it is served."""
 FOR_ITEMS, FOR_USERS = "row_bcnce, chosen for recommendation", "column_bcnce, chosen for targeting"
@@ -111,7 +99,7 @@ def loss_rows(
             "loss": loss,
             "study": asdict(study),
             "seeds": list(seeds),
-            "code": code_hash(CODE),
+            "code": code_hash(__name__),
             "versions": library_versions(),
         }
         kept = cache.get(

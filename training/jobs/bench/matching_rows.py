@@ -24,20 +24,6 @@ from training.search.matching import NEXT_ITEM
 from training.settings import Settings
 
 logger = logging.getLogger(__name__)
-CODE = (
-    "training.data",
-    "training.engine",
-    "training.evaluation.ranking",
-    "training.jobs.bench.representation",
-    "training.jobs.bench.rows",
-    "training.jobs.bench.side_tables",
-    "training.jobs.bench.tasks",
-    "training.losses",
-    "training.models",
-    "training.recipes",
-    "training.search",
-    "training.spaces",
-)
 VARIANTS: Mapping[Protocol, Mapping[str, MatchingConfig]] = {
     "temporal": {
         "matching": MatchingConfig(),
@@ -88,7 +74,7 @@ def matching_rows(
             "protocol": problem.protocol,
             "config": asdict(config),
             "seeds": list(seeds),
-            "code": code_hash(CODE),
+            "code": code_hash(__name__),
             "versions": library_versions(),
         }
         kept = cache.get(

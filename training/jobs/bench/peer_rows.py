@@ -15,13 +15,6 @@ from training.jobs.bench.rows import Row, average
 from training.jobs.bench.tasks import Problem, Task
 
 logger = logging.getLogger(__name__)
-CODE = (
-    "training.evaluation.peers",
-    "training.evaluation.ranking",
-    "training.data.splits",
-    "training.jobs.bench.tasks",
-    "training.jobs.bench.rows",
-)
 
 
 def peer_rows(problem: Problem, cache: Cache, seeds: Sequence[int], peers: Sequence[Peer] = PEERS) -> list[Row]:
@@ -37,7 +30,7 @@ def _cached(problem: Problem, cache: Cache, seeds: tuple[int, ...], peer: Peer) 
         "peer": peer.name,
         "grid": list(peer.grid),
         "seeds": list(used),
-        "code": code_hash(CODE),
+        "code": code_hash(__name__),
         "versions": library_versions(),
     }
     row: dict[str, object] = cache.get(

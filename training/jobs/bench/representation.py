@@ -17,6 +17,8 @@ import pandas as pd
 import pyarrow as pa
 
 from training.contracts.partitions import Partition
+from training.data.dbt import PROJECT_DIR
+from training.data.feature_store import FEATURE_REPO
 from training.data.matching_set import EarlierVectors, MatchingData
 from training.data.vocabulary import Vocabulary
 from training.evaluation.ranking import Floats, Indices
@@ -36,7 +38,6 @@ VALIDATION_SHARE = 0.1
 EVENT_TYPE = "rating"
 DONE = "represented.json"
 SECONDS_PER_DAY = 86_400
-CODE = ("training.data", "training.ingest", "training.spaces", "training.engine.autoencoder", "training.recipes")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def seven_day_probe(settings: Settings, problem: Problem, sides: SideTables) -> 
 
 
 def _home_of(settings: Settings, problem: Problem, sides: SideTables) -> Settings:
-    stamp = f"{problem.content_hash}-{sides.content_hash}-{code_hash(CODE)}-{settings.seed}"
+    code = code_hash(__name__, folders=(PROJECT_DIR, FEATURE_REPO))
+    stamp = f"{problem.content_hash}-{sides.content_hash}-{code}-{settings.seed}"
     return own_home(settings, "spaces", f"{problem.label.replace(' ', '_')}-{stamp}")
 
 

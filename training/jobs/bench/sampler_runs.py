@@ -19,36 +19,10 @@ from training.search.sampler_validation import HeldOut
 
 Halves = tuple[PairLog, PairLog, PairLog]
 Make = Callable[[], RankingModel]
-CODE = (
-    "training.data.pair_log",
-    "training.engine.sampled_ranking",
-    "training.evaluation.ranking",
-    "training.jobs.bench.sampler_runs",
-    "training.losses.sampled",
-    "training.models.fixed_matrix",
-    "training.models.light_gcn",
-    "training.models.matrix_factorisation",
-    "training.models.ranking",
-    "training.models.two_tower",
-    "training.models.two_tower_ranking",
-    "training.samplers",
-    "training.search.sampler_validation",
-)
-SEARCH_CODE = (
-    "training.search.negative_samplers",
-    "training.search.sampler_bandit",
-    "training.search.sampler_contender",
-    "training.search.sampler_gradient",
-)
 UNIFORM_MIX, LOSS_MIX = "uniform mix of instances", "uniform mix of losses"
 SEARCHES: dict[str, Method] = {"bandit": "bandit", "second-order": "second_order", "naive": "naive"}
 RUNS = (*CANDIDATES, UNIFORM_MIX, LOSS_MIX, *SEARCHES)
 LIST_LENGTH = 20
-
-
-def code_of(name: str) -> tuple[str, ...]:
-    """Return the modules that a run depends on."""
-    return CODE + SEARCH_CODE if name in SEARCHES else CODE
 
 
 def run_case(name: str, make: Make, halves: Halves, training: SampledRankingConfig, seed: int) -> dict[str, Any]:

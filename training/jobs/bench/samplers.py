@@ -20,7 +20,7 @@ from training.engine.sampled_ranking import SampledRankingConfig
 from training.jobs.bench.cache import Cache, code_hash
 from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.quality import write_table
-from training.jobs.bench.sampler_runs import RUNS, code_of, run_case
+from training.jobs.bench.sampler_runs import RUNS, run_case
 from training.jobs.bench.sampler_tables import Case, sampler_table, search_table
 from training.models.light_gcn import LightGCN
 from training.models.matrix_factorisation import MatrixFactorisation
@@ -153,7 +153,7 @@ def _kept(
     for name in RUNS:
         label = f"{problem.data} {model.name} {name} seed {seed}"
         compute = partial(run_case, name, make, halves, model.training, seed)
-        found[name] = cache.get(label, key | {"run": name, "code": code_hash(code_of(name))}, compute)
+        found[name] = cache.get(label, key | {"run": name, "code": code_hash(run_case.__module__)}, compute)
         outcome = found[name]
         logger.info("%s: NDCG@20 %.4f in %.1f CPU s", label, np.mean(outcome["ndcg"]), outcome["cpu_seconds"])
     return found

@@ -27,7 +27,6 @@ from training.storage import PART, list_partitions, write_json
 
 NAME = "simulator"
 ATTAINABLE = "true preferences (attainable)"
-CODE = tuple(f"training.ingest.{name}" for name in ("simulator", "world", "sessions", "catalogue", "faulty_events"))
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def simulated_log(settings: Settings, config: SimulatorConfig | None = None) -> 
     Broken rows, duplicates of events and users who are no people (bots) are left out: cleaning is not what is measured.
     """
     chosen = config or SimulatorConfig()
-    stamp = json.dumps({"seed": settings.seed, "code": code_hash(CODE), **chosen.to_dict()}, sort_keys=True)
+    stamp = json.dumps({"seed": settings.seed, "code": code_hash(__name__), **chosen.to_dict()}, sort_keys=True)
     name = f"{NAME}-{hashlib.sha256(stamp.encode()).hexdigest()[:12]}"
     own = own_home(settings, name)
     done = own.home / "simulated.json"

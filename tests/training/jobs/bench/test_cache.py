@@ -3,7 +3,9 @@
 import contextlib
 import sys
 
-from training.jobs.bench.cache import Cache, code_hash, library_versions
+import pytest
+
+from training.jobs.bench.cache import Cache, code_hash, import_closure, library_versions
 
 
 def test_same_key_is_computed_once_and_another_anew(tmp_path):
@@ -31,23 +33,63 @@ def test_a_failed_result_is_not_kept(tmp_path):
     assert cache.get("x", {}, lambda: 5) == 5
 
 
-def test_code_hash_follows_source_of_modules_and_whole_packages(tmp_path, monkeypatch):
-    package = tmp_path / "hashed_package"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "part.py").write_text("A = 1\n")
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    folder = tmp_path / "hashed_package"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "inner" / "__init__.py").write_text("B = 1\n")
+    (folder / "bench.py").write_text("from hashed_package import middle\n")
+    (folder / "middle.py").write_text("def late():\n    from hashed_package.inner.deep import A\n    return A\n")
+    (folder / "inner" / "deep.py").write_text("import json\nA = 1\n")
+    (folder / "aside.py").write_text("C = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    sys.modules.pop("hashed_package", None)
-    whole, part = code_hash(["hashed_package"]), code_hash(["hashed_package.part"])
-    (package / "part.py").write_text("A = 2\n")
-    assert code_hash(["hashed_package"]) != whole
-    assert code_hash(["hashed_package.part"]) != part
+    yield folder
+    for name in [name for name in sys.modules if name.startswith("hashed_package")]:
+        del sys.modules[name]
 
 
-def test_order_of_modules_does_not_matter():
-    names = ["training.settings", "training.storage"]
-    assert code_hash(names) == code_hash(names[::-1])
-    assert code_hash(names) != code_hash(names[:1])
+@pytest.mark.parametrize("changed", ["bench.py", "middle.py", "inner/deep.py", "inner/__init__.py"])
+def test_code_hash_follows_whatever_is_imported_directly_or_not(package, changed):
+    before = code_hash("hashed_package.bench")
+    (package / changed).write_text((package / changed).read_text() + "Z = 2\n")
+    assert code_hash("hashed_package.bench") != before
+
+
+def test_code_hash_leaves_out_what_is_not_imported(package):
+    before = code_hash("hashed_package.bench")
+    (package / "aside.py").write_text("C = 2\n")
+    assert code_hash("hashed_package.bench") == before
+    assert set(import_closure(["hashed_package.bench"])) == {
+        "hashed_package",
+        "hashed_package.bench",
+        "hashed_package.middle",
+        "hashed_package.inner",
+        "hashed_package.inner.deep",
+    }
+
+
+def test_code_hash_follows_sql_that_is_read_by_name(package):
+    sql = package / "models"
+    sql.mkdir()
+    (sql / "a.sql").write_text("select 1")
+    before = code_hash("hashed_package.bench", folders=[sql])
+    (sql / "a.sql").write_text("select 2")
+    assert code_hash("hashed_package.bench", folders=[sql]) != before
+
+
+@pytest.mark.parametrize(
+    ("bench", "decides"),
+    [
+        ("representation", "training.models.autoencoder"),
+        ("cold_full", "training.models.cold_start_rows"),
+        ("peer_rows", "training.data.pair_log"),
+        ("losses", "training.search.matching_validation"),
+        ("cold_auc", "training.search.cold_start"),
+    ],
+)
+def test_what_decides_a_benchmarks_numbers_is_in_its_key(bench, decides):
+    assert decides in import_closure([f"training.jobs.bench.{bench}"])
 
 
 def test_versions_name_the_libraries_that_results_depend_on():

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.training.search.sampler_world import TRAINING, halves, make_model
-from training.jobs.bench.sampler_runs import LOSS_MIX, RUNS, SEARCH_CODE, code_of, judged, run_case
+from training.jobs.bench.sampler_runs import LOSS_MIX, RUNS, judged, run_case
 from training.samplers.candidates import CANDIDATES
 
 KNOWN, HELD_OUT = halves()
@@ -32,7 +32,5 @@ def test_pairs_that_were_chosen_by_are_not_ranked():
     assert sum(everything["ndcg"]) > sum(without["ndcg"])
 
 
-def test_every_sampler_is_run_and_only_searches_depend_on_the_searches_code():
+def test_every_sampler_is_run():
     assert set(CANDIDATES) < set(RUNS)
-    assert not set(code_of("uniform")) & set(SEARCH_CODE)
-    assert set(SEARCH_CODE) <= set(code_of("bandit"))
