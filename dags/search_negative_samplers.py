@@ -1,7 +1,9 @@
 """# search_negative_samplers
 
 Searches, once a week, which negatives each consumer learns best against, and records the choice with its evidence in
-`samplers/<consumer>/<partition>.json`. Trainings of that partition and of later ones use it; nothing waits for it.
+`samplers/<consumer>/<partition>.json`; nothing waits for it. Of that partition and of later ones only `multi_interest`
+uses it, where its catalogue is so large that candidates are drawn: `matching` and `cold_start` compare with every item,
+and their records are there to be read.
 
 - **Key.** A run on Sunday 00:00 processes the Sunday before, whose logs have had a week to come late.
 - **Uniform was recorded.** Too few held-out interactions to choose by, or nothing was better than uniform draws; the
