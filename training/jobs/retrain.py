@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from training.contracts.artefacts import Check, GateDecision, SpaceRef
-from training.contracts.errors import AttuneError, MissingArtefact
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.ingest.arrivals import arrived_partitions
 from training.settings import Settings
@@ -65,8 +65,20 @@ def train_candidate(settings: Settings, partition: Partition, retrain: str | Non
 
 
 def gate_candidate(settings: Settings, partition: Partition, space_id: str) -> GateDecision:
-    """Return whether the offered space may go on; a live space that was kept has passed its gate before."""
+    """Return whether the offered space may go on; a live space that was kept has passed its gate before.
+
+    Raises:
+        SpaceMismatch: The space is neither the partition's own nor the live one.
+    """
     if Ledger(settings).space(space_id).partition != str(partition):
+        live = _live(settings, partition)
+        if live.space_id != space_id:
+            raise SpaceMismatch(
+                live.space_id,
+                space_id,
+                f"the offer of {partition}",
+                f"train a space of {partition}, or keep the live one",
+            )
         check = Check(name="kept", passed=True, observed=f"live space {space_id}", allowed="retrain not due")
         return GateDecision(subject=space_id, partition=str(partition), accepted=True, checks=(check,), report="")
     from training.jobs.user_encoder import gate_space  # torch: only when a space is judged

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from training.contracts.artefacts import SpaceRef
-from training.contracts.errors import AttuneError, MissingArtefact
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.jobs.retrain import gate_candidate, retrain_decision, train_candidate
 from training.settings import Settings
@@ -97,3 +97,13 @@ def test_a_superseded_day_offers_nothing(settings):
 def test_a_space_that_was_never_recorded_is_not_judged(settings):
     with pytest.raises(MissingArtefact, match="20251107-ffffffff"):
         gate_candidate(settings, DAYS[6], "20251107-ffffffff")
+
+
+@pytest.mark.parametrize("state", ["candidate", "rejected", "retired", "legacy"])
+def test_a_space_of_another_day_passes_as_kept_only_while_it_is_live(settings, state):
+    live_space(settings, DAYS[5])
+    other = SpaceRef(space_id="20251105-00000000", item_space_id="items", partition=str(DAYS[4]))
+    Ledger(settings).record_space(other)
+    Ledger(settings).set_space_state(other.space_id, state)
+    with pytest.raises(SpaceMismatch, match="expected space 20251106-00000000, found 20251105-00000000"):
+        gate_candidate(settings, DAYS[6], other.space_id)
