@@ -1,9 +1,16 @@
-"""Build and search approximate nearest-neighbour indexes by inner product (HNSW, Malkov and Yashunin 2016)."""
+"""Build and search nearest-neighbour indexes by inner product, where a full product would cost too much.
+
+HNSW (Malkov and Yashunin 2016) walks a graph of near rows. By inner product long rows lie near everything and the walk
+gets stuck, so each row gets one column more that makes all of one length: then the highest product is the nearest row
+(Bachrach et al. 2014). What an index finds is measured against full products when it is written, and one that misses
+too much is not served.
+"""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from usearch.index import Index
@@ -11,10 +18,48 @@ from usearch.index import Index
 from serving_export.lookup import Consumer, Ranking, Side, rank_exactly
 from serving_export.packed import Floats, Rows, pair_scores, top_rows, unpack_ids
 
+logger = logging.getLogger(__name__)
+SideName = Literal["user", "item"]
+
 SINGLE_THREAD_ROWS = 50_000
 """Up to here one thread builds the index, so that equal vectors give equal bytes."""
-EXACT_ROWS = 20_000
-"""Up to here a full product is faster than a search and exact."""
+EXACT_VALUES: dict[SideName, int] = {"item": 2**23, "user": 2**28}
+"""Values of the vectors to rank up to which a full product answers: some 5 ms for items, which every page asks for, and
+.2 s for users, which a campaign asks for."""
+SEARCH_BREADTH = 256
+"""Rows that a walk keeps in view; with fewer it finds less."""
+MIN_RECALL = 0.95
+MEASURED_QUERIES = 200
+MEASURED_LENGTH = 20
+
+
+def write_index(folder: Path, side: SideName, queries: Floats, answers: Floats) -> dict[str, Any]:
+    """Write `<side>s.hnsw` where full products cost too much and the index finds enough, and return how it answers.
+
+    Args:
+        folder: The consumer's folder.
+        side: Which side `answers` are.
+        queries: float32 [Q, D] or [Q, K, D], the other side: a sample of them measures the index.
+        answers: float32 [N, D] or [N, K, D], what is ranked.
+
+    Returns:
+        `answers_by`, "product" or "index", and where an index was built its `recall@20` over `num_queries` queries.
+    """
+    if answers.size <= EXACT_VALUES[side] or not len(queries):
+        return {"answers_by": "product"}
+    path = folder / f"{side}s.hnsw"
+    build_index(answers, path)
+    sample = np.sort(np.random.default_rng(0).permutation(len(queries))[:MEASURED_QUERIES])
+    recall = measure_recall(open_index(path), queries[sample], answers)
+    found = {f"recall@{MEASURED_LENGTH}": round(recall, 4), "num_queries": len(sample)}
+    if recall >= MIN_RECALL:
+        return {"answers_by": "index", **found}
+    path.unlink()
+    logger.warning(
+        "expected an index that finds %.2f of the best %d %ss, found %.3f at %s; full products answer in its place",
+        *(MIN_RECALL, MEASURED_LENGTH, side, recall, folder.name),
+    )
+    return {"answers_by": "product", **found}
 
 
 def build_index(vectors: Floats, path: Path) -> None:
@@ -25,29 +70,47 @@ def build_index(vectors: Floats, path: Path) -> None:
         path: File to write.
     """
     vectors_ND = vectors.reshape(-1, vectors.shape[-1])
-    index = Index(ndim=max(1, vectors_ND.shape[1]), metric="ip", dtype="f32")
+    index = Index(ndim=vectors_ND.shape[1] + 1, metric="ip", dtype="f32")
     if len(vectors_ND):
         threads = 1 if len(vectors_ND) <= SINGLE_THREAD_ROWS else 0
-        index.add(np.arange(len(vectors_ND)), vectors_ND, threads=threads)
+        index.add(np.arange(len(vectors_ND)), _of_one_length(vectors_ND), threads=threads)
     index.save(str(path))
 
 
+def open_index(path: Path) -> Any:
+    """Return the index that `build_index` wrote, mapped."""
+    index = Index.restore(str(path), view=True)
+    index.expansion_search = SEARCH_BREADTH
+    return index
+
+
+def measure_recall(index: Any, queries: Floats, answers: Floats) -> float:
+    """Return the share of each query's best rows, by full product, that the index finds, on average."""
+    num_vectors = answers.shape[1] if answers.ndim == 3 else 1
+    shares = []
+    for query in queries:
+        best = top_rows(pair_scores(query[None], answers)[0], MEASURED_LENGTH)
+        found = _union(index, query, num_vectors, MEASURED_LENGTH)
+        shares.append(float(np.isin(best, found).mean()))
+    return float(np.mean(shares))
+
+
 class ApproximateConsumer:
-    """Answer a consumer's queries through its two indexes instead of a full product."""
+    """Answer a consumer's queries through its indexes, and by full products where the snapshot holds none."""
 
     def __init__(self, consumer: Consumer) -> None:
-        """Map `users.usearch` and `items.usearch` beside the consumer's arrays."""
+        """Map `users.hnsw` and `items.hnsw` beside the consumer's arrays, where they are."""
         self._consumer = consumer
-        self._users = _open(consumer.folder / "users.usearch")
-        self._items = _open(consumer.folder / "items.usearch")
+        paths = (consumer.folder / f"{side}s.hnsw" for side in ("user", "item"))
+        self._users, self._items = (open_index(path) if path.exists() else None for path in paths)
 
     def recommend(self, user_id: str, k: int, *, drop_seen: bool = True) -> Ranking:
-        """Return about the k best items of a user, best first; exact when items are few or nearly all were seen."""
+        """Return about the k best items of a user, best first; exact without an index or when nearly all were seen."""
         sides = self._consumer.users, self._consumer.items
         return _rank(self._items, *sides, user_id, k, drop_seen=drop_seen)
 
     def target(self, item_id: str, k: int, *, drop_seen: bool = True) -> Ranking:
-        """Return about the k best users of an item, best first."""
+        """Return about the k best users of an item, best first; exact without an index."""
         sides = self._consumer.items, self._consumer.users
         return _rank(self._users, *sides, item_id, k, drop_seen=drop_seen)
 
@@ -56,15 +119,23 @@ def search(index: Any, query_D: Floats, k: int) -> Rows:
     """Return the rows of about the k highest inner products with a query, best first, int64 [<= k]."""
     if not len(index):
         return np.empty(0, dtype=np.int64)
-    keys = index.search(np.ascontiguousarray(query_D), min(k, len(index)), threads=1).keys
+    padded = np.append(query_D, np.float32(0)).astype(np.float32)
+    keys = index.search(padded, min(k, len(index)), threads=1).keys
     return np.asarray(keys, dtype=np.int64)
+
+
+def _of_one_length(vectors_ND: Floats) -> Floats:
+    """Return the rows with a column more, by which all are as long as the longest."""
+    squares_N = np.einsum("nd,nd->n", vectors_ND, vectors_ND)
+    missing_N = np.sqrt(np.maximum(squares_N.max() - squares_N, 0))
+    return np.column_stack([vectors_ND, missing_N]).astype(np.float32)
 
 
 def _rank(index: Any, queries: Side, answers: Side, external_id: str, k: int, *, drop_seen: bool) -> Ranking:
     row = queries.row(external_id)
     seen = queries.seen(row) if drop_seen else np.empty(0, dtype=np.int32)
     wanted = k + len(seen)
-    if not _is_worth_a_search(wanted, len(answers.ids)):
+    if index is None or not _is_worth_a_search(wanted, len(answers.ids)):
         return rank_exactly(queries, answers, external_id, k, drop_seen=drop_seen)
     found = _union(index, queries.vectors[row], answers.num_vectors, wanted)
     found = found[~np.isin(found, seen)]
@@ -83,8 +154,4 @@ def _union(index: Any, query: Floats, num_vectors: int, wanted: int) -> Rows:
 
 
 def _is_worth_a_search(num_wanted: int, num_rows: int) -> bool:
-    return num_rows > EXACT_ROWS and num_wanted <= num_rows // 10
-
-
-def _open(path: Path) -> Any:
-    return Index.restore(str(path), view=True)
+    return num_wanted <= num_rows // 10

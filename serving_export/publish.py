@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving_export.index import build_index
+from serving_export.index import write_index
 from serving_export.lookup import MANIFEST
 from serving_export.pointer import PublishedSnapshot
 from serving_export.vectors import ConsumerVectors, SpaceVectors, check_space
@@ -53,8 +53,8 @@ def publish(
         logger.info("snapshot %s is already there", path)
     else:
         with new_dir(target) as folder:
-            _write(folder, arrays, consumers)
-            write_json(_manifest(folder, space, consumers, lineage or {}), folder / MANIFEST)
+            indexes = _write(folder, arrays, consumers)
+            write_json(_manifest(folder, space, consumers, indexes, lineage or {}), folder / MANIFEST)
     return PublishedSnapshot(
         space_id=space.space_id, partition=str(space.partition), path=str(path), consumers=_models(consumers)
     )
@@ -94,19 +94,28 @@ def _arrays(space: SpaceVectors, consumers: Sequence[ConsumerVectors]) -> dict[s
     return arrays
 
 
-def _write(folder: Path, arrays: dict[str, NDArray[Any]], consumers: Sequence[ConsumerVectors]) -> None:
+def _write(
+    folder: Path, arrays: dict[str, NDArray[Any]], consumers: Sequence[ConsumerVectors]
+) -> dict[str, dict[str, Any]]:
+    """Write arrays and indexes, and return how each side of each consumer answers."""
     for name, array in arrays.items():
         path = folder / f"{name}.npy"
         path.parent.mkdir(parents=True, exist_ok=True)
         np.save(path, array, allow_pickle=False)
-    for consumer in consumers:
-        base = folder / "consumers" / consumer.model.consumer
-        build_index(consumer.user_vectors, base / "users.usearch")
-        build_index(consumer.item_vectors_ID, base / "items.usearch")
+    return {c.model.consumer: _write_indexes(folder / "consumers" / c.model.consumer, c) for c in consumers}
+
+
+def _write_indexes(folder: Path, consumer: ConsumerVectors) -> dict[str, Any]:
+    users, items = consumer.user_vectors, consumer.item_vectors_ID
+    return {"users": write_index(folder, "user", items, users), "items": write_index(folder, "item", users, items)}
 
 
 def _manifest(
-    folder: Path, space: SpaceVectors, consumers: Sequence[ConsumerVectors], lineage: dict[str, Any]
+    folder: Path,
+    space: SpaceVectors,
+    consumers: Sequence[ConsumerVectors],
+    indexes: dict[str, dict[str, Any]],
+    lineage: dict[str, Any],
 ) -> dict[str, Any]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
@@ -115,14 +124,15 @@ def _manifest(
         "as_of": space.partition.as_of.isoformat(),
         "num_users": len(space.user_ids),
         "dimension": int(space.vectors_UZ.shape[1]),
-        "consumers": {c.model.consumer: {**c.model.to_dict(), **_counts(c)} for c in consumers},
+        "consumers": {c.model.consumer: _described(c, indexes[c.model.consumer]) for c in consumers},
         "files": {str(p.relative_to(folder)): {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in files},
         "lineage": lineage,
     }
 
 
-def _counts(consumer: ConsumerVectors) -> dict[str, int]:
-    return {
+def _described(consumer: ConsumerVectors, indexes: dict[str, Any]) -> dict[str, Any]:
+    return consumer.model.to_dict() | {
+        "indexes": indexes,
         "num_users": len(consumer.user_ids),
         "num_items": len(consumer.item_ids),
         "num_vectors_per_user": consumer.num_vectors,

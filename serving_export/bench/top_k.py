@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from usearch.index import Index
 
-from serving_export.index import build_index, search
+from serving_export.index import build_index, open_index, search
 from serving_export.packed import top_rows
 from training.jobs.bench.timing import Timing, seconds_each
 
@@ -28,9 +27,9 @@ def top_k_timing(folder: Path, num_items: int, num_clusters: int = 200, seed: in
     centres = rng.normal(size=(num_clusters, WIDTH))
     items = _unit(centres[rng.integers(num_clusters, size=num_items)] + 0.7 * rng.normal(size=(num_items, WIDTH)))
     queries = _unit(centres[rng.integers(num_clusters, size=20)] + 0.7 * rng.normal(size=(20, WIDTH)))
-    path = folder / "items.usearch"
+    path = folder / "items.hnsw"
     build_index(items, path)
-    index = Index.restore(str(path), view=True)
+    index = open_index(path)
     exact = [set(top_rows(items @ query, LENGTH).tolist()) for query in queries]
     found = [set(search(index, query, LENGTH).tolist()) for query in queries]
     recall = float(np.mean([len(a & b) / LENGTH for a, b in zip(exact, found, strict=True)]))

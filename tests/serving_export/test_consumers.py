@@ -81,6 +81,7 @@ def test_a_model_of_several_vectors_a_user_is_served_as_it_scores(
     trained = train_multi_interest(data, untrained)
     made = arrange(model, sides_of(trained, data))
     assert made.user_vectors.shape == (40, 3, 6)
+    monkeypatch.setattr("serving_export.index.EXACT_VALUES", {"item": 0, "user": 0})
     assert promote_space(world.settings, DAY1, replace(world.sources, consume=lambda *_: made))["promoted"]
     scores = (trained.user_vectors(data) @ trained.item_vectors(data).T).max(axis=1)
     scores[data.user_idx, data.item_idx] = -np.inf

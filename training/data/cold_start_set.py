@@ -82,11 +82,8 @@ def tokens_of(lists: Mapping[str, Sequence[Sequence[str]]]) -> list[list[str]]:
 
 def padded(rows: Sequence[Sequence[int]], least: int = 1) -> Indices:
     """Return ragged index lists as int64[U, longest], `ABSENT` behind the last; at least `least` columns wide."""
-    width = max([least, *(len(row) for row in rows)])
-    table = np.full((len(rows), width), ABSENT, np.int64)
-    for at, row in enumerate(rows):
-        table[at, : len(row)] = row
-    return table
+    values = np.array([value for row in rows for value in row], np.int64)
+    return _padded(np.array([len(row) for row in rows], np.int64), values, least)
 
 
 def value_vocabulary(tokens: Sequence[Sequence[str]], min_count: int) -> Vocabulary:
@@ -96,9 +93,22 @@ def value_vocabulary(tokens: Sequence[Sequence[str]], min_count: int) -> Vocabul
 
 
 def encode_tokens(tokens: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Indices:
-    """Return int64[U, A]: each user's known tokens; others are passed over."""
-    known = [[token for token in dict.fromkeys(row) if token in vocabulary] for row in tokens]
-    return padded([vocabulary.encode(row).tolist() for row in known])
+    """Return int64[U, A]: each user's known tokens, each once; others are passed over."""
+    return encode_lists([list(dict.fromkeys(row)) for row in tokens], vocabulary)
+
+
+def encode_lists(lists: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Indices:
+    """Return int64[U, longest]: the known entries of each list, in order; others are passed over."""
+    found = vocabulary.encode([name for row in lists for name in row], unknown="ignore").astype(np.int64)
+    owners = np.repeat(np.arange(len(lists)), [len(row) for row in lists])[found >= 0]
+    return _padded(np.bincount(owners, minlength=len(lists)), found[found >= 0])
+
+
+def _padded(lengths_U: Indices, values: Indices, least: int = 1) -> Indices:
+    """Return lists that lie end to end as int64[U, longest], `ABSENT` behind the last."""
+    table = np.full((len(lengths_U), max(least, int(lengths_U.max(initial=0)))), ABSENT, np.int64)
+    table[np.arange(table.shape[1]) < lengths_U[:, None]] = values
+    return table
 
 
 def _wide(table: Indices, width: int) -> Indices:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from training.contracts.errors import AttuneError, UnknownId
 from training.storage import write_json
@@ -31,13 +33,14 @@ class Vocabulary:
     def __init__(self, ids: Iterable[str], name: str = "id") -> None:
         self.name = name
         self._ids = sorted(set(ids))
-        self._index = pd.Index(self._ids, dtype=object)
+        self._values = pa.array(self._ids, pa.string())
 
     def __len__(self) -> int:
         return len(self._ids)
 
     def __contains__(self, external_id: object) -> bool:
-        return external_id in self._index
+        place = bisect_left(self._ids, external_id) if isinstance(external_id, str) else len(self)
+        return place < len(self) and self._ids[place] == external_id
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self._ids == other._ids
@@ -50,20 +53,23 @@ class Vocabulary:
         """Every external id, in the order of the indices."""
         return tuple(self._ids)
 
-    def encode(self, ids: Sequence[str], unknown: Unknown = "raise") -> npt.NDArray[np.int32]:
-        """Return the index of each id, int32.
+    def encode(
+        self, ids: Sequence[str] | pa.Array | pa.ChunkedArray, unknown: Unknown = "raise"
+    ) -> npt.NDArray[np.int32]:
+        """Return the index of each id, int32; a call hashes all ids that are held, so ask for many at once.
 
         Args:
-            ids: External ids; none give an empty array.
+            ids: External ids; none give an empty array. Of a dictionary-encoded column each value is sought once.
             unknown: What to do about an id that is not held: raise, or give it -1 with or without a warning.
 
         Raises:
             UnknownId: `unknown` is "raise" and an id is not held; the message names the first.
         """
-        index = self._index.get_indexer(pd.Index(list(ids), dtype=object)).astype(np.int32)
+        column = ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, pa.string())
+        index = self._places(column)
         missing = np.flatnonzero(index == UNKNOWN)
         if len(missing) and unknown != "ignore":
-            self._report(str(ids[int(missing[0])]), len(missing), unknown)
+            self._report(str(column[int(missing[0])]), len(missing), unknown)
         return index
 
     def decode(self, index: npt.ArrayLike) -> list[str]:
@@ -96,6 +102,12 @@ class Vocabulary:
             return cls(content["ids"], content["name"])
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise AttuneError(f"expected a saved vocabulary at {path}, found {error!r}; write it again") from error
+
+    def _places(self, column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:
+        if pa.types.is_dictionary(column.type):
+            whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+            return self._places(whole.dictionary)[np.asarray(whole.indices)]
+        return np.asarray(pc.fill_null(pc.index_in(column, value_set=self._values), UNKNOWN)).astype(np.int32)
 
     def _report(self, first: str, count: int, unknown: Unknown) -> None:
         message = (

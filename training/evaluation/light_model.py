@@ -44,7 +44,8 @@ class LightModel:
         self, user_idx: IntArray, item_idx: IntArray, users_UR: FloatArray, items_IV: FloatArray
     ) -> npt.NDArray[np.float64]:
         """Return the logits of pairs, float64 [P]."""
-        users = (torch.from_numpy(users_UR) - self.centre_R) / self.scale
+        rows, user_idx = np.unique(user_idx, return_inverse=True)
+        users = (torch.from_numpy(users_UR[rows]) - self.centre_R) / self.scale
         with torch.no_grad():
             logits = _logits(
                 (self.weight_RV, self.item_V, self.offset), users, torch.from_numpy(items_IV), user_idx, item_idx
@@ -57,6 +58,7 @@ def fit_light_model(
 ) -> LightModel:
     """Return the model of all pairs whose penalty does best on users left out in turn, `NUM_SPLITS` parts of them.
 
+    Only users of the pairs are read, and multiplied: a task is of some thousands, however many users there are.
     One part alone would not do: with few users the penalty, and by it the AUC, would hang on who is in it.
     """
     present, position = np.unique(user_idx, return_inverse=True)
@@ -83,7 +85,8 @@ def _fit(
     penalty: float,
     start: LightModel | None,
 ) -> LightModel:
-    users, centre, scale = _standardise(users_UR, np.unique(user_idx))
+    rows, user_idx = np.unique(user_idx, return_inverse=True)
+    users, centre, scale = _standardise(torch.from_numpy(users_UR[rows]))
     items, labels = torch.from_numpy(items_IV), torch.from_numpy(label)
     first = (
         (start.weight_RV, start.item_V, start.offset)
@@ -106,12 +109,12 @@ def _fit(
     return LightModel(weight, item, offset, centre, scale, penalty)
 
 
-def _standardise(users_UR: FloatArray, rows: IntArray) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Return all users centred and scaled by the figures of `rows`: one scale, so directions keep their weight."""
-    users = torch.from_numpy(users_UR)
-    centre = users[rows].mean(dim=0)
-    scale = float((users[rows] - centre).square().sum(dim=1).mean().sqrt().clamp(min=1e-6))
-    return (users - centre) / scale, centre, scale
+def _standardise(users_UR: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Return users centred and scaled by one scale, so that directions keep their weight, with centre and scale."""
+    centre = users_UR.mean(dim=0)
+    centred = users_UR - centre
+    scale = float(centred.square().sum(dim=1).mean().sqrt().clamp(min=1e-6))
+    return centred / scale, centre, scale
 
 
 def _logits(

@@ -13,7 +13,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from training.contracts.partitions import Partition
-from training.data.cold_start_set import ColdStartData, encode_tokens, onto_items, padded, tokens_of, value_vocabulary
+from training.data.cold_start_set import (
+    ColdStartData,
+    encode_lists,
+    encode_tokens,
+    onto_items,
+    tokens_of,
+    value_vocabulary,
+)
 from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
 from training.data.matching_set import MatchingData
@@ -70,7 +77,7 @@ def build_cold_start(
         items=items,
         values=values,
         attribute_idx_UA=encode_tokens(tokens, values),
-        pick_idx_UP=_picks(profile["onboarding_item_ids"], items),
+        pick_idx_UP=encode_lists(list(profile["onboarding_item_ids"]), items),
         pairs=onto_items(matching.pairs(), own_rows, len(items)),
         item_vectors_IE=_item_vectors(matching, items),
         x_UF=x_UF,
@@ -107,10 +114,6 @@ def _attribute_columns(profile: pd.DataFrame) -> dict[str, list[list[str]]]:
     columns = {name: [[str(value)] for value in profile[name].fillna("")] for name in STATIC_COLUMNS}
     picked = [[str(value) for value in values] for values in profile["onboarding_categories"]]
     return {**columns, "onboarding_category": picked}
-
-
-def _picks(lists: pd.Series, items: Vocabulary) -> npt.NDArray[np.int64]:
-    return padded([[pick for pick in items.encode(list(row), unknown="ignore").tolist() if pick >= 0] for row in lists])
 
 
 def _encoder_inputs(frame: pd.DataFrame, space: UserSpace) -> tuple[Floats, Mask]:

@@ -9,13 +9,12 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from training.contracts.artefacts import Check
 from training.contracts.columns import USER_PROFILE
 from training.contracts.partitions import Partition
 from training.data.feature_store import read_item_features
-from training.data.interactions import read_interactions
+from training.data.interactions import epoch_seconds, read_log, values_of
 from training.data.matching_set import EarlierVectors, MatchingData
 from training.data.vocabulary import Vocabulary
 from training.evaluation.gate import no_worse
@@ -159,18 +158,17 @@ def build_dataset(settings: Settings, partition: Partition, space_id: str, *, va
     """
     space = UserSpace.load(settings, space_id)
     user_ids, z_UZ = encode_partition(settings, space_id, partition)
-    frame = read_interactions(settings, partition, ("user_id", "item_id", "occurred_at"))
-    item_ids = set(read_item_features(settings, partition)["item_id"]) | set(frame["item_id"])
-    users = Vocabulary([*user_ids, *frame["user_id"].unique()], "user")
+    log = read_log(settings, partition, ("user_id", "item_id", "occurred_at"))
+    item_ids = [*read_item_features(settings, partition)["item_id"], *values_of(log["item_id"]).to_pylist()]
+    users = Vocabulary([*user_ids, *values_of(log["user_id"]).to_pylist()], "user")
     items = Vocabulary(item_ids, "item")
-    occurred_at = _seconds(frame["occurred_at"])
     held = load_item_space(settings, space.ref.item_space_id)
     data = MatchingData(
         users=users,
         items=items,
-        user_idx=users.encode(list(frame["user_id"])),
-        item_idx=items.encode(list(frame["item_id"])),
-        occurred_at=occurred_at,
+        user_idx=users.encode(log["user_id"]),
+        item_idx=items.encode(log["item_id"]),
+        occurred_at=epoch_seconds(log["occurred_at"]),
         z_UZ=_aligned(users, user_ids, z_UZ),
         item_vectors_IE=_aligned(items, held.item_ids, held.vectors()),
         as_of=int(partition.as_of.timestamp()),
@@ -193,14 +191,10 @@ def _earlier(settings: Settings, space: UserSpace, data: MatchingData) -> Earlie
 
 
 def _aligned(vocabulary: Vocabulary, ids: list[str] | tuple[str, ...], vectors: Floats) -> Floats:
-    rows = vocabulary.encode(list(ids), unknown="ignore")
+    rows = vocabulary.encode(ids, unknown="ignore")
     aligned = np.zeros((len(vocabulary), vectors.shape[1]), np.float32)
     aligned[rows[rows >= 0]] = vectors[rows >= 0]
     return aligned
-
-
-def _seconds(times: pd.Series[pd.Timestamp]) -> npt.NDArray[np.int64]:
-    return np.asarray(times.astype("datetime64[s, UTC]").astype("int64"), np.int64)
 
 
 CONSUMER = MatchingConsumer()

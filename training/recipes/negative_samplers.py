@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from training.contracts.partitions import Partition
-from training.data.interactions import read_interactions
+from training.data.interactions import codes, epoch_seconds, read_log, values_of
 from training.data.pair_log import PairLog
-from training.data.vocabulary import Vocabulary
 from training.engine.sampled_ranking import SampledRankingConfig, SampledTraining, fit_sampled
 from training.models.ranking import RankingModel
 from training.models.reproducible import deterministic
@@ -68,12 +67,11 @@ def search_for_consumer(
         MissingArtefact: The interactions of the partition are not there.
     """
     config = config or SamplerRecipeConfig()
-    frame = read_interactions(settings, partition, ("user_id", "item_id", "occurred_at"))
-    users, items = (Vocabulary(set(frame[name]), name) for name in ("user_id", "item_id"))
-    user_idx, item_idx = users.encode(list(frame["user_id"])), items.encode(list(frame["item_id"]))
-    times = frame["occurred_at"].astype("datetime64[s, UTC]").to_numpy("int64")
+    log = read_log(settings, partition, ("user_id", "item_id", "occurred_at"))
+    users, items = log["user_id"], log["item_id"]
+    sizes = len(values_of(users)), len(values_of(items))
     as_of = int(partition.as_of.timestamp())
-    pairs = PairLog.of(user_idx, item_idx, times, len(users), len(items), as_of).distinct()
+    pairs = PairLog.of(codes(users), codes(items), epoch_seconds(log["occurred_at"]), *sizes, as_of).distinct()
     known, held_out = _halves(newest_users(pairs, config.max_pairs), config.validation_share)
     if len(held_out) < config.min_validation_rows:
         weights, evidence = {UNIFORM: 1.0}, {"reason": f"{len(held_out)} held-out pairs are too few to choose by"}

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from training.contracts.columns import EVENT_TIMESTAMP, USER_ONBOARDING, USER_TASTE
 from training.contracts.partitions import Partition
 from training.data import warehouse
 from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
-from training.data.interactions import read_interactions
+from training.data.interactions import places_in, read_log
 from training.evaluation.probes import PairTask, build_pair_task
 from training.settings import Settings
 from training.spaces.inputs import FEATURE_SERVICE
@@ -100,12 +102,13 @@ def read_pair_task(
 
     User indices are rows of `frame`, item indices rows of `items`.
     """
-    log = read_interactions(settings, until=until)
-    user_idx = pd.Index(frame["user_id"]).get_indexer(pd.Index(log["user_id"])).astype(np.int64)
-    item_idx = pd.Index(items.item_ids).get_indexer(pd.Index(log["item_id"])).astype(np.int64)
+    log = read_log(settings, until, ("user_id", "item_id", "occurred_at", "arrived_at"))
+    user_idx = places_in(list(frame["user_id"]), log["user_id"])
+    item_idx = places_in(items.item_ids, log["item_id"])
     known = (user_idx >= 0) & (item_idx >= 0)
-    later = (log["arrived_at"] >= anchor.as_of).to_numpy()
-    future = later & (log["occurred_at"] >= anchor.as_of).to_numpy()
+    cut = pa.scalar(anchor.as_of)
+    later = np.asarray(pc.greater_equal(log["arrived_at"], cut))
+    future = later & np.asarray(pc.greater_equal(log["occurred_at"], cut))
     past_rows, future_rows = known & ~later, known & future
     return build_pair_task(
         (user_idx[past_rows], item_idx[past_rows]),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
 
 from training.spaces.collaborative import (
     METHODS,
@@ -13,6 +15,7 @@ from training.spaces.collaborative import (
     learn_collaborative,
 )
 
+Doubles = npt.NDArray[np.float64]
 HELD_OUT_SHARE = 0.1
 MAX_PAIRS = 20_000
 MIN_PAIRS = 50
@@ -44,12 +47,25 @@ def _pairwise_auc(
     past: IndexedLog, vectors: FloatArray, users: IntArray, items: IntArray, negatives: IntArray
 ) -> float:
     """Return the share of popularity-matched, unmet negatives [P, N] that score below their positive, ties half."""
-    means = np.zeros((past.num_users, vectors.shape[1]), np.float64)
-    np.add.at(means, past.user_idx, vectors[past.item_idx])
-    taste = means[users]
+    asked, position = np.unique(users, return_inverse=True)
+    taste = _sums_of_items(past, vectors, asked)[position]
     positive = (taste * vectors[items]).sum(axis=1)[:, None]
     negative = np.einsum("pd,pnd->pn", taste, vectors[negatives])
-    met = np.unique(past.user_idx * past.num_items + past.item_idx)
-    valid = (negatives != items[:, None]) & ~np.isin(users[:, None] * past.num_items + negatives, met)
+    keys = users[:, None] * past.num_items + negatives
+    met = np.isin(keys, past.user_idx * past.num_items + past.item_idx)
+    valid = (negatives != items[:, None]) & ~met
     wins = (positive > negative) + 0.5 * (positive == negative)
     return float(wins[valid].mean()) if valid.any() else 0.5
+
+
+def _sums_of_items(past: IndexedLog, vectors: FloatArray, asked: IntArray) -> Doubles:
+    """Return the sum of the item vectors of each of some users, ascending: float64 [len(asked), D].
+
+    Summands keep the log's order, so that a sparse product has the bits of plain additions one after another.
+    """
+    rows = np.flatnonzero(np.isin(past.user_idx, asked))
+    rows = rows[np.argsort(past.user_idx[rows], kind="stable")]
+    bounds = np.searchsorted(past.user_idx[rows], np.append(asked, past.num_users))
+    ones = np.ones(len(rows))
+    met = sp.csr_array((ones, past.item_idx[rows], bounds), shape=(len(asked), past.num_items))
+    return np.asarray(met @ vectors.astype(np.float64))

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.data.feature_store import read_item_features
-from training.data.interactions import read_interactions
+from training.data.interactions import codes, places_in, read_log, values_of
 from training.settings import Settings
 from training.spaces.collaborative import CollaborativeConfig, FloatArray, IndexedLog, learn_collaborative
 from training.spaces.collaborative_choice import choose_method
@@ -86,7 +87,7 @@ def learn_item_space(settings: Settings, partition: Partition, config: ItemSpace
     Same inputs and seed give the same id and bytes. Without attributes the content vectors are zero.
     """
     config = config or ItemSpaceConfig()
-    interactions = read_interactions(settings, until=partition)
+    interactions = read_log(settings, partition, ("user_id", "item_id", "session_key"))
     profile = read_item_features(settings, partition)
     space, facts = _learn(interactions, profile, partition, config, settings.seed)
     _save(settings, space, facts | {"config": asdict(config), "seed": settings.seed})
@@ -95,9 +96,9 @@ def learn_item_space(settings: Settings, partition: Partition, config: ItemSpace
 
 
 def _learn(
-    interactions: pd.DataFrame, profile: pd.DataFrame, partition: Partition, config: ItemSpaceConfig, seed: int
+    interactions: pa.Table, profile: pd.DataFrame, partition: Partition, config: ItemSpaceConfig, seed: int
 ) -> tuple[ItemSpace, dict[str, object]]:
-    item_ids = tuple(sorted(set(interactions["item_id"]) | set(profile["item_id"])))
+    item_ids = tuple(sorted(set(values_of(interactions["item_id"]).to_pylist()) | set(profile["item_id"])))
     log = index_log(interactions, item_ids)
     method, scores = choose_method(log, config.collaborative, config.width, seed)
     collaborative = learn_collaborative(log, config.collaborative, method, config.width, seed)
@@ -115,15 +116,13 @@ def _learn(
     return space, {"collaborative_method": method, "validation_auc": scores}
 
 
-def index_log(interactions: pd.DataFrame, item_ids: tuple[str, ...]) -> IndexedLog:
-    """Return interactions (in their given order) as contiguous indices; items follow `item_ids`."""
-    user_idx, users = pd.factorize(interactions["user_id"], sort=True)
-    session_idx, _ = pd.factorize(interactions["session_key"], sort=True)
+def index_log(interactions: pa.Table, item_ids: tuple[str, ...]) -> IndexedLog:
+    """Return interactions of `read_log` (in their given order) as contiguous indices; items follow `item_ids`."""
     return IndexedLog(
-        user_idx=user_idx.astype(np.int64),
-        item_idx=pd.Index(item_ids).get_indexer(pd.Index(interactions["item_id"])).astype(np.int64),
-        session_idx=session_idx.astype(np.int64),
-        num_users=len(users),
+        user_idx=codes(interactions["user_id"]),
+        item_idx=places_in(item_ids, interactions["item_id"]),
+        session_idx=codes(interactions["session_key"]),
+        num_users=len(values_of(interactions["user_id"])),
         num_items=len(item_ids),
     )
 

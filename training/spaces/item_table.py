@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+import scipy.sparse as sp
 
 from training.spaces.collaborative import normalise_rows
 from training.spaces.item_space import ItemSpace
@@ -44,17 +45,16 @@ class ItemTable:
 
     def locate(self, item_ids: pa.ChunkedArray | pa.Array) -> IntTable:
         """Return the row of each id, int64 [N]; unknown ids get the last row."""
-        import pyarrow.compute as pc
+        return _locate(item_ids, self.item_ids)
 
-        found = pc.fill_null(pc.index_in(item_ids, value_set=self.item_ids), len(self.item_ids))
-        return np.asarray(found).astype(np.int64)
+    def picks(self, item_ids_U: pa.ListArray, categories_U: pa.ListArray) -> IntTable:
+        """Return the exact sum and count, int64 [U, K], of each user's picks: lists of items and of whole categories.
 
-    def picks(self, item_ids: Iterable[str] | None, categories: Iterable[str] | None) -> IntTable:
-        """Return the exact sum and count, int64 [K], of onboarding picks; unknown picks are ignored."""
-        rows = self.locate(pa.array([] if item_ids is None else list(item_ids), pa.string()))
-        named = [self.categories[c] for c in ([] if categories is None else categories) if c in self.categories]
-        total: IntTable = self.values[rows[rows < len(self.item_ids)]].sum(axis=0)
-        return total + sum(named, np.zeros_like(total))
+        Unknown picks are ignored; a list may be empty or null.
+        """
+        centroids = np.stack([*self.categories.values(), np.zeros_like(self.values[-1])])
+        names = pa.array(self.categories.keys(), pa.string())
+        return _sum_lists(item_ids_U, self.item_ids, self.values) + _sum_lists(categories_U, names, centroids)
 
 
 def build_item_table(space: ItemSpace, profile: pd.DataFrame) -> ItemTable:
@@ -90,3 +90,16 @@ def _category_centroids(space: ItemSpace, profile: pd.DataFrame) -> dict[str, In
         halves = (side[rows].astype(np.float64).mean(axis=0)[None] for side in (space.collaborative, space.content))
         centroids[str(category)] = quantise(np.hstack([normalise_rows(half) for half in halves]))[0]
     return centroids
+
+
+def _locate(names: pa.ChunkedArray | pa.Array, known: pa.Array) -> IntTable:
+    """Return the place of each name in `known`, int64 [N]; `len(known)` for one that it lacks."""
+    return np.asarray(pc.fill_null(pc.index_in(names, value_set=known), len(known))).astype(np.int64)
+
+
+def _sum_lists(lists_U: pa.ListArray, known: pa.Array, values: IntTable) -> IntTable:
+    """Return for each list the sum, int64 [U, K], of the rows of `values` that it names; the last row is no name's."""
+    rows = _locate(pc.list_flatten(lists_U).cast(pa.string()), known)
+    owners = np.asarray(pc.list_parent_indices(lists_U))
+    counts = sp.csr_array((np.ones(len(rows), np.int64), (owners, rows)), shape=(len(lists_U), len(values)))
+    return np.asarray(counts[:, :-1] @ values[:-1])

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -56,7 +55,7 @@ def pool(settings: Settings, partition: Partition, item_space_id: str) -> Pooled
     table = build_item_table(load_item_space(settings, item_space_id), items)
     sums, incremental = taste_sums(settings, partition, table)
     keys = _key_columns(profile["user_id"], item_space_id, partition)
-    taste = _taste_columns(sums.rows(list(profile["user_id"])), table.width)
+    taste = _taste_columns(sums.rows(profile["user_id"]), table.width)
     onboarding = _onboarding_columns(profile, table)
     for contract, columns in ((USER_TASTE, taste), (USER_ONBOARDING, onboarding)):
         path = settings.features_dir(contract.name, partition, item_space_id) / PART
@@ -67,18 +66,17 @@ def pool(settings: Settings, partition: Partition, item_space_id: str) -> Pooled
     )
 
 
-def _read_profile(settings: Settings, partition: Partition) -> pd.DataFrame:
+def _read_profile(settings: Settings, partition: Partition) -> pa.Table:
     path = settings.features_dir("user_profile", partition) / PART
     if not path.exists():
         raise MissingArtefact(f"expected the user_profile snapshot at {path}, found none; run build_features first")
     columns = ["user_id", "onboarding_item_ids", "onboarding_categories"]
-    profile: pd.DataFrame = pq.read_table(path, columns=columns, partitioning=None).to_pandas()
-    return profile.sort_values("user_id")
+    return pq.read_table(path, columns=columns, partitioning=None).sort_by("user_id").combine_chunks()
 
 
-def _key_columns(user_ids: pd.Series, item_space_id: str, partition: Partition) -> dict[str, pa.Array]:
+def _key_columns(user_ids: pa.ChunkedArray, item_space_id: str, partition: Partition) -> dict[str, pa.Array]:
     return {
-        "user_id": pa.array(user_ids, pa.string()),
+        "user_id": user_ids,
         "item_space_id": pa.array([item_space_id] * len(user_ids), pa.string()),
         "event_timestamp": pa.array([partition.as_of] * len(user_ids), pa.timestamp("us", tz="UTC")),
     }
@@ -92,11 +90,9 @@ def _taste_columns(sums_WUK: Counts, width: int) -> dict[str, pa.Array]:
     return columns
 
 
-def _onboarding_columns(profile: pd.DataFrame, table: ItemTable) -> dict[str, pa.Array]:
-    picks = [
-        table.picks(*row) for row in zip(profile["onboarding_item_ids"], profile["onboarding_categories"], strict=True)
-    ]
-    sums_UK = np.stack(picks) if picks else np.zeros((0, 2 * table.width + 1), np.int64)
+def _onboarding_columns(profile: pa.Table, table: ItemTable) -> dict[str, pa.Array]:
+    lists = (profile[name].combine_chunks() for name in ("onboarding_item_ids", "onboarding_categories"))
+    sums_UK = table.picks(*lists)
     counts = {"count_onboarding": pa.array(sums_UK[:, -1], pa.int64())}
     return _mean_columns("onboarding_{}", sums_UK, table.width) | counts
 

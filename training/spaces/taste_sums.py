@@ -50,9 +50,9 @@ class TasteSums:
     values: Counts
     unknown: frozenset[str] = frozenset()
 
-    def rows(self, user_ids: list[str]) -> Counts:
+    def rows(self, user_ids: pa.ChunkedArray | pa.Array) -> Counts:
         """Return the sums of `user_ids` in their order, int64 [W, len(user_ids), K]; zeros without interactions."""
-        found = pc.index_in(pa.array(user_ids, pa.string()), value_set=pa.array(self.user_ids, pa.string()))
+        found = pc.index_in(user_ids, value_set=pa.array(self.user_ids, pa.string()))
         missing = np.asarray(found.is_null())
         values = np.zeros((len(self.values), len(user_ids), self.values.shape[2]), np.int64)
         values[:, ~missing] = self.values[:, np.asarray(found.drop_null())]
@@ -87,7 +87,7 @@ def _advance(settings: Settings, partition: Partition, table: ItemTable, previou
     arrived = _read_facts(settings, partition, partition)
     age_us = _age_us(arrived, partition)
     user_ids = tuple(sorted(set(previous.user_ids) | set(pc.unique(arrived["user_id"]).to_pylist())))
-    values = previous.rows(list(user_ids))
+    values = previous.rows(pa.array(user_ids, pa.string()))
     for index, days in enumerate(TASTE_WINDOWS_DAYS.values()):
         inside = age_us <= (_FOREVER_US if days is None else days * _DAY_US)
         values[index] += _sum_events(arrived.filter(pa.array(inside)), user_ids, table)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 
 from tests.training.search.cold_start_world import NUM_USERS, two_groups
-from training.data.cold_start_set import encode_tokens, onto_items, padded, tokens_of, value_vocabulary
+from training.data.cold_start_set import encode_lists, encode_tokens, onto_items, padded, tokens_of, value_vocabulary
+from training.data.vocabulary import Vocabulary
 
 
 def test_tokens_name_their_column_and_unknown_values_give_none() -> None:
@@ -14,6 +15,17 @@ def test_tokens_name_their_column_and_unknown_values_give_none() -> None:
 def test_rows_are_padded_behind_their_last_entry() -> None:
     assert padded([[3, 4], [], [5]]).tolist() == [[3, 4], [-1, -1], [5, -1]]
     assert padded([[], []], least=1).tolist() == [[-1], [-1]]
+
+
+def test_lists_keep_order_and_repeats_and_lose_strangers() -> None:
+    items = Vocabulary(["a", "b", "c"], "item")
+    assert encode_lists([["c", "z", "a"], [], ["b", "b"], ["z"]], items).tolist() == [
+        [2, 0],
+        [-1, -1],
+        [1, 1],
+        [-1, -1],
+    ]
+    assert encode_lists([], items).shape == (0, 1)
 
 
 def test_rare_values_get_no_row_and_repeats_count_once() -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from training.contracts.errors import AttuneError, UnknownId
@@ -38,6 +39,17 @@ def test_unknown_ids_raise_warn_or_pass_as_asked(users: Vocabulary) -> None:
     with pytest.warns(UserWarning, match="dave"):
         assert users.encode(["dave"], unknown="warn").tolist() == [UNKNOWN]
     assert users.encode(["dave", "bob"], unknown="ignore").tolist() == [UNKNOWN, 1]
+
+
+def test_columns_encode_like_lists(users: Vocabulary) -> None:
+    ids = ["bob", "dave", "alice", "bob"]
+    plain = users.encode(ids, unknown="ignore").tolist()
+    assert plain == [1, UNKNOWN, 0, 1]
+    halves = pa.chunked_array([ids[:2], ids[2:]])
+    for column in (pa.array(ids), halves, halves.dictionary_encode(), pa.array(ids).dictionary_encode()):
+        assert users.encode(column, unknown="ignore").tolist() == plain
+        with pytest.raises(UnknownId, match="the first 'dave'"):
+            users.encode(column)
 
 
 @pytest.mark.parametrize("index", [-1, 3])

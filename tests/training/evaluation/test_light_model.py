@@ -54,3 +54,15 @@ def test_the_same_seed_gives_the_same_scores(seed):
         for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
+
+
+def test_users_without_a_pair_change_nothing():
+    user_idx, item_idx, label, users, items, _ = pairs(1.0)
+    among = np.full((1000, users.shape[1]), np.nan, np.float32)
+    places = np.sort(np.random.default_rng(2).permutation(1000)[: len(users)])
+    among[places] = users
+    plain = fit_light_model(user_idx, item_idx, label, users, items, seed=1)
+    other = fit_light_model(places[user_idx], item_idx, label, among, items, seed=1)
+    np.testing.assert_array_equal(
+        other.score(places[user_idx], item_idx, among, items), plain.score(user_idx, item_idx, users, items)
+    )

@@ -1,7 +1,7 @@
 import numpy as np
 
 from training.spaces.collaborative import METHODS, CollaborativeConfig, IndexedLog
-from training.spaces.collaborative_choice import choose_method
+from training.spaces.collaborative_choice import _pairwise_auc, choose_method
 
 
 def readers(num_users: int, per_user: int, sessions_mixed: bool) -> IndexedLog:
@@ -37,3 +37,20 @@ def test_the_choice_is_the_best_on_the_held_out_tenth():
 def test_the_same_seed_chooses_the_same():
     first, second = (choose_method(readers(60, 20, True), CollaborativeConfig(), 8, seed=1) for _ in range(2))
     assert first == second
+
+
+def test_the_auc_is_that_of_summing_and_comparing_one_pair_at_a_time():
+    log = readers(60, 20, True)
+    generator = np.random.default_rng(4)
+    vectors = generator.normal(size=(40, 5)).astype(np.float32)
+    users, items = generator.integers(10, 50, 300), generator.integers(0, 40, 300)
+    negatives = generator.integers(0, 40, (300, 3))
+    wins = []
+    for user, item, others in zip(users, items, negatives, strict=True):
+        own = log.item_idx[log.user_idx == user]
+        taste = np.zeros(5)
+        for met in own:
+            taste += vectors[met]
+        unmet = [other for other in others if other != item and other not in own]
+        wins += [float(taste @ vectors[item] > taste @ vectors[other]) for other in unmet]
+    assert _pairwise_auc(log, vectors, users, items, negatives) == np.mean(wins)

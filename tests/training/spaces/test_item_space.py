@@ -3,6 +3,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tests.training.spaces.feature_home import two_tastes
@@ -111,8 +113,15 @@ def test_interactions_after_the_partition_change_nothing(tmp_path):
     assert learn_item_space(moved.settings, LAST.shift(-1), CONFIG).item_space_id == early.item_space_id
 
 
+def coded(values):
+    known = pa.array(sorted(set(values.to_pylist())))
+    return pa.DictionaryArray.from_arrays(pc.index_in(values, value_set=known), known)
+
+
 def test_index_log_follows_the_item_order():
-    rows = pd.DataFrame({"user_id": ["b", "a"], "item_id": ["x", "y"], "session_key": ["s", "s"]})
+    users, items = pa.array(["b", "a"]), pa.array(["x", "y"])
+    columns = {"user_id": users, "item_id": items, "session_key": pa.array(["s", "s"])}
+    rows = pa.table({name: coded(values) for name, values in columns.items()})
     log = index_log(rows, ("w", "x", "y"))
     assert log.item_idx.tolist() == [1, 2]
     assert log.user_idx.tolist() == [1, 0]

@@ -50,15 +50,38 @@ def test_a_late_item_joins_with_the_digest_of_its_row(space):
     assert table.late != build_item_table(space, profile(bb="y")).late
 
 
+def lists(*rows: list[str] | None) -> pa.ListArray:
+    return pa.array(rows, pa.list_(pa.string()))
+
+
 def test_picks_are_summed_exactly_and_strangers_ignored(space):
     table = build_item_table(space, profile(a="x"))
-    np.testing.assert_array_equal(table.picks(["a", "b", "nobody"], []), [UNIT, UNIT, 0, 2 * UNIT, 2])
-    np.testing.assert_array_equal(table.picks(None, None), np.zeros(5))
+    picked = table.picks(lists(["a", "b", "nobody"], None, ["c", "c"]), lists([], None, []))
+    np.testing.assert_array_equal(picked[0], [UNIT, UNIT, 0, 2 * UNIT, 2])
+    np.testing.assert_array_equal(picked[1], np.zeros(5))
+    np.testing.assert_array_equal(picked[2], 2 * table.values[2])
 
 
 def test_a_category_counts_as_the_direction_of_its_items(space):
     table = build_item_table(space, profile(a="x", b="x", c="y"))
-    picked = table.picks([], ["x", "no such category"])
+    (picked,) = table.picks(lists([]), lists(["x", "no such category"]))
     assert picked[-1] == 1
     np.testing.assert_allclose(picked[:2] / UNIT, [2**-0.5, 2**-0.5], atol=1e-5)
     np.testing.assert_allclose(picked[2:4] / UNIT, [0, 1], atol=1e-5)
+
+
+def test_everyones_picks_are_the_sums_of_their_rows(space):
+    table = build_item_table(space, profile(a="x", b="x", c="y"))
+    generator = np.random.default_rng(3)
+    items = [list(generator.choice(["a", "b", "c", "nobody"], n)) for n in generator.integers(0, 5, 200)]
+    categories = [list(generator.choice(["x", "y", "none"], n)) for n in generator.integers(0, 3, 200)]
+    known = dict(zip(ITEMS, table.values, strict=False)) | table.categories
+    expected = np.zeros((200, 5), np.int64)
+    for user, picks in enumerate([*map(list.__add__, items, categories)]):
+        for name in picks:
+            expected[user] += known.get(name, 0)
+    np.testing.assert_array_equal(table.picks(lists(*items), lists(*categories)), expected)
+
+
+def test_nobody_picks_nothing(space):
+    assert build_item_table(space, profile(a="x")).picks(lists(), lists()).shape == (0, 5)

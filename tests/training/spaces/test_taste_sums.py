@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -65,7 +66,7 @@ def test_rows_follow_the_order_asked_for_and_strangers_are_zero(tmp_path):
     small_log(home)
     home.write_interactions(DAY.shift(-300), DAY)
     sums, _ = taste_sums(home.settings, DAY, TABLE)
-    rows = sums.rows(["nobody", "ben", "ann"])
+    rows = sums.rows(pa.array(["nobody", "ben", "ann"]))
     np.testing.assert_array_equal(rows[:, 2], sums.values[:, 0])
     assert not rows[:, 0].any()
 
