@@ -138,7 +138,9 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
             written[view] = written.get(view, 0) + _serve(store, view, path)
             removed = remove_absent(store, view, slot, path)
             if removed:
-                logger.info("removed %d of %s %s from online: not in the snapshot of %s", removed, view, slot, partition)
+                logger.info(
+                    "removed %d of %s %s from online: not in the snapshot of %s", removed, view, slot, partition
+                )
     return written
 
 

@@ -25,7 +25,7 @@ _OWNER = "user_id"
 class _Rows(Protocol):
     """The online rows of one view."""
 
-    def keys(self) -> Iterator[bytes]:
+    def entities(self) -> Iterator[bytes]:
         """Yield the entity key of every entity that may have a row, as Feast writes it."""
 
     def remove(self, keys: Sequence[bytes]) -> None:
@@ -44,7 +44,7 @@ def remove_absent(store: FeatureStore, view_name: str, slot: str, snapshot: Path
     view = store.get_feature_view(view_name)
     kept = set(_snapshot_keys(store, view, snapshot))
     rows: _Rows = _SqliteRows(store, view) if store.config.online_store.type == "sqlite" else _RedisRows(store, view)
-    absent = [key for key in rows.keys() if key not in kept and slot in (WHOLE_VIEW, _slot_of(key))]
+    absent = [key for key in rows.entities() if key not in kept and slot in (WHOLE_VIEW, _slot_of(key))]
     for start in range(0, len(absent), _AT_ONCE):
         rows.remove(absent[start : start + _AT_ONCE])
     return len(absent)
@@ -60,14 +60,14 @@ class _SqliteRows:
         self._path, self._table = store.config.online_store.path, '"' + name.replace('"', '""') + '"'
         self._feature = view.features[0].name
 
-    def keys(self) -> Iterator[bytes]:
+    def entities(self) -> Iterator[bytes]:
         with sqlite3.connect(self._path) as connection:
-            query = f"select entity_key from {self._table} where feature_name = ?"  # noqa: S608 (our own name)
+            query = f"select entity_key from {self._table} where feature_name = ?"
             yield from (key for (key,) in connection.execute(query, [self._feature]))
 
     def remove(self, keys: Sequence[bytes]) -> None:
         with sqlite3.connect(self._path) as connection:
-            statement = f"delete from {self._table} where entity_key = ?"  # noqa: S608 (our own name)
+            statement = f"delete from {self._table} where entity_key = ?"
             connection.executemany(statement, [(key,) for key in keys])
 
 
@@ -86,7 +86,7 @@ class _RedisRows:
         self._mark = f"_ts:{name}"
         self._fields = [self._mark, *(_mmh3(f"{name}:{feature.name}") for feature in view.features)]
 
-    def keys(self) -> Iterator[bytes]:
+    def entities(self) -> Iterator[bytes]:
         for key in self._client.scan_iter(self._pattern, count=_AT_ONCE):
             yield key.removesuffix(self._end)
 

@@ -113,7 +113,7 @@ def require_arrived(settings: Settings, partition: Partition) -> None:
         return
     raise MissingArtefact(
         f"expected a partition up to {newest}, the newest day of which logs have arrived in "
-        f"{settings.raw_dir(RAW_INTERACTIONS.name)}, found {partition}; name a day that has arrived, or deliver its logs"
+        f"{settings.raw_dir(RAW_INTERACTIONS.name)}, found {partition}; name such a day, or deliver the logs of this one"
         + (" (days after tomorrow by this machine's clock do not count)" if is_far_ahead(partition) else "")
     )
 
@@ -132,8 +132,9 @@ def _day_of(path: Path) -> Partition:
             return Partition.parse(text)
         except AttuneError:
             pass
+    kind = "" if path.is_dir() else ", which is no folder"
     raise AttuneError(
-        f"expected folders dt=YYYY-MM-DD alone in {path.parent}, found {path.name}{'' if path.is_dir() else ', a file'}; "
+        f"expected folders dt=YYYY-MM-DD alone in {path.parent}, found {path.name}{kind}; "
         "rename it to the day on which its rows arrived, e.g. dt=2026-11-05, or move it away"
     )
 

@@ -34,13 +34,15 @@ def _hashed(column: pa.ChunkedArray) -> Hashes:
         coded = column.combine_chunks().dictionary_encode()
         coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
         indices = pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy(zero_copy_only=False)
-        return np.append(_hashed_text(coded.dictionary), _MISSING)[indices]
+        hashes: Hashes = np.append(_hashed_text(coded.dictionary), _MISSING)[indices]
+        return hashes
     missing = column.is_null().to_numpy()
     if pa.types.is_floating(column.type):
         numbers = pc.fill_null(column, 0.0).to_numpy() + 0.0
     else:
         numbers = pc.fill_null(column.cast(pa.int64()), 0).to_numpy()
-    return np.where(missing, _MISSING, pd.util.hash_array(numbers))
+    filled: Hashes = np.where(missing, _MISSING, pd.util.hash_array(numbers))
+    return filled
 
 
 def _hashed_text(column: pa.ChunkedArray | pa.Array) -> Hashes:

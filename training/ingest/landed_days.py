@@ -110,9 +110,7 @@ def late_days(settings: Settings) -> list[dict[str, str]]:
     raw, until = RawDays.of(settings), landed[-1]
     reasons = {day: _late(settings, raw, day) for day in sorted({*raw.days(until), *landed}) if not is_far_ahead(day)}
     command = f"python -m training.jobs land_partition --partition {_newest(raw, until)}"
-    return [
-        {"partition": str(day), "reason": reason, "command": command} for day, reason in reasons.items() if reason
-    ]
+    return [{"partition": str(day), "reason": reason, "command": command} for day, reason in reasons.items() if reason]
 
 
 def _late(settings: Settings, raw: RawDays, day: Partition) -> str:

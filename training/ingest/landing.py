@@ -30,7 +30,7 @@ from training.ingest.landed_days import (
 )
 from training.ingest.quarantine import Rejected, counts, write_quarantine
 from training.ingest.raw_files import CheckedRows, read_checked
-from training.ingest.thresholds import Loss, require_few, type_losses
+from training.ingest.thresholds import OF_TYPE, landed_types, require_few, type_losses
 from training.settings import Settings
 from training.storage import PART, write_json, write_parquet
 
@@ -54,6 +54,7 @@ class LandingReport(Artefact):
         relanded: Days that landed again because their raw files, or those of a day before them, had changed.
         rows: Rows landed, by table.
         quarantined: Rows quarantined, by reason.
+        types: Rows of each event type, as the log names it, `landed` and `quarantined`.
         empty: Days without interactions before the newest that arrived: taken as days on which nothing happened.
         refused: Days that could not land and keep what landed of them before, each with the error.
         notes: What someone should know or do, such as what was lost, and a backfill of later days.
@@ -64,6 +65,7 @@ class LandingReport(Artefact):
     relanded: tuple[str, ...]
     rows: dict[str, int]
     quarantined: dict[str, int]
+    types: dict[str, dict[str, int]]
     empty: tuple[str, ...]
     refused: dict[str, str]
     notes: tuple[str, ...]
@@ -90,7 +92,14 @@ class _Progress:
     refused: dict[Partition, AttuneError] = field(default_factory=dict)
     rows: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
-    losses: list[Loss] = field(default_factory=list)
+    types: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def count_types(self, checked: CheckedRows) -> None:
+        """Add the rows of a day by event type, landed and quarantined."""
+        for loss in type_losses(RAW_INTERACTIONS, checked):
+            self.types.setdefault(loss.of.removeprefix(OF_TYPE), Counter())["quarantined"] += loss.lost
+        for name, rows in landed_types(checked).items():
+            self.types.setdefault(name, Counter())["landed"] += rows
 
 
 def land(settings: Settings, partition: Partition) -> LandingReport:
@@ -124,9 +133,7 @@ def land(settings: Settings, partition: Partition) -> LandingReport:
     return _report(settings, raw, partition, before, gone, progress)
 
 
-def _changed(
-    settings: Settings, raw: RawDays, days: list[Partition], progress: _Progress
-) -> Iterator[Partition]:
+def _changed(settings: Settings, raw: RawDays, days: list[Partition], progress: _Progress) -> Iterator[Partition]:
     """Yield the days to land; one whose files cannot be read now is refused."""
     for day in days:
         manifest = read_manifest(settings, day)
@@ -262,7 +269,7 @@ def _count(days: Iterable[Partition], landed: Iterable[_Day | AttuneError], prog
         progress.done.append(day)
         progress.rows.update({table.name: int(checked.rows.num_rows) for table, checked in found.tables.items()})
         progress.quarantined.update(counts(found.rejected))
-        progress.losses += type_losses(RAW_INTERACTIONS, found.tables[RAW_INTERACTIONS])
+        progress.count_types(found.tables[RAW_INTERACTIONS])
         if len(progress.done) % _DAYS_PER_PROGRESS_LINE == 0:
             logger.info("landed %d days, the last one %s", len(progress.done), day)
 
@@ -300,10 +307,13 @@ def _report(
     progress: _Progress,
 ) -> LandingReport:
     done = sorted(progress.done)
+    types = {
+        name: {what: rows[what] for what in ("landed", "quarantined")} for name, rows in sorted(progress.types.items())
+    }
     empty = landing_notes.empty_days(raw, partition, done)
     notes = (
         *landing_notes.of_changes(done, gone, before),
-        *landing_notes.of_losses(progress.losses, progress.quarantined),
+        *landing_notes.of_losses(types, progress.quarantined),
         *landing_notes.of_empty(empty),
         *landing_notes.of_refused(progress.refused, before),
         *landing_notes.of_unfinished(raw, partition),
@@ -317,6 +327,7 @@ def _report(
         relanded=tuple(str(day) for day in done if day in before),
         rows=dict(progress.rows),
         quarantined=dict(progress.quarantined),
+        types=types,
         empty=tuple(map(str, empty)),
         refused={str(day): str(error) for day, error in sorted(progress.refused.items())},
         notes=notes,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from training.contracts.columns import RAW_INTERACTIONS
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.ingest.arrivals import is_far_ahead
 from training.ingest.landed_days import RawDays
-from training.ingest.thresholds import Loss, described
 from training.settings import Settings
 
 _NAMED = 5
@@ -67,19 +65,17 @@ def of_changes(done: Sequence[Partition], gone: Sequence[Partition], before: Seq
     return tuple(notes)
 
 
-def of_losses(losses: Sequence[Loss], quarantined: Mapping[str, int]) -> tuple[str, ...]:
-    """Say of which event types how many rows were quarantined, over all days that landed now."""
+def of_losses(types: Mapping[str, Mapping[str, int]], quarantined: Mapping[str, int]) -> tuple[str, ...]:
+    """Say how many rows were quarantined and why, and which event types lost most of theirs."""
     if not quarantined:
         return ()
-    by_type: dict[tuple[str, str], Loss] = {}
-    for loss in losses:
-        key = loss.of, loss.example.reason
-        old = by_type.get(key)
-        by_type[key] = replace(loss, lost=loss.lost + old.lost, found=loss.found + old.found) if old else loss
-    total = sum(quarantined.values())
     reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(quarantined).most_common())
-    types = f"; {described(list(by_type.values()))}" if by_type else ""
-    return (f"{total} rows were quarantined: {reasons}{types}",)
+    lossy = {name: rows for name, rows in types.items() if rows["quarantined"]}
+    shares = {name: rows["quarantined"] / (rows["quarantined"] + rows["landed"]) for name, rows in lossy.items()}
+    worst = sorted(lossy, key=lambda name: (-shares[name], name))[:_NAMED]
+    told = [f"{name} {lossy[name]['quarantined']} of {sum(lossy[name].values())}" for name in worst]
+    of_types = f"; by event type: {', '.join(told)}" + (", ..." if len(lossy) > _NAMED else "") if told else ""
+    return (f"{sum(quarantined.values())} rows were quarantined: {reasons}{of_types}",)
 
 
 def of_empty(days: Sequence[Partition]) -> tuple[str, ...]:

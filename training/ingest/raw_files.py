@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from training.contracts.columns import RAW_INTERACTIONS, Column, Table
 from training.contracts.errors import AttuneError, ContractViolation, TransientFailure
 from training.contracts.partitions import Partition
-from training.ingest.conversion import Converted, Mask, convert, legible
+from training.ingest.conversion import Converted, convert, legible
 from training.ingest.event_hashes import hashed_ids
 from training.ingest.quarantine import Rejected
 from training.ingest.row_checks import CONFLICTING_DUPLICATE, REUSED_ID, faults, first_of_conflict
@@ -103,9 +103,7 @@ def read_checked(
         return CheckedRows(schema.empty_table(), [])
     raws = [read_parquet(path, _REMEDY) for path in require_parquet(files)]
     names = tuple(str(path.relative_to(settings.home)) for path in files)
-    parts = [
-        _judge(settings, table, partition, path, raw) for path, raw in zip(files, raws, strict=True)
-    ]
+    parts = [_judge(settings, table, partition, path, raw) for path, raw in zip(files, raws, strict=True)]
     places = np.concatenate(
         [np.column_stack([np.full(len(rows), number), rows + 1]) for number, (_, rows, _) in enumerate(parts)]
     )
@@ -192,9 +190,7 @@ def _without(
         rejected += [replace(one, other=others[int(row)]) for one, row in zip(found, here, strict=True)]
     kept = np.ones(checked.rows.num_rows, dtype=bool)
     kept[rows] = False
-    return replace(
-        checked, rows=checked.rows.filter(pa.array(kept)), rejected=rejected, places=checked.places[kept]
-    )
+    return replace(checked, rows=checked.rows.filter(pa.array(kept)), rejected=rejected, places=checked.places[kept])
 
 
 def _with_daily_ids(rows: pa.Table) -> pa.Table:

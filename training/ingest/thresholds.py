@@ -20,6 +20,7 @@ MIN_LOST = 20
 MIN_LOST_WHOLE = 5
 MIN_SHARE_OF_DAY = 0.005
 """An event type that the contract does not know is noise below this share of a day's rows."""
+OF_TYPE = "event type "
 _MAX_SHOWN = 80
 
 
@@ -59,16 +60,19 @@ def type_losses(table: Table, checked: CheckedRows) -> list[Loss]:
     """Return each event type, as the log names it, of which a row may not land; none for tables without types."""
     if "event_type" not in table.column_names:
         return []
-    kept = {
-        entry["values"]: entry["counts"] for entry in pc.value_counts(checked.rows["event_type"]).to_pylist()
-    }
+    kept = landed_types(checked)
     by_type: dict[str, list[Rejected]] = {}
     for row in checked.rejected:
         by_type.setdefault(str(row.content.get("event_type")), []).append(row)
     return [
-        Loss(of=f"event type {name}", lost=len(rows), found=len(rows) + kept.get(name, 0), example=_commonest(rows))
+        Loss(of=f"{OF_TYPE}{name}", lost=len(rows), found=len(rows) + kept.get(name, 0), example=_commonest(rows))
         for name, rows in sorted(by_type.items())
     ]
+
+
+def landed_types(checked: CheckedRows) -> dict[str, int]:
+    """Return how many rows of each event type may land."""
+    return {found["values"]: found["counts"] for found in pc.value_counts(checked.rows["event_type"]).to_pylist()}
 
 
 def column_losses(table: Table, checked: CheckedRows) -> list[Loss]:
@@ -83,15 +87,10 @@ def column_losses(table: Table, checked: CheckedRows) -> list[Loss]:
     return losses
 
 
-def described(losses: list[Loss]) -> str:
-    """Return losses in words, e.g. "event type cart: 3 of 3 rows (unknown event type)"."""
-    return ", ".join(f"{loss.of}: {loss.lost} of {loss.found} ({loss.example.reason})" for loss in losses)
-
-
 def _is_grave(settings: Settings, loss: Loss, num_rows: int) -> bool:
     if loss.lost / loss.found <= settings.quarantine_max_share:
         return False
-    name = loss.of.removeprefix("event type ")
+    name = loss.of.removeprefix(OF_TYPE)
     if name != loss.of and name not in EVENT_TYPES:
         return loss.lost >= MIN_LOST and loss.lost >= MIN_SHARE_OF_DAY * num_rows
     return loss.lost >= (MIN_LOST_WHOLE if loss.is_whole else MIN_LOST)
