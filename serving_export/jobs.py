@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from training.contracts.partitions import Partition
+from training.ingest.arrivals import require_arrived
 from training.jobs import UsageError, as_json, check_options, require_partition
 from training.settings import Settings
 
@@ -22,6 +23,7 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
 
     Raises:
         UsageError: No such job, no partition, or an option that the job does not take.
+        MissingArtefact: The partition is later than the newest day that has arrived.
         AttuneError: What the job itself refuses, with its remedy.
     """
     functions = {"refresh_embeddings": refresh_embeddings, "promote_space": promote_space}
@@ -29,7 +31,9 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
         raise UsageError(f"expected a job among {', '.join(JOBS)}, found {job!r}")
     day = require_partition(partition, job)
     check_options(job, functions[job], options)
-    return as_json(functions[job](settings or Settings.from_env(), day, **options))
+    where = settings or Settings.from_env()
+    require_arrived(where, day)
+    return as_json(functions[job](where, day, **options))
 
 
 def refresh_embeddings(settings: Settings, partition: Partition) -> dict[str, Any]:

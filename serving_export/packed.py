@@ -22,10 +22,16 @@ def pack_ids(ids: Sequence[str], what: str = "user_id") -> Ids:
     """Return ids as a bytes array [N], in the order given.
 
     Raises:
-        ContractViolation: The ids are not strictly ascending, or one is empty or ends in a NUL byte, which a
-            fixed-width cell cannot hold.
+        ContractViolation: The ids are not strictly ascending, or one is empty, ends in a NUL byte, which a fixed-width
+            cell cannot hold, or holds half a surrogate pair, which UTF-8 cannot.
     """
-    encoded = [text.encode() for text in ids]
+    try:
+        encoded = [text.encode() for text in ids]
+    except UnicodeEncodeError as error:
+        raise ContractViolation(
+            f"expected every {what} as text, found half a character in {error.object!r}; drop it where the logs are "
+            "landed"
+        ) from error
     for text, previous in zip(encoded, [b"", *encoded], strict=False):
         if not text or text.endswith(b"\0"):
             raise ContractViolation(f"expected a {what} of text, found {text!r}; drop it where the logs are landed")
@@ -38,8 +44,8 @@ def pack_ids(ids: Sequence[str], what: str = "user_id") -> Ids:
 
 
 def find_rows(packed: Ids, ids: Sequence[str]) -> Rows:
-    """Return the row of each id in a packed array, int64 [n], -1 where it is unknown."""
-    encoded = [text.encode() for text in ids]
+    """Return the row of each id in a packed array, int64 [n], -1 where it is unknown, as is every text not in UTF-8."""
+    encoded = [text.encode(errors="surrogatepass") for text in ids]
     width = packed.dtype.itemsize
     queries = np.array([text if len(text) <= width else b"" for text in encoded], dtype=packed.dtype)
     if not len(packed) or not len(queries):

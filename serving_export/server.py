@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -35,6 +37,14 @@ class Batch(BaseModel):
     space_id: str | None = None
     on_unknown: Literal["raise", "ignore"] = "raise"
     format: Literal["json", "float32"] = "json"
+
+
+class PlainJSON(JSONResponse):
+    """JSON in ASCII: what a caller asked for may be text that UTF-8 cannot hold, and the answer names it."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the bytes of the answer."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 class Served:
@@ -85,9 +95,11 @@ class Served:
 
 def build_app(settings: Settings) -> FastAPI:
     """Return the lookup service of one home."""
-    app = FastAPI(title="Attune lookups", description="User vectors and rankings of the space that is live.")
+    about = "User vectors and rankings of the space that is live."
+    app = FastAPI(title="Attune lookups", description=about, default_response_class=PlainJSON)
     served = Served(settings)
     app.add_exception_handler(AttuneError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_request)
     _add_lookups(app, served)
     _add_rankings(app, served)
 
@@ -116,7 +128,7 @@ def _add_lookups(app: FastAPI, served: Served) -> None:
         """Return many users' vectors, as JSON, or as raw float32 rows in the order asked (NaN: unknown)."""
         found = served.store(batch.space_id).lookup(batch.user_ids, on_unknown=batch.on_unknown)
         if batch.format == "json":
-            return JSONResponse(embeddings_json(found))
+            return PlainJSON(embeddings_json(found))
         rows = _aligned(found, batch.user_ids)
         headers = {
             "x-space-id": found.space_id,
@@ -153,4 +165,11 @@ def _aligned(found: Embeddings, user_ids: list[str]) -> Floats:
 
 def _refuse(_: Request, error: Exception) -> JSONResponse:
     code = next((code for kind, code in _STATUS_OF if isinstance(error, kind)), 400)
-    return JSONResponse({"error": str(error)}, status_code=code)
+    return PlainJSON({"error": str(error)}, status_code=code)
+
+
+def _refuse_request(_: Request, error: Exception) -> JSONResponse:
+    """Say where the request is wrong, without what it held: a value may be one that JSON has no word for."""
+    assert isinstance(error, RequestValidationError)
+    detail = [{name: fault[name] for name in ("type", "loc", "msg")} for fault in error.errors()]
+    return PlainJSON({"detail": detail}, status_code=422)

@@ -7,6 +7,8 @@ from typing import Any
 from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer
 from serving_export.retention import list_snapshots
 from training.contracts.artefacts import ModelRef
+from training.contracts.errors import AttuneError
+from training.ingest.landed_days import late_days
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 from training.storage import list_partitions
@@ -19,7 +21,8 @@ def status(settings: Settings) -> dict[str, Any]:
 
     Returns:
         `live`, `legacy`, `pinned` and `candidate` spaces; `spaces` and `consumers` with states, `snapshots` on disk,
-        `partitions` (landed, featured, published), `pins`, the last `gates`, and the pointer's `sequence`.
+        `partitions` (landed, featured, published), `late` days of raw logs with the command that takes them in, `pins`,
+        the last `gates`, and the pointer's `sequence`.
     """
     ledger = Ledger(settings)
     pointer = find_pointer(settings.published_dir)
@@ -41,6 +44,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "featured": _days(settings, "features/user_profile"),
             "published": sorted({entry.partition for entry in snapshots}),
         },
+        "late": _late(settings),
         "pins": ledger.pins(),
         "gates": [decision.to_dict() for decision in ledger.gates()[-GATES_SHOWN:]],
     }
@@ -58,6 +62,10 @@ def summarise(values: dict[str, Any]) -> str:
         lines.append(f"consumer   {name}: {what}")
     for name, days in values["partitions"].items():
         lines.append(f"{name:<10} {len(days)} partitions" + (f", {days[0]} to {days[-1]}" if days else ""))
+    lines += [
+        f"late       {day['partition']} {day['reason']}{day['command'] and '; run ' + day['command']}"
+        for day in values["late"]
+    ]
     lines += [f"pinned     {consumer} to {space_id}" for consumer, space_id in values["pins"].items()]
     for gate in values["gates"]:
         lines.append(f"gate       {gate['partition']} {gate['subject']}: {_verdict(gate)}")
@@ -99,6 +107,14 @@ def _snapshots(settings: Settings) -> list[PublishedSnapshot]:
         return []
     spaces = sorted(path.name for path in settings.published_dir.iterdir() if path.is_dir())
     return [entry for space_id in spaces for entry in list_snapshots(settings, space_id)]
+
+
+def _late(settings: Settings) -> list[dict[str, str]]:
+    """What lies in raw must not keep anyone from seeing what is served."""
+    try:
+        return late_days(settings)
+    except AttuneError as error:
+        return [{"partition": "", "reason": str(error), "command": ""}]
 
 
 def _days(settings: Settings, folder: str) -> list[str]:

@@ -23,7 +23,14 @@ class Settings:
         registry_url: SQLAlchemy URL of the Feast registry.
         online_store: "sqlite", or "redis://host:port" for the Redis protocol.
         mlflow_uri: MLflow tracking URI.
-        quarantine_max_share: Share of a partition's rows that may be quarantined before the run stops, in [0, 1].
+        quarantine_max_share: Share of a partition's rows, of those of an event type, or of the cells of a column that
+            may be quarantined before the run stops, in [0, 1].
+        arrival_marker: How a folder `raw/<table>/dt=D` shows that it was delivered whole. "auto": a table of which any
+            day holds `_SUCCESS` uses markers, and a day of it without one has not arrived; a table without any is taken
+            to be renamed into place. "none": markers never count. Any other name is a file that every day must hold.
+        event_key: "event_id": one id names one event, whenever it arrives. "event_id_and_day": ids restart every day,
+            so that an id names one event among those that arrive on one day; a repetition on a later day, its time and
+            all, is still the same event. Landed ids then carry the event's time.
         retrain: "latest" trains only on the newest arrived partition, "every_partition" on each.
         retrain_every_days: Days between two encoder retrains; between them consumers train on the live space.
         item_space_every_days: Days after which item vectors are learned anew.
@@ -38,6 +45,8 @@ class Settings:
     online_store: str
     mlflow_uri: str
     quarantine_max_share: float = 0.05
+    arrival_marker: str = "auto"
+    event_key: str = "event_id"
     retrain: str = "latest"
     retrain_every_days: int = 1
     item_space_every_days: int = 7
@@ -61,6 +70,8 @@ class Settings:
             online_store=env.get("ATTUNE_ONLINE_STORE") or "sqlite",
             mlflow_uri=env.get("ATTUNE_MLFLOW_URI") or f"sqlite:///{home}/mlflow/mlflow.db",
             quarantine_max_share=_number(env, "ATTUNE_QUARANTINE_MAX_SHARE", 0.05, 0, 1),
+            arrival_marker=_file_name(env, "ATTUNE_ARRIVAL_MARKER", "auto"),
+            event_key=_choice(env, "ATTUNE_EVENT_KEY", ("event_id", "event_id_and_day")),
             retrain=_choice(env, "ATTUNE_RETRAIN", ("latest", "every_partition")),
             retrain_every_days=int(_number(env, "ATTUNE_RETRAIN_EVERY_DAYS", 1, 1, 3650)),
             item_space_every_days=int(_number(env, "ATTUNE_ITEM_SPACE_EVERY_DAYS", 7, 1, 3650)),
@@ -131,6 +142,13 @@ def _number(env: Mapping[str, str], name: str, default: float, low: float, high:
         value = float("nan")
     if not low <= value <= high:
         raise AttuneError(f"expected {name} between {low:g} and {high:g}, found {text!r}; unset it for {default:g}")
+    return value
+
+
+def _file_name(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name) or default
+    if "/" in value or value in (".", ".."):
+        raise AttuneError(f"expected {name} as the name of a file, without a folder, found {value!r}; e.g. _SUCCESS")
     return value
 
 

@@ -24,13 +24,26 @@ CARRIED = ("retrain", "space_id")
 EARLIEST = datetime(1990, 1, 1)
 """Logs may lie decades back, and a backfill reaches no further than the start of its DAG."""
 
+MAY_PASS = ["training.contracts.errors.TransientFailure", OSError]
+"""The disk, a lock, a server; whatever no rule names (a database, a killed process) is tried again likewise."""
+SAME_AGAIN = [
+    *("training.contracts.errors.AttuneError", ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(AssertionError, NameError, ImportError, NotImplementedError, RecursionError, SyntaxError),
+]
 EXPECTED_FAILURES = ExceptionRetryPolicy(
     rules=[
+        RetryRule(exception=MAY_PASS, action=RetryAction.DEFAULT, reason="what surrounds the task may recover"),
         RetryRule(
-            exception="training.contracts.errors.AttuneError",
+            exception=SAME_AGAIN,
             action=RetryAction.FAIL,
-            reason="an expected failure with a remedy: trying again changes nothing",
-        )
+            reason="the same input, seed and code fail the same way: trying again changes nothing",
+        ),
+        RetryRule(
+            exception=RuntimeError,
+            match_subclasses=False,
+            action=RetryAction.FAIL,
+            reason="how torch reports shapes that do not fit: trying again changes nothing",
+        ),
     ]
 )
 TASK_DEFAULTS: dict[str, Any] = {

@@ -110,6 +110,48 @@ def test_expected_failures_are_not_tried_again_and_others_are(defaults):
     assert policy.evaluate(OSError("disk"), 1, 3).action is RetryAction.DEFAULT
 
 
+def torch_error():
+    import torch
+
+    try:
+        torch.index_select(torch.empty(0, 3), 0, torch.tensor([0]))
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), ZeroDivisionError(), TypeError(), torch_error()])
+def test_what_the_same_input_fails_at_again_is_not_tried_again(defaults, error):
+    from airflow.sdk import RetryAction
+
+    assert defaults.EXPECTED_FAILURES.evaluate(error, 1, 3).action is RetryAction.FAIL
+
+
+def test_what_surrounds_a_task_may_recover_so_it_is_tried_again(defaults):
+    import sqlite3
+
+    from airflow.sdk import RetryAction
+
+    from training.contracts.errors import TransientFailure
+
+    errors = (
+        *(BlockingIOError("lock"), ConnectionError("http"), TimeoutError(), TransientFailure("disk")),
+        *(sqlite3.OperationalError("database is locked"), MemoryError()),
+    )
+    for error in errors:
+        assert defaults.EXPECTED_FAILURES.evaluate(error, 1, 3).action is RetryAction.DEFAULT
+
+
+def test_the_policy_survives_the_way_to_the_worker(defaults):
+    from airflow.sdk import RetryAction
+
+    from training.contracts.errors import AttuneError, TransientFailure
+
+    policy = type(defaults.EXPECTED_FAILURES).deserialize(defaults.EXPECTED_FAILURES.serialize())
+    assert policy.evaluate(AttuneError("no"), 1, 3).action is RetryAction.FAIL
+    assert policy.evaluate(IndexError("no"), 1, 3).action is RetryAction.FAIL
+    assert policy.evaluate(TransientFailure("lock"), 1, 3).action is RetryAction.DEFAULT
+
+
 def test_the_templates_render_from_a_run_as_airflow_renders_them(defaults):
     from jinja2 import Environment
 

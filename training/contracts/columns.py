@@ -34,6 +34,8 @@ class Table:
         return tuple(column.name for column in self.columns)
 
 
+NULL_IDS = ("", "nan", "NaN", "NULL", "null", "NA", "None", "<NA>")
+"""What other tools write for a missing value: as an id they name nobody. Space around them does not count."""
 EVENT_TYPES = ("view", "click", "play", "like", "save", "purchase", "rating")
 ACTIVITY_WINDOWS_DAYS = (1, 7, 30, 180)
 EVENT_TIMESTAMP = "event_timestamp"

@@ -18,6 +18,10 @@ class MissingArtefact(AttuneError):
     """A partition, space, model or snapshot that was asked for does not exist."""
 
 
+class TransientFailure(AttuneError):
+    """The disk, a lock or a server failed, not the input: the same call may succeed later, and may be tried again."""
+
+
 class SpaceMismatch(AttuneError):
     """Vectors, features or a model of one space met those of another. The message names both."""
 

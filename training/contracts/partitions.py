@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from training.contracts.errors import AttuneError
+
+_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+"""`date.fromisoformat` alone also takes 20261105 and 2026-W45-4, which no folder may be named by."""
 
 
 @dataclass(frozen=True, order=True)
@@ -22,6 +26,8 @@ class Partition:
             AttuneError: `text` is not of the form YYYY-MM-DD.
         """
         try:
+            if not _WRITTEN.fullmatch(text):
+                raise ValueError("not written as a day")
             return cls(date.fromisoformat(text))
         except (TypeError, ValueError) as error:
             raise AttuneError(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from training.contracts.errors import AttuneError
+from training.contracts.errors import AttuneError, TransientFailure
 from training.data.environment import environment
 from training.settings import REPO_ROOT, Settings
 
@@ -45,9 +45,9 @@ def run_dbt(
     results = list(getattr(outcome.result, "results", None) or [])
     failed = [result for result in results if str(result.status) in _FAILED]
     if failed:
-        raise AttuneError(_failure(failed))
+        raise _error(_failure(failed))
     if not outcome.success:
-        raise AttuneError(_refusal(settings, command, outcome.exception))
+        raise _error(_refusal(settings, command, outcome.exception))
     return _tally(str(result.status) for result in results)
 
 
@@ -111,6 +111,11 @@ def _logged_nodes() -> Callable[[Any], None]:
             logger.log(level, "dbt %s %s: %s", node.resource_type, node.node_name, event.data.run_result.status)
 
     return log
+
+
+def _error(message: str) -> AttuneError:
+    """A warehouse that another process holds, or a disk, may be free on the next try; a model that is wrong is not."""
+    return TransientFailure(message) if "IO Error:" in message else AttuneError(message)
 
 
 def _failure(failed: list[Any]) -> str:

@@ -24,6 +24,7 @@ from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.environment import environment
 from training.data.online_guard import WHOLE_VIEW, may_serve, record_served
+from training.data.online_removal import remove_absent
 from training.settings import REPO_ROOT, Settings
 from training.storage import PART
 
@@ -107,6 +108,8 @@ def read_item_features(settings: Settings, partition: Partition) -> pd.DataFrame
 def materialise(settings: Settings, partition: Partition, views: Sequence[str] | None = None) -> dict[str, int]:
     """Serve the partition's snapshots online, but never one older than what a view already serves.
 
+    Whom a snapshot no longer holds is served no more: snapshots are complete.
+
     Args:
         settings: Names the home and the online store.
         partition: Whose snapshots are served.
@@ -133,6 +136,11 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
                 continue
             record_served(settings, view, slot, partition)
             written[view] = written.get(view, 0) + _serve(store, view, path)
+            removed = remove_absent(store, view, slot, path)
+            if removed:
+                logger.info(
+                    "removed %d of %s %s from online: not in the snapshot of %s", removed, view, slot, partition
+                )
     return written
 
 

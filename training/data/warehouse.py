@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -22,6 +23,7 @@ from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.data import built_days
 from training.data.dbt import run_dbt
+from training.data.dropped_users import report_dropped
 from training.settings import Settings
 from training.storage import PART, arrow_schema, list_partitions, write_parquet
 
@@ -33,12 +35,13 @@ _WRITERS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class BuildReport(Artefact):
-    """What one build did: the arrival days whose facts it built, and dbt's nodes by status."""
+    """What one build did: the arrival days whose facts it built, dbt's nodes by status, and whom a rule dropped."""
 
     partition: str
     first_day: str | None
     num_days: int
     nodes: dict[str, int]
+    dropped: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,8 @@ def build(settings: Settings, partition: Partition, since: Partition | None = No
     num_days = (days[1].day - days[0].day).days + 1 if days else 0
     logger.info("built %s: %d day(s) of facts, snapshots as of %s", partition, num_days, partition.as_of)
     first_day = str(days[0]) if days else None
-    return BuildReport(partition=str(partition), first_day=first_day, num_days=num_days, nodes=nodes)
+    dropped = report_dropped(settings, *(days or (partition, partition)))
+    return BuildReport(partition=str(partition), first_day=first_day, num_days=num_days, nodes=nodes, dropped=dropped)
 
 
 def export_features(settings: Settings, partition: Partition, since: Partition | None = None) -> ExportReport:
@@ -114,7 +118,7 @@ def _selection(days: tuple[Partition, Partition] | None) -> list[str]:
     """Build everything over the range of days; with none, the snapshots alone."""
     arguments = ["--exclude-resource-type", "unit_test"]
     if days is None:
-        return [*arguments, "--select", "dim_users+", "dim_items+"]
+        return [*arguments, "--select", "dim_users+", "dim_items+", "int_user_days_dropped"]
     return [*arguments, "--event-time-start", str(days[0]), "--event-time-end", str(days[1].shift(1))]
 
 

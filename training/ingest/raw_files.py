@@ -1,69 +1,98 @@
-"""Find the raw files of a day, tell whether they changed, and read them in contract types."""
+"""Read the raw files of a day in contract types, each row with the place that it came from."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from training.contracts.columns import Column, Table
-from training.contracts.errors import AttuneError, ContractViolation
+from training.contracts.columns import RAW_INTERACTIONS, Column, Table
+from training.contracts.errors import AttuneError, ContractViolation, TransientFailure
 from training.contracts.partitions import Partition
-from training.ingest.conversion import Converted, Mask, convert, legible
+from training.ingest.conversion import Converted, convert, legible
+from training.ingest.event_hashes import hashed_ids
 from training.ingest.quarantine import Rejected
-from training.ingest.row_checks import CONFLICTING_DUPLICATE, conflicting_duplicates, faults
+from training.ingest.row_checks import CONFLICTING_DUPLICATE, REUSED_ID, faults, first_of_conflict
 from training.ingest.sources import read_parquet
 from training.settings import Settings
 from training.storage import arrow_schema
 
-logger = logging.getLogger(__name__)
 _REMEDY = "write it again whole (under a temporary name, then rename), or remove it"
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """The rows of one table and day: those that may land, typed, and those that may not."""
+    """The rows of one table and day: those that may land, typed, and those that may not.
+
+    Attributes:
+        rows: What may land, in the order of files and rows.
+        rejected: What may not.
+        places: Of each row [N] that may land, the number of its file and its row within it, from 1: int64 [N, 2].
+        files: The files, relative to the home.
+    """
 
     rows: pa.Table
     rejected: list[Rejected]
+    places: Numbers = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    files: tuple[str, ...] = ()
 
     @property
     def num_rows(self) -> int:
         """How many rows arrived."""
         return int(self.rows.num_rows) + len(self.rejected)
 
+    def place(self, row: int) -> str:
+        """Return where one of `rows` came from, in words."""
+        file, number = self.places[row]
+        return f"row {number} of {self.files[file]}"
 
-def raw_files(settings: Settings, table: Table, partition: Partition) -> list[Path]:
-    """Return the Parquet files of a table and arrival day, by name.
+
+def require_parquet(paths: list[Path]) -> list[Path]:
+    """Return `paths` if each is a Parquet file by its name.
 
     Raises:
-        AttuneError: The folder holds a file of another kind.
+        AttuneError: One is of another kind.
     """
-    folder = settings.raw_dir(table.name) / f"dt={partition}"
-    files = sorted(path for path in folder.glob("*") if not path.name.startswith((".", "_")))
-    for path in files:
-        if path.suffix != ".parquet":
-            raise AttuneError(f"expected *.parquet in {folder}, found {path.name}; import it with FORMAT=csv")
-    return files
+    for path in paths:
+        if path.suffix != ".parquet" or not path.is_file():
+            raise AttuneError(
+                f"expected *.parquet files alone in {path.parent}, found {path.name}; import it with FORMAT=csv, or "
+                "move it away"
+            )
+    return paths
 
 
 def fingerprint(files: list[Path]) -> dict[str, str]:
-    """Return a content hash by file name; equal fingerprints mean equal rows in equal order."""
-    return {path.name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for path in files}
+    """Return a content hash by file name; equal fingerprints mean equal rows in equal order.
+
+    Raises:
+        AttuneError: A file cannot be read now.
+    """
+    return {path.name: _digest(path) for path in files}
 
 
-def read_checked(settings: Settings, table: Table, partition: Partition, files: list[Path]) -> CheckedRows:
+def read_checked(
+    settings: Settings,
+    table: Table,
+    partition: Partition,
+    files: list[Path],
+    reused: Mapping[int, str] | None = None,
+) -> CheckedRows:
     """Return the rows of a day's files, each either landed or rejected; none is lost.
 
     Args:
-        settings: Where raw lies.
+        settings: Where raw lies, and what names an event.
         table: The raw contract.
         partition: The arrival day.
         files: Its files; none gives no rows.
+        reused: Hashes of the ids that an earlier day gave other content, with the place of the earlier row.
 
     Raises:
         AttuneError: A file is empty or cannot be read.
@@ -72,30 +101,54 @@ def read_checked(settings: Settings, table: Table, partition: Partition, files: 
     schema = arrow_schema(table)
     if not files:
         return CheckedRows(schema.empty_table(), [])
-    kept: list[pa.Table] = []
-    origins: list[tuple[pa.Table, Path, np.ndarray]] = []
+    raws = [read_parquet(path, _REMEDY) for path in require_parquet(files)]
+    names = tuple(str(path.relative_to(settings.home)) for path in files)
+    parts = [_judge(settings, table, partition, path, raw) for path, raw in zip(files, raws, strict=True)]
+    places = np.concatenate(
+        [np.column_stack([np.full(len(rows), number), rows + 1]) for number, (_, rows, _) in enumerate(parts)]
+    )
+    checked = CheckedRows(
+        pa.concat_tables([kept for kept, _, _ in parts]),
+        [row for _, _, rejected in parts for row in rejected],
+        places,
+        names,
+    )
+    first = first_of_conflict(table, checked.rows)
+    others = {int(row): checked.place(int(first[row])) for row in np.flatnonzero(first >= 0)}
+    checked = _without(checked, raws, others, CONFLICTING_DUPLICATE, table.key[0])
+    if table is RAW_INTERACTIONS and settings.event_key == "event_id_and_day":
+        checked = replace(checked, rows=_with_daily_ids(checked.rows))
+    if reused:
+        hashes = hashed_ids(checked.rows).tolist()
+        others = {row: reused[value] for row, value in enumerate(hashes) if value in reused}
+        checked = _without(checked, raws, others, REUSED_ID, table.key[0])
+    return checked
+
+
+def _judge(
+    settings: Settings, table: Table, partition: Partition, path: Path, raw: pa.Table
+) -> tuple[pa.Table, Numbers, list[Rejected]]:
+    """Return the rows of one file that keep the contract by themselves, their numbers from 0, and the others."""
+    schema = arrow_schema(table)
+    columns = {column.name: _convert(raw, column, path, table) for column in table.columns}
+    good = np.ones(raw.num_rows, dtype=bool)
     rejected: list[Rejected] = []
-    for path in files:
-        raw = read_parquet(path, _REMEDY)
-        columns = {column.name: _convert(raw, column, path, table) for column in table.columns}
-        good = np.ones(raw.num_rows, dtype=bool)
-        for fault in faults(table, columns, partition):
-            rejected += _reject(settings, raw, path, fault.rows & good, fault.reason, fault.column)
-            good &= ~fault.rows
-        numbers = np.flatnonzero(good)
-        values = [columns[name].values.take(pa.array(numbers)) for name in schema.names]
-        kept.append(pa.Table.from_arrays(values, schema=schema))
-        origins.append((raw, path, numbers))
-    rows = pa.concat_tables(kept)
-    conflicts = conflicting_duplicates(table, rows)
-    if conflicts.any():
-        rejected += _reject_conflicts(settings, table, origins, conflicts)
-        rows = rows.filter(pa.array(~conflicts))
-    return CheckedRows(rows, rejected)
+    file = str(path.relative_to(settings.home))
+    for fault in faults(table, columns, partition):
+        rejected += _reject(raw, file, np.flatnonzero(fault.rows & good), fault.reason, fault.column)
+        good &= ~fault.rows
+    numbers = np.flatnonzero(good)
+    values = [columns[name].values.take(pa.array(numbers)) for name in schema.names]
+    return pa.Table.from_arrays(values, schema=schema), numbers, rejected
 
 
 def _convert(raw: pa.Table, column: Column, path: Path, table: Table) -> Converted:
-    if column.name not in raw.column_names:
+    found = raw.column_names.count(column.name)
+    if found > 1:
+        raise ContractViolation(
+            f"expected one column {column.name} in {path}, found {found}; write the file again with one of them"
+        )
+    if not found:
         if column.nullable:
             kind = arrow_schema(table).field(column.name).type
             return Converted(pa.nulls(raw.num_rows, kind), np.zeros(raw.num_rows, dtype=bool))
@@ -105,17 +158,15 @@ def _convert(raw: pa.Table, column: Column, path: Path, table: Table) -> Convert
         )
     try:
         return convert(raw[column.name], column.kind)
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
         raise ContractViolation(
             f"column {column.name} of {path}, rows 1 to {raw.num_rows}: {error}; write it as {column.kind}"
         ) from error
 
 
-def _reject(settings: Settings, raw: pa.Table, path: Path, rows: Mask, reason: str, column: str) -> list[Rejected]:
-    numbers = np.flatnonzero(rows)
+def _reject(raw: pa.Table, file: str, numbers: Numbers, reason: str, column: str) -> list[Rejected]:
     if not len(numbers):
         return []
-    file = str(path.relative_to(settings.home))
     found = raw.take(pa.array(numbers))
     columns = [[legible(cell) for cell in column] for column in found.columns]
     contents = [dict(zip(found.column_names, cells, strict=True)) for cells in zip(*columns, strict=True)]
@@ -125,13 +176,35 @@ def _reject(settings: Settings, raw: pa.Table, path: Path, rows: Mask, reason: s
     ]
 
 
-def _reject_conflicts(
-    settings: Settings, table: Table, origins: list[tuple[pa.Table, Path, np.ndarray]], conflicts: Mask
-) -> list[Rejected]:
-    rejected, start = [], 0
-    for raw, path, numbers in origins:
-        mask = np.zeros(raw.num_rows, dtype=bool)
-        mask[numbers[conflicts[start : start + len(numbers)]]] = True
-        rejected += _reject(settings, raw, path, mask, CONFLICTING_DUPLICATE, table.key[0])
-        start += len(numbers)
-    return rejected
+def _without(
+    checked: CheckedRows, raws: list[pa.Table], others: Mapping[int, str], reason: str, column: str
+) -> CheckedRows:
+    """Reject the rows named in `others`, each with the place of the row that it conflicts with."""
+    if not others:
+        return checked
+    rows = np.array(sorted(others))
+    rejected = list(checked.rejected)
+    for number, (raw, file) in enumerate(zip(raws, checked.files, strict=True)):
+        here = rows[checked.places[rows, 0] == number]
+        found = _reject(raw, file, checked.places[here, 1] - 1, reason, column)
+        rejected += [replace(one, other=others[int(row)]) for one, row in zip(found, here, strict=True)]
+    kept = np.ones(checked.rows.num_rows, dtype=bool)
+    kept[rows] = False
+    return replace(checked, rows=checked.rows.filter(pa.array(kept)), rejected=rejected, places=checked.places[kept])
+
+
+def _with_daily_ids(rows: pa.Table) -> pa.Table:
+    """Make ids that restart every day name one event: an id and the time of its event are one wherever they arrive."""
+    times = pc.strftime(rows["occurred_at"], format="%Y-%m-%dT%H:%M:%S")
+    at = rows.column_names.index("event_id")
+    ids = pc.binary_join_element_wise(rows["event_id"], times, "@")
+    return rows.set_column(at, rows.schema.field("event_id"), ids.cast(pa.string()))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    except OSError as error:
+        raise TransientFailure(
+            f"expected to read {path}, found {error.strerror}; let this user read it, or move it away, and run again"
+        ) from error

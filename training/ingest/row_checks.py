@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from training.contracts.columns import EVENT_TYPES, Column, Table
+from training.contracts.columns import EVENT_TYPES, NULL_IDS, Column, Table
 from training.contracts.partitions import Partition
 from training.ingest.conversion import Converted, Mask
 
@@ -19,6 +20,7 @@ WRONG_TYPE = "wrong type"
 FUTURE_TIME = "time after the arrival day"
 UNKNOWN_EVENT_TYPE = "unknown event type"
 CONFLICTING_DUPLICATE = "duplicate id with other content"
+REUSED_ID = "id of an earlier day with other content"
 NOT_UTF8 = "text that is not UTF-8"
 MAX_ID_BYTES = 256
 """The published index gives every id the width of the longest, so that one very long id would fill the memory."""
@@ -30,6 +32,7 @@ REMEDIES = {
     FUTURE_TIME: "correct the producer's clock, or put the row under the day on which it arrives",
     UNKNOWN_EVENT_TYPE: f"send one of {', '.join(EVENT_TYPES)}, or rename it on import (event_types in the column map)",
     CONFLICTING_DUPLICATE: "give each record an id of its own; the first one was kept",
+    REUSED_ID: "give each event an id of its own; where ids restart every day, set ATTUNE_EVENT_KEY=event_id_and_day",
     NOT_UTF8: "encode it as UTF-8 at the source and send the row again",
     LONG_ID: f"send an id of at most {MAX_ID_BYTES} bytes in UTF-8, such as a hash of the long one",
     CONTROL_CHARACTER: "send the id without NUL, tab, line break and other control characters",
@@ -78,24 +81,31 @@ def faults(table: Table, converted: dict[str, Converted], partition: Partition) 
 
 def conflicting_duplicates(table: Table, rows: pa.Table) -> Mask:
     """Return which rows [N] repeat an earlier row's key with other content; exact repetitions are normal and stay."""
+    return first_of_conflict(table, rows) >= 0
+
+
+def first_of_conflict(table: Table, rows: pa.Table) -> NDArray[np.int64]:
+    """Return for each row [N] the row whose key it repeats with other content, or -1."""
     keys = [rows[name] for name in table.key]
     if len(keys) == 1 and len(pc.unique(keys[0])) == rows.num_rows:
-        return np.zeros(rows.num_rows, dtype=bool)
+        return np.full(rows.num_rows, -1)
     numbers = np.arange(rows.num_rows)
     frame = pd.DataFrame({name: key.to_pandas() for name, key in zip(table.key, keys, strict=True)}).assign(row=numbers)
     first = frame.groupby(list(table.key), sort=False)["row"].transform("first").to_numpy()
     repeats = np.flatnonzero(first != numbers)
-    differs = np.zeros(rows.num_rows, dtype=bool)
     here, there = rows.take(repeats).to_pylist(), rows.take(first[repeats]).to_pylist()
-    differs[repeats] = [a != b for a, b in zip(here, there, strict=True)]
-    return differs
+    differs = repeats[[a != b for a, b in zip(here, there, strict=True)]]
+    conflicts = np.full(rows.num_rows, -1)
+    conflicts[differs] = first[differs]
+    return conflicts
 
 
 def _blank(values: pa.Array, column: Column) -> Mask:
     if column.kind != "string":
         return _mask(pc.is_null(values))
-    length = pc.utf8_length(pc.utf8_trim_whitespace(values))
-    return _mask(pc.equal(pc.fill_null(length, 0), 0))
+    text = pc.fill_null(pc.utf8_trim_whitespace(values), "")
+    missing = NULL_IDS if column.name in _IDS else ("",)
+    return _mask(pc.is_in(text, value_set=pa.array(missing)))
 
 
 def _mask(values: pa.Array) -> Mask:

@@ -15,6 +15,7 @@ from typing import Any
 from training.contracts.artefacts import Artefact
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
+from training.ingest.arrivals import require_arrived
 from training.settings import Settings
 
 JOBS: dict[str, str] = {
@@ -40,6 +41,10 @@ JOBS: dict[str, str] = {
 """Which module of this package holds each job, in the order of the daily way of the data."""
 
 
+BEFORE_ARRIVAL = ("simulate_logs", "import_logs", "partition_arrived")
+"""The jobs that bring logs in or ask whether they are there; every other takes days that have arrived alone."""
+
+
 class UsageError(AttuneError):
     """The command was put wrongly: no such job, no partition, an option that the job does not take."""
 
@@ -55,13 +60,17 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
 
     Raises:
         UsageError: No such job, no partition, or an option that the job does not take.
+        MissingArtefact: The partition is later than the newest day that has arrived.
         AttuneError: What the job itself refuses, with its remedy.
     """
     function = find(job)
     day = require_partition(partition, job)
     given = {name: value for name, value in options.items() if value not in (None, "")}
     check_options(job, function, given)
-    result = function(settings or Settings.from_env(), day, **given)
+    where = settings or Settings.from_env()
+    if job not in BEFORE_ARRIVAL:
+        require_arrived(where, day)
+    result = function(where, day, **given)
     return as_json(result)
 
 

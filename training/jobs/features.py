@@ -7,6 +7,7 @@ from typing import Any
 
 from training.contracts.partitions import Partition
 from training.data import warehouse
+from training.ingest.landed_days import require_landed
 from training.settings import Settings
 from training.storage import exclusive
 
@@ -21,7 +22,11 @@ def transform_partition(settings: Settings, partition: Partition, since: str | N
 
     Returns:
         The build and the export report: days built, dbt nodes by status, rows per table.
+
+    Raises:
+        MissingArtefact: The day's logs have arrived and have not landed.
     """
+    require_landed(settings, partition)
     first = Partition.parse(since) if since else None
     with exclusive(settings.warehouse_lock):
         built = warehouse.build(settings, partition, first)

@@ -12,7 +12,8 @@ from serving_export.packed import pack_ids
 from training.contracts.columns import RAW_INTERACTIONS
 from training.contracts.errors import AttuneError, ContractViolation, MissingArtefact
 from training.contracts.partitions import Partition
-from training.ingest.landing import land, landed_partitions, manifest_path
+from training.ingest.landed_days import landed_partitions, manifest_path
+from training.ingest.landing import land
 from training.settings import Settings
 from training.storage import arrow_schema
 

@@ -37,9 +37,7 @@ human as (
         occurred_at,
         arrived_at
     from measured
-    where
-        count_events_day < {{ var('bot_min_events') }}
-        or count_items_day > {{ var('bot_max_item_share') }} * count_events_day
+    where not {{ is_bot('count_events_day', 'count_items_day') }}
 
 )
 
