@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from training.contracts.artefacts import Check, ModelRef, SpaceRef
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.recipes.consumer import (
@@ -138,7 +138,7 @@ def test_the_champion_is_the_live_model_unless_it_knows_more(settings: Settings)
     assert consumer.champion == folder
 
 
-@pytest.mark.parametrize("name", REQUIRED_CONSUMERS)
+@pytest.mark.parametrize("name", CONSUMERS)
 def test_every_consumer_is_found_by_its_name(name: str) -> None:
     assert consumer_named(name).name == name
 
