@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -78,9 +75,10 @@ def walk(settings: Settings, history: History) -> Ended:
 
 
 def broken(ended: Ended) -> list[str]:
-    """Return what must not be: a line break in the line, or a figure that is no number."""
+    """Return what must not be: a line break in the line, a figure that is no number, arithmetic that warned."""
     found = [f"more than one line: {ended.lack}"] if "\n" in ended.lack else []
-    return found + [figure for figure in ended.figures if _NOT_A_NUMBER.search(figure)]
+    found += [figure for figure in ended.figures if _NOT_A_NUMBER.search(figure)]
+    return found + [warning for warning in ended.warned if warning.startswith("RuntimeWarning")]
 
 
 def _served(settings: Settings, history: History) -> str:
@@ -98,6 +96,8 @@ def _served(settings: Settings, history: History) -> str:
         return str(promoted["reason"])
     run_serving("refresh_embeddings", day, settings=settings)
     _answered(settings, day, set(history.interactions["user_id"].to_pylist()))
+    if history.users is not None:
+        _answered(settings, day, set(history.users["user_id"].to_pylist()))
     return ""
 
 
@@ -120,17 +120,3 @@ def _answered(settings: Settings, day: str, users: set[str]) -> None:
     stranger = store.recommend("nobody at all", 5, on_unknown="popularity")
     assert stranger.fallback
     assert Partition.parse(day).as_of == store.snapshot.as_of
-
-
-def describe(make: Callable[[], Ended]) -> tuple[Ended | None, str]:
-    """Return how a walk ended, or the traceback of what it should not have raised."""
-    try:
-        ended = make()
-    except Exception:  # every kind is what is looked for
-        return None, traceback.format_exc()
-    return ended, "; ".join(broken(ended))
-
-
-def facts(ended: Ended) -> dict[str, Any]:
-    """Return a walk's end in brief."""
-    return {"lack": ended.lack, "consumers": ended.consumers, "absent": ended.not_applicable, "warned": ended.warned}
