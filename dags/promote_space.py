@@ -19,14 +19,14 @@ from functools import reduce
 from operator import and_
 
 from airflow.sdk import PartitionedAssetTimetable
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 
 from orchestration.assets import CANDIDATE_SPACE, PUBLISHED_EMBEDDINGS, SERVING_POOL, model_asset
 from orchestration.defaults import PARTITION, partitioned_dag, step
 
 with partitioned_dag(
     "promote_space",
-    schedule=PartitionedAssetTimetable(assets=reduce(and_, map(model_asset, REQUIRED_CONSUMERS), CANDIDATE_SPACE)),
+    schedule=PartitionedAssetTimetable(assets=reduce(and_, map(model_asset, CONSUMERS), CANDIDATE_SPACE)),
     runbook=__doc__,
     tags=["serving", "space"],
 ):

@@ -5,9 +5,9 @@ A consumer is one module of `training/recipes` and its name in `training/contrac
 
 from __future__ import annotations
 
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 
 from orchestration.consumers import consumer_dag
 
-for consumer in REQUIRED_CONSUMERS:
+for consumer in CONSUMERS:
     globals()[f"train_{consumer}"] = consumer_dag(consumer)

@@ -12,7 +12,7 @@ from feature_views import (
     user_taste,
 )
 
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 
 user_encoder_v1 = FeatureService(
     name="user_encoder_v1",
@@ -28,7 +28,7 @@ globals().update(
             features=OTHER_FEATURES.get(consumer, [user_embedding, user_history]),
             description=f"What the consumer {consumer} reads of a user.",
         )
-        for consumer in REQUIRED_CONSUMERS
+        for consumer in CONSUMERS
     }
 )
 items_v1 = FeatureService(

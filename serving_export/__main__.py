@@ -65,12 +65,21 @@ def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         parser.add_argument(f"--{query}", dest="query", required=True, metavar="ID", help="external id")
         parser.add_argument("--k", type=int, default=10, help="how many (default %(default)s)")
         _add_consumer(parser)
-    rank = _command(subparsers, "rank", "write full rankings to a file: id<TAB>ids, best first")
+        if name == "recommend":
+            unknown = (
+                "a user that the snapshot does not hold: an error (default), or the items that most users have met"
+            )
+            parser.add_argument("--unknown", choices=("raise", "popularity"), default="raise", help=unknown)
+    rank = _command(subparsers, "rank", "write full rankings to a file, best first")
     rank.add_argument(
         "--task", choices=("recommend", "target"), required=True, help="items for users, or users for items"
     )
     rank.add_argument("--k", type=int, default=50, help="longest list (default %(default)s)")
     rank.add_argument("--out", required=True, metavar="FILE", help="file to write, whole or not at all")
+    form = (
+        "tsv: id<TAB>ids, for ids without white space; parquet, jsonl: any ids, with scores (default: by FILE's ending)"
+    )
+    rank.add_argument("--format", choices=("tsv", "parquet", "jsonl"), help=form)
     rank.add_argument("--ids", metavar="FILE", help="rank for these ids, one a line (default: all)")
     unknown = "what to do with ids that the snapshot does not hold (default %(default)s: leave them out and say so)"
     rank.add_argument("--unknown", choices=("raise", "warn", "ignore"), default="warn", help=unknown)

@@ -29,11 +29,15 @@ def embeddings_json(found: Embeddings) -> dict[str, Any]:
 
 
 def ranking_json(ranking: Ranking, model: dict[str, str]) -> dict[str, Any]:
-    """Return a ranking with the consumer that answered, its model version and the space that the model reads."""
+    """Return a ranking with the consumer that answered, its model version and the space that the model reads.
+
+    `fallback` is true where no consumer could answer and the items are those that most users have met.
+    """
     return {
         "query": ranking.query,
         "ids": list(ranking.ids),
         "scores": [round(float(score), 6) for score in ranking.scores],
         "consumer": ranking.consumer,
+        "fallback": ranking.fallback,
         **model,
     }

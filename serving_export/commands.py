@@ -43,8 +43,8 @@ def lookup(options: argparse.Namespace) -> Answer:
 def recommend(options: argparse.Namespace) -> Answer:
     """Return a user's best items."""
     store = _store(options, Settings.from_env())
-    ranking = store.recommend(options.query, options.k, **_how(options))
-    return _ranking(ranking, store.model(options.consumer, options.query))
+    ranking = store.recommend(options.query, options.k, on_unknown=options.unknown, **_how(options))
+    return _ranking(ranking, store.snapshot_of(options.consumer).model(ranking.consumer))
 
 
 def target(options: argparse.Namespace) -> Answer:
@@ -60,6 +60,7 @@ def rank(options: argparse.Namespace) -> Answer:
     snapshot = _store(options, Settings.from_env()).snapshot_of(options.consumer)
     ids = _read_ids(Path(options.ids)) if options.ids else None
     how: dict[str, Any] = {"k": options.k, "drop_seen": options.drop_seen, "on_unknown": options.unknown}
+    how["form"] = options.format
     answered = write_rankings(snapshot, options.consumer, options.task, Path(options.out), ids=ids, **how)
     count, by = sum(answered.values()), ", ".join(f"{lines} by {name}" for name, lines in answered.items())
     values = {"lines": count, "out": options.out, "consumers": answered}
@@ -155,6 +156,8 @@ def _ranking(ranking: Ranking, model: dict[str, str]) -> Answer:
 
     values = ranking_json(ranking, model)
     lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
+    if ranking.fallback:
+        lines.insert(0, f"by popularity: nothing is known of {ranking.query} that would tell its own items")
     return Answer(values=values, text="\n".join(lines))
 
 

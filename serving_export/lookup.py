@@ -1,7 +1,7 @@
 """Look up published vectors: open the pointer, map the arrays, answer.
 
 Numpy, the standard library and `training.contracts` only: an outside team can vendor this module with `pointer`,
-`packed` and the contracts.
+`packed`, `sides` and the contracts.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from serving_export.packed import Floats, Ids, Rows, find_rows, pair_scores, top_rows, unpack_ids
+from serving_export.packed import Floats, Ids, find_rows, unpack_ids
 from serving_export.pointer import Pointer, PublishedSnapshot, read_pointer
-from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY
-from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
+from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
+from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
+from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
+
+__all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "rank_exactly"]
 
 MANIFEST = "manifest.json"
 OnUnknown = Literal["raise", "warn", "ignore"]
+OnUnknownUser = Literal["raise", "popularity"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,72 +58,6 @@ class Embeddings:
     virtual: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ranking:
-    """The best `ids` for one query, best first, with their scores float32 [k]; `consumer` made them, where known."""
-
-    query: str
-    ids: tuple[str, ...]
-    scores: Floats
-    consumer: str = ""
-
-
-class Side:
-    """One side of a consumer: users or items, their vectors, and what each has met on the other side."""
-
-    def __init__(self, folder: Path, name: Literal["user", "item"]) -> None:
-        """Map `<name>_{ids,vectors,seen_indptr,seen_indices}.npy` in a consumer's folder."""
-        self.name, self.folder = name, folder
-        self.ids: Ids = _map(folder / f"{name}_ids.npy")
-        self.vectors: Floats = _map(folder / f"{name}_vectors.npy")
-        self._indptr: Rows = _map(folder / f"{name}_seen_indptr.npy")
-        self._indices = _map(folder / f"{name}_seen_indices.npy")
-
-    @property
-    def num_vectors(self) -> int:
-        """K, vectors of one user or item."""
-        return int(self.vectors.shape[1]) if self.vectors.ndim == 3 else 1
-
-    def row(self, external_id: str) -> int:
-        """Return the row of an id.
-
-        Raises:
-            UnknownId: The snapshot holds no such user or item.
-        """
-        row = int(find_rows(self.ids, [external_id])[0])
-        if row < 0:
-            raise UnknownId(
-                f"expected a {self.name} of the snapshot, found unknown {self.name} {external_id!r} at {self.folder}; "
-                "it has no interaction before the snapshot's as_of"
-            )
-        return row
-
-    def seen(self, row: int) -> Rows:
-        """Return the rows of the other side that `row` has interacted with, int32, ascending."""
-        seen: Rows = self._indices[self._indptr[row] : self._indptr[row + 1]]
-        return seen
-
-
-class Consumer:
-    """One consumer's vectors in a snapshot; its score of (user, item) is the plain inner product.
-
-    Where a user has several vectors, `users.vectors` is [U, K, D] and the largest of their inner products counts.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        """Map the consumer's two sides."""
-        self.folder = folder
-        self.users, self.items = Side(folder, "user"), Side(folder, "item")
-
-    def recommend(self, user_id: str, k: int, *, drop_seen: bool = True) -> Ranking:
-        """Return the k items that score highest for a user, by an exact product."""
-        return rank_exactly(self.users, self.items, user_id, k, drop_seen=drop_seen)
-
-    def target(self, item_id: str, k: int, *, drop_seen: bool = True) -> Ranking:
-        """Return the k users that score highest for an item, by an exact product."""
-        return rank_exactly(self.items, self.users, item_id, k, drop_seen=drop_seen)
-
-
 class Snapshot:
     """One packed snapshot, mapped and read-only."""
 
@@ -133,8 +71,8 @@ class Snapshot:
         self.entry, self.folder = entry, published_dir / entry.path
         try:
             self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-            self.user_ids: Ids = _map(self.folder / "user_ids.npy")
-            self.vectors: Floats = _map(self.folder / "vectors.npy")
+            self.user_ids: Ids = map_array(self.folder / "user_ids.npy")
+            self.vectors: Floats = map_array(self.folder / "vectors.npy")
         except FileNotFoundError as error:
             raise MissingArtefact(
                 f"expected a snapshot at {self.folder}, found no {error.filename}; run refresh for {entry.partition}"
@@ -148,13 +86,32 @@ class Snapshot:
     def is_virtual(self) -> Any:
         """Bool [U]: users without history, whose vectors are imagined; none where no consumer imagines any."""
         path = self.folder / "is_virtual.npy"
-        return _map(path) if path.exists() else np.zeros(len(self.user_ids), dtype=np.bool_)
+        return map_array(path) if path.exists() else np.zeros(len(self.user_ids), dtype=np.bool_)
+
+    @cached_property
+    def popularity(self) -> Popularity | None:
+        """What answers where no consumer can; None in a snapshot that was published without consumers."""
+        folder = self.folder / POPULARITY
+        return Popularity(folder) if folder.is_dir() else None
 
     def answering(self, user_id: str, consumer: str) -> str:
-        """Return whose vectors rank items for a user: the consumer's, or for a user without history cold start's."""
+        """Return who ranks items for a user: the consumer, or for a user without history cold start, or popularity."""
         row = int(find_rows(self.user_ids, [user_id])[0])
-        is_cold = FOR_USERS_WITHOUT_HISTORY in self.entry.consumers and row >= 0 and bool(self.is_virtual[row])
-        return FOR_USERS_WITHOUT_HISTORY if is_cold else consumer
+        if row < 0 or consumer not in self.entry.consumers:
+            return consumer
+        if FOR_USERS_WITHOUT_HISTORY in self.entry.consumers:
+            return FOR_USERS_WITHOUT_HISTORY if self.is_virtual[row] else consumer
+        return (
+            consumer
+            if self.popularity is None or self.consumer(consumer).have_history(self.user_ids[[row]])[0]
+            else POPULARITY
+        )
+
+    def model(self, name: str) -> dict[str, str]:
+        """Return the `version` and `space_id` of the model that answers as `name`; popularity's version is its day."""
+        if name == POPULARITY:
+            return {"version": self.entry.partition, "space_id": self.entry.space_id}
+        return dict(self.entry.consumers[name])
 
     @cached_property
     def as_of(self) -> datetime:
@@ -263,24 +220,40 @@ class EmbeddingStore:
         """Return a consumer's vectors."""
         return self.snapshot_of(name).consumer(name)
 
-    def answering(self, user_id: str, consumer: str = "matching") -> tuple[str, Snapshot]:
-        """Return which consumer ranks items for a user where `consumer` is asked, and the snapshot that holds it."""
+    def answering(
+        self, user_id: str, consumer: str = "matching", on_unknown: OnUnknownUser = "raise"
+    ) -> tuple[str, Snapshot]:
+        """Return who ranks items for a user where `consumer` is asked, and the snapshot that holds it."""
         snapshot = self.snapshot_of(consumer)
+        is_unknown = int(find_rows(snapshot.user_ids, [user_id])[0]) < 0
+        if is_unknown and on_unknown == "popularity" and snapshot.popularity is not None:
+            return POPULARITY, snapshot
         return snapshot.answering(user_id, consumer), snapshot
 
     def model(self, consumer: str, user_id: str | None = None) -> dict[str, str]:
-        """Return the `version` and `space_id` of the model whose vectors answer for a consumer, or for a user of it."""
+        """Return the `version` and `space_id` of what answers for a consumer, or for a user of it."""
         if user_id is None:
-            return dict(self.snapshot_of(consumer).entry.consumers[consumer])
+            return self.snapshot_of(consumer).model(consumer)
         name, snapshot = self.answering(user_id, consumer)
-        return dict(snapshot.entry.consumers[name])
+        return snapshot.model(name)
 
-    def recommend(self, user_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True) -> Ranking:
+    def recommend(
+        self,
+        user_id: str,
+        k: int,
+        consumer: str = "matching",
+        *,
+        drop_seen: bool = True,
+        on_unknown: OnUnknownUser = "raise",
+    ) -> Ranking:
         """Return a user's k best items, best first; `drop_seen` leaves out those already interacted with.
 
-        A user without history is answered for by the consumer for such users; `Ranking.consumer` says so.
+        A user without history is answered for by the consumer for such users or, where a snapshot lacks that one, by
+        popularity; `Ranking.consumer` and `Ranking.fallback` say so. So is, if asked, one that the snapshot lacks.
         """
-        name, snapshot = self.answering(user_id, consumer)
+        name, snapshot = self.answering(user_id, consumer, on_unknown)
+        if name == POPULARITY and snapshot.popularity is not None:
+            return snapshot.popularity.recommend(user_id, k)
         return replace(snapshot.consumer(name).recommend(user_id, k, drop_seen=drop_seen), consumer=name)
 
     def target(self, item_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True) -> Ranking:
@@ -305,23 +278,6 @@ class EmbeddingStore:
         raise AssertionError("unreachable")
 
 
-def rank_exactly(queries: Side, answers: Side, external_id: str, k: int, *, drop_seen: bool) -> Ranking:
-    """Return the k best rows of `answers` for one row of `queries` by a full product.
-
-    Raises:
-        UnknownId: `queries` holds no `external_id`.
-        AttuneError: `k` is not positive.
-    """
-    if k < 1:
-        raise AttuneError(f"expected k of at least 1, found {k}")
-    row = queries.row(external_id)
-    scores = pair_scores(queries.vectors[row : row + 1], answers.vectors)[0]
-    if drop_seen:
-        scores[queries.seen(row)] = -np.inf
-    best = top_rows(scores, k)
-    return Ranking(query=external_id, ids=tuple(unpack_ids(answers.ids[best])), scores=scores[best])
-
-
 def _refuse(unknown: tuple[str, ...], snapshot: Snapshot, on_unknown: OnUnknown) -> None:
     message = (
         f"expected users known as of {snapshot.as_of:%Y-%m-%d}, found {len(unknown)} unknown "
@@ -332,8 +288,3 @@ def _refuse(unknown: tuple[str, ...], snapshot: Snapshot, on_unknown: OnUnknown)
         raise UnknownId(message)
     if on_unknown == "warn":
         warnings.warn(message, stacklevel=3)
-
-
-def _map(path: Path) -> Any:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array.view(np.ndarray)

@@ -10,6 +10,7 @@ from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer
 from serving_export.retention import prune, retain
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef, SpaceRef
+from training.contracts.consumers import may_be_absent
 from training.contracts.partitions import Partition
 from training.settings import Settings
 from training.spaces.ledger import Ledger
@@ -40,12 +41,13 @@ def _promote(settings: Settings, partition: Partition, sources: Sources, ledger:
     pointer = find_pointer(settings.published_dir)
     space = space_to_promote(ledger, pointer, partition)
     if space is None:
-        return _refused(pointer, f"no candidate space of {partition}, and none is live; train one")
+        return _refused(pointer, _no_candidate(ledger, partition))
     if pointer and _older(ledger, space, pointer):
         return _refused(pointer, f"space {space.space_id} is older than the live {pointer.live.space_id}")
     models, missing = choose_models(ledger, sources.required, space.space_id)
     if missing:
-        return _refused(pointer, f"no accepted model of {', '.join(missing)} on space {space.space_id}; train it")
+        lacking = ", ".join(_why(ledger, name, space.space_id) for name in missing)
+        return _refused(pointer, f"no accepted model of {lacking} on space {space.space_id}; train it")
     day = _day_to_publish(partition, pointer)
     live = write_snapshot(settings, sources, space.space_id, day, models)
     moved = _flip(settings, ledger, live)
@@ -69,12 +71,31 @@ def space_to_promote(ledger: Ledger, pointer: Pointer | None, partition: Partiti
 def choose_models(ledger: Ledger, required: tuple[str, ...], space_id: str) -> tuple[list[ModelRef], list[str]]:
     """Return the newest accepted model of each required consumer on a space, and the consumers without one.
 
-    A consumer pinned to another space is neither taken nor missed.
+    A consumer pinned to another space is neither taken nor missed; nor is one that may be absent and that the newest
+    log gives nothing to learn from, even where an older one did.
     """
     pins = ledger.pins()
     wanted = [name for name in required if pins.get(name, space_id) == space_id]
-    found = {name: ledger.newest_model(name, space_id) for name in wanted}
-    return [model for model in found.values() if model], [name for name, model in found.items() if model is None]
+    lacking = {name for name in wanted if ledger.is_not_applicable(name, space_id)}
+    found = {name: None if name in lacking else ledger.newest_model(name, space_id) for name in wanted}
+    absent = {name for name in lacking if may_be_absent(name)}
+    missing = [name for name, model in found.items() if model is None and name not in absent]
+    return [model for model in found.values() if model], missing
+
+
+def _why(ledger: Ledger, consumer: str, space_id: str) -> str:
+    """Return a consumer's name, with why it has no model on a space where its gate has said so."""
+    models = ledger.models(consumer, "rejected", "not_applicable", space_id=space_id)
+    decisions = ledger.gates(f"{consumer} {models[-1].version}") if models else []
+    return f"{consumer} ({decisions[-1].account})" if decisions else consumer
+
+
+def _no_candidate(ledger: Ledger, partition: Partition) -> str:
+    """Return why a partition has no candidate, where a gate has said so."""
+    refused = [ref.space_id for ref in ledger.spaces("rejected") if ref.partition == str(partition)]
+    gates = [gate for gate in ledger.gates() if refused and gate.subject.endswith(refused[-1])]
+    why = f" (the gate of {gates[-1].subject}: {gates[-1].account})" if gates else ""
+    return f"no candidate space of {partition}{why}, and none is live; train one"
 
 
 def _older(ledger: Ledger, space: SpaceRef, pointer: Pointer) -> bool:

@@ -19,6 +19,7 @@ from serving_export.index import write_index
 from serving_export.lookup import MANIFEST
 from serving_export.pointer import PublishedSnapshot
 from serving_export.vectors import ConsumerVectors, SpaceVectors, check_space
+from training.contracts.consumers import POPULARITY
 from training.contracts.errors import AttuneError
 from training.settings import Settings
 from training.storage import new_dir, write_json
@@ -91,6 +92,9 @@ def _arrays(space: SpaceVectors, consumers: Sequence[ConsumerVectors]) -> dict[s
     for consumer in consumers:
         prefix = f"consumers/{consumer.model.consumer}"
         arrays |= {f"{prefix}/{name}": array for name, array in consumer.arrays().items()}
+    if consumers:
+        widest = max(consumers, key=lambda consumer: consumer.seen_UI.nnz)
+        arrays |= {f"{POPULARITY}/{name}": array for name, array in widest.popularity().items()}
     return arrays
 
 

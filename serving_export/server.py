@@ -16,10 +16,11 @@ from pydantic import BaseModel, Field
 
 from serving_export.answers import embeddings_json, ranking_json
 from serving_export.index import ApproximateConsumer
-from serving_export.lookup import Embeddings, EmbeddingStore, Snapshot
+from serving_export.lookup import Embeddings, EmbeddingStore, OnUnknownUser, Snapshot
 from serving_export.packed import Floats
 from serving_export.pointer import POINTER
 from serving_export.status import status
+from training.contracts.consumers import POPULARITY
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
 from training.settings import Settings
 
@@ -141,12 +142,20 @@ def _add_lookups(app: FastAPI, served: Served) -> None:
 
 def _add_rankings(app: FastAPI, served: Served) -> None:
     @app.get("/recommend/{user_id:path}")
-    def recommend(user_id: str, k: Count = 10, consumer: str = "matching", drop_seen: bool = True) -> dict[str, Any]:
-        """Return a user's best items, best first."""
+    def recommend(
+        user_id: str,
+        k: Count = 10,
+        consumer: str = "matching",
+        drop_seen: bool = True,
+        on_unknown: OnUnknownUser = "raise",
+    ) -> dict[str, Any]:
+        """Return a user's best items, best first; `fallback` says that they are those that most users have met."""
         store = served.store()
-        name, snapshot = store.answering(user_id, consumer)
+        name, snapshot = store.answering(user_id, consumer, on_unknown)
+        if name == POPULARITY and snapshot.popularity is not None:
+            return ranking_json(snapshot.popularity.recommend(user_id, k), snapshot.model(name))
         ranking = served.indexes(snapshot, name).recommend(user_id, k, drop_seen=drop_seen)
-        return ranking_json(replace(ranking, consumer=name), store.model(consumer, user_id))
+        return ranking_json(replace(ranking, consumer=name), snapshot.model(name))
 
     @app.get("/target/{item_id:path}")
     def target(item_id: str, k: Count = 10, consumer: str = "matching", drop_seen: bool = True) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from serving_export.pointer import Pointer, PublishedSnapshot
 from serving_export.publish import publish
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from training.contracts.artefacts import ModelRef
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.contracts.partitions import Partition
 from training.settings import Settings
 
@@ -57,7 +57,7 @@ class Sources:
         announce: Tells the model registry what is live.
     """
 
-    required: tuple[str, ...] = REQUIRED_CONSUMERS
+    required: tuple[str, ...] = tuple(CONSUMERS)
     encode: Callable[[Settings, str, Partition], tuple[Sequence[str], NDArray[Any]]] = _encode
     consume: Callable[[Settings, ModelRef, Partition], ConsumerVectors] = consumer_vectors
     validate: Callable[[Settings, SpaceVectors], None] = _validate

@@ -20,9 +20,9 @@ def status(settings: Settings) -> dict[str, Any]:
     """Return the state of a home as JSON values; an empty home gives nulls and empty lists.
 
     Returns:
-        `live`, `legacy`, `pinned` and `candidate` spaces; `spaces` and `consumers` with states, `snapshots` on disk,
-        `partitions` (landed, featured, published), `late` days of raw logs with the command that takes them in, `pins`,
-        the last `gates`, and the pointer's `sequence`.
+        `live`, `legacy`, `pinned` and `candidate` spaces; `spaces` and `consumers` with states and with what the log
+        lacks for those that are not applicable, `snapshots` on disk, `partitions` (landed, featured, published), `late`
+        days of raw logs with the command that takes them in, `pins`, the last `gates`, and the pointer's `sequence`.
     """
     ledger = Ledger(settings)
     pointer = find_pointer(settings.published_dir)
@@ -57,9 +57,7 @@ def summarise(values: dict[str, Any]) -> str:
         entry = values[name]
         lines.append(f"{name:<10} {entry['space_id'] + ' of ' + entry['partition'] if entry else 'none'}")
     for name, consumer in values["consumers"].items():
-        served = consumer["served"]
-        what = f"{served['version']} on space {served['space_id']}" if served else "not served"
-        lines.append(f"consumer   {name}: {what}")
+        lines.append(f"consumer   {name}: {_standing(consumer)}")
     for name, days in values["partitions"].items():
         lines.append(f"{name:<10} {len(days)} partitions" + (f", {days[0]} to {days[-1]}" if days else ""))
     lines += [
@@ -72,7 +70,18 @@ def summarise(values: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _standing(consumer: dict[str, Any]) -> str:
+    served, lacks = consumer["served"], consumer["not_applicable"]
+    if served:
+        return f"{served['version']} on space {served['space_id']}" + (
+            f" (now not applicable: {lacks})" if lacks else ""
+        )
+    return f"not applicable: {lacks}" if lacks else "not served"
+
+
 def _verdict(gate: dict[str, Any]) -> str:
+    if gate["not_applicable"]:
+        return f"not applicable: {gate['not_applicable']}"
     failed = ", ".join(check["name"] for check in gate["checks"] if not check["passed"])
     return "accepted" if gate["accepted"] else f"refused ({failed})"
 
@@ -84,10 +93,12 @@ def _spaces(ledger: Ledger) -> list[dict[str, str]]:
 
 def _consumers(ledger: Ledger, pointer: Pointer | None) -> dict[str, dict[str, Any]]:
     states = ledger.model_states()
+    lacks = {gate.subject: gate.not_applicable for gate in ledger.gates()}
     found: dict[str, dict[str, Any]] = {}
     for ref in ledger.models():
         consumer = found.setdefault(ref.consumer, {"served": _served(pointer, ref.consumer), "models": []})
         consumer["models"].append(_model(ref, states[ref.consumer, ref.version]))
+        consumer["not_applicable"] = lacks.get(f"{ref.consumer} {ref.version}", "")  # the newest model's
     return found
 
 

@@ -19,6 +19,9 @@ registers it. Its event `model_{consumer}` lets `promote_space` go on once every
 
 - **`gate` skipped: refused.** The live space goes on being served, with the models that belong to it; the reasons are
   in the log and in `reports/gates/`. Nothing is promoted for this partition.
+- **`gate` says "not applicable".** The log gives `{consumer}` nothing to learn from; what it lacks stands in
+  `reports/gates/`. Where `training/contracts/consumers.py` says that `{consumer}` may be absent, the promotion goes on
+  without it; else `gate` is skipped and nothing is promoted.
 - **`train` failed.** Read the log's last line; clear the task when the cause is gone. A rerun gives the same model.
 - **By hand.** Trigger with a partition key and conf `{{"space_id": "..."}}`; without the conf it takes the candidate of
   that partition.
@@ -46,7 +49,7 @@ def consumer_dag(consumer: str, **options: Any) -> DAG:
 
             return run("train_consumer", partition, consumer=consumer, space_id=space_id, **options)
 
-        @step(go_on_if="accepted", outlet=model_asset(consumer))
+        @step(go_on_if="go_on", outlet=model_asset(consumer))
         def gate(partition: str, version: str) -> dict:
             from training.jobs import run
 

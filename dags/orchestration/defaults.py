@@ -124,4 +124,4 @@ def _reason(result: dict[str, Any]) -> str:
         for check in result.get("checks", ())
         if not check["passed"]
     ]
-    return str(result.get("reason") or "; ".join(failed) or "nothing to do")
+    return str(result.get("reason") or result.get("not_applicable") or "; ".join(failed) or "nothing to do")

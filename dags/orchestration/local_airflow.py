@@ -17,7 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError
 from training.settings import REPO_ROOT, Settings
 
@@ -35,7 +35,7 @@ COMPONENTS = ("api-server", "scheduler", "dag-processor")
 def dag_ids() -> set[str]:
     """Return the DAGs to wait for: one per file, but for the consumers', which share one."""
     files = {path.stem for path in DAGS.glob("*.py")} - {"train_consumers"}
-    return files | {f"train_{consumer}" for consumer in REQUIRED_CONSUMERS}
+    return files | {f"train_{consumer}" for consumer in CONSUMERS}
 
 
 class LocalAirflow:

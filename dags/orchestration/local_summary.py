@@ -11,6 +11,12 @@ from typing import Any
 from training.contracts.artefacts import GateDecision
 from training.settings import REPO_ROOT, Settings
 
+VERDICTS = {
+    **{"accepted": "passed", "refused": "REFUSED", "not applicable": "not applicable"},
+    **{"passed": "passed", "failed": "REFUSED", "not measured": "not measured"},
+}
+"""The word for each decision of a gate, and for each outcome of a check."""
+
 
 def summary(settings: Settings, runs: list[dict[str, Any]], outcomes: dict[str, str]) -> str:
     """Return the tables of what a run built.
@@ -50,26 +56,16 @@ def runs_table(runs: list[dict[str, Any]], outcomes: dict[str, str]) -> str:
 
 
 def gates_table(gates: Iterable[GateDecision]) -> str:
-    """Return one row per check of each gate decision."""
-    rows = [
-        [
-            gate.partition,
-            gate.subject,
-            verdict(gate.accepted),
-            check.name,
-            verdict(check.passed),
-            check.observed,
-            check.allowed,
-        ]
-        for gate in gates
-        for check in gate.checks
-    ]
+    """Return one row per check of each gate decision, or one of what the log lacks where there was nothing to judge."""
+    rows = [[gate.partition, gate.subject, *cells] for gate in gates for cells in _decided(gate)]
     return table(["partition", "subject", "decision", "check", "", "observed", "allowed"], rows)
 
 
-def verdict(passed: bool) -> str:
-    """Return the word for a decision or a check."""
-    return "passed" if passed else "REFUSED"
+def _decided(gate: GateDecision) -> list[list[str]]:
+    decision = VERDICTS[gate.verdict]
+    if gate.not_applicable:
+        return [[decision, "-", "-", gate.not_applicable, "-"]]
+    return [[decision, check.name, VERDICTS[check.outcome], check.observed, check.allowed] for check in gate.checks]
 
 
 def served(settings: Settings) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from orchestration.local_airflow import dag_ids
 
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.settings import REPO_ROOT
 
 pytestmark = pytest.mark.airflow
@@ -15,7 +15,7 @@ EXPECTED = {
     "build_user_features": ["await_logs", "land", "transform", "pool_taste", "validate", "materialise"],
     "refresh_embeddings": ["refresh"],
     "train_user_encoder": ["decide", "train", "gate"],
-    **{f"train_{consumer}": ["train", "gate"] for consumer in REQUIRED_CONSUMERS},
+    **{f"train_{consumer}": ["train", "gate"] for consumer in CONSUMERS},
     "promote_space": ["promote"],
     "search_negative_samplers": ["search"],
 }
@@ -23,21 +23,21 @@ FILES = sorted((REPO_ROOT / "dags").glob("*.py"))
 WAITS_FOR = {
     "refresh_embeddings": {"user_features"},
     "train_user_encoder": {"user_features"},
-    **{f"train_{consumer}": {"candidate_space"} for consumer in REQUIRED_CONSUMERS},
-    "promote_space": {"candidate_space", *(f"model_{consumer}" for consumer in REQUIRED_CONSUMERS)},
+    **{f"train_{consumer}": {"candidate_space"} for consumer in CONSUMERS},
+    "promote_space": {"candidate_space", *(f"model_{consumer}" for consumer in CONSUMERS)},
 }
 SENDS = {
     ("build_user_features", "materialise"): {"user_features"},
     ("refresh_embeddings", "refresh"): {"published_embeddings"},
     ("train_user_encoder", "gate"): {"candidate_space"},
-    **{(f"train_{consumer}", "gate"): {f"model_{consumer}"} for consumer in REQUIRED_CONSUMERS},
+    **{(f"train_{consumer}", "gate"): {f"model_{consumer}"} for consumer in CONSUMERS},
     ("promote_space", "promote"): {"published_embeddings"},
 }
 
 
 def test_every_dag_imports_under_the_name_of_its_file_and_consumers_share_one(dags):
     assert set(dags) == set(EXPECTED) == dag_ids()
-    consumers = {f"train_{consumer}" for consumer in REQUIRED_CONSUMERS}
+    consumers = {f"train_{consumer}" for consumer in CONSUMERS}
     assert {path.stem for path in FILES} - {"train_consumers"} == set(dags) - consumers
     assert "train_matching" in consumers
 
@@ -163,7 +163,7 @@ def test_a_task_body_is_one_import_one_call_one_return(path):
 def test_task_bodies_are_found_at_all():
     """The consumers' DAGs share the bodies in their factory."""
     found = [len(_task_functions(ast.parse(path.read_text()))) for path in TASK_FILES]
-    shared = (len(REQUIRED_CONSUMERS) - 1) * len(EXPECTED["train_matching"])
+    shared = (len(CONSUMERS) - 1) * len(EXPECTED["train_matching"])
     assert sum(found) == sum(len(tasks) for tasks in EXPECTED.values()) - shared
 
 

@@ -55,3 +55,17 @@ def test_a_home_that_serves_nothing_says_so(tmp_path):
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
     assert first_user(settings) is None
     assert "none" in served(settings)
+
+
+def test_a_gate_with_nothing_to_judge_says_what_the_log_lacks():
+    why = "no user has an attribute"
+    decision = GateDecision(
+        subject="cold_start v1", partition="2026-11-05", accepted=False, checks=(), report="", not_applicable=why
+    )
+    unmeasured = Check.not_measured("ndcg", "no held-out pair", "0.1")
+    judged = GateDecision(subject="m v1", partition="2026-11-05", accepted=True, checks=(unmeasured,), report="")
+    _, absent, shown = gates_table([decision, judged]).splitlines()
+    assert "not applicable" in absent
+    assert why in absent
+    assert "REFUSED" not in absent
+    assert "passed          ndcg   not measured  not measured: no held-out pair" in shown

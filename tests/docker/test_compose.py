@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.settings import REPO_ROOT, Settings
 
 pytestmark = pytest.mark.airflow
@@ -177,7 +177,7 @@ def test_state_lives_in_volumes_that_are_declared(name):
 def test_every_required_consumer_is_in_the_image():
     copied = re.findall(r"^COPY .* (\S+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
     assert {"training", "serving_export", "dags", "dbt_project", "feature_repo"} <= set(copied)
-    assert all((REPO_ROOT / "training" / "recipes" / f"{name}.py").is_file() for name in REQUIRED_CONSUMERS)
+    assert all((REPO_ROOT / "training" / "recipes" / f"{name}.py").is_file() for name in CONSUMERS)
 
 
 def test_what_is_copied_exists_and_is_not_ignored():

@@ -46,6 +46,13 @@ def test_a_ranking_names_its_model_and_space() -> None:
         "ids": ["x", "y"],
         "scores": [2.0, 1.25],
         "consumer": "matching",
+        "fallback": False,
         "version": "v1",
         "space_id": "20261101-aaaaaaaa",
     }
+
+
+def test_a_ranking_by_popularity_says_that_it_is_no_consumers() -> None:
+    ranking = Ranking(query="u", ids=("x",), scores=np.ones(1, np.float32), consumer="popularity")
+    values = ranking_json(ranking, {"version": "2026-11-01", "space_id": "20261101-aaaaaaaa"})
+    assert (values["consumer"], values["fallback"], values["version"]) == ("popularity", True, "2026-11-01")

@@ -145,8 +145,8 @@ def test_target_ranks_the_users_of_an_item_by_the_same_scores(world: World) -> N
 def test_ranking_for_unknown_ids_or_no_k_says_so(world: World) -> None:
     world.promote(DAY1)
     store = _store(world)
-    with pytest.raises(UnknownId, match="unknown user 'u10'"):
-        store.recommend("u10", 5)
+    with pytest.raises(UnknownId, match="unknown user 'nobody'"):
+        store.recommend("nobody", 5)
     with pytest.raises(UnknownId, match="unknown item 'i99'"):
         store.target("i99", 5)
     with pytest.raises(AttuneError, match="k of at least 1, found 0"):
@@ -180,6 +180,42 @@ def test_a_user_without_history_has_an_imagined_vector_and_cold_start_answers(wo
     assert store.model("matching", "u20")["version"] == "cold"
     assert store.recommend("u21", 3).consumer == "matching"
     assert store.target("i04", 3).consumer == "matching"
+
+
+def test_without_cold_start_a_user_without_history_gets_what_most_users_have_met(world: World) -> None:
+    [space_id] = world.promote(DAY1)
+    store = _store(world)
+    met = np.asarray(_consumed(world, store).seen_UI.toarray().sum(axis=0))
+    ranking = store.recommend("u20", 20)  # u20 is divisible by ten: it has met nothing
+    assert (ranking.consumer, ranking.fallback) == ("popularity", True)
+    assert ranking.ids == tuple(f"i{item:02d}" for item in np.argsort(-met, kind="stable"))
+    np.testing.assert_array_equal(ranking.scores, np.sort(met)[::-1])
+    assert store.recommend("u20", 3).ids == ranking.ids[:3]
+    assert store.model("matching", "u20") == {"version": "2026-11-01", "space_id": space_id}
+    assert not store.recommend("u21", 3).fallback
+    with pytest.raises(AttuneError, match="k of at least 1, found 0"):
+        store.recommend("u20", 0)
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_an_unknown_user_is_answered_by_popularity_where_asked(world: World, cold: bool) -> None:
+    world.cold = cold
+    world.promote(DAY1)
+    store = _store(world)
+    ranking = store.recommend("nobody", 3, on_unknown="popularity")
+    assert (ranking.query, ranking.fallback, len(ranking.ids)) == ("nobody", True, 3)
+    assert store.recommend("u21", 3, on_unknown="popularity").consumer == "matching"
+    with pytest.raises(UnknownId, match="unknown user 'nobody'"):
+        store.recommend("nobody", 3)
+
+
+def test_a_snapshot_of_before_popularity_was_published_still_answers(world: World) -> None:
+    world.promote(DAY1)
+    folder = world.settings.published_dir / _store(world).pointer.live.path / "popularity"
+    folder.rename(folder.with_name("elsewhere"))
+    assert _store(world).recommend("u21", 3).consumer == "matching"
+    with pytest.raises(UnknownId, match="unknown user 'u20'"):
+        _store(world).recommend("u20", 3)
 
 
 def test_a_snapshot_without_cold_start_imagines_nothing(world: World) -> None:

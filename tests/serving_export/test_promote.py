@@ -12,8 +12,10 @@ from serving_export.pointer import find_pointer, read_pointer
 from serving_export.promote import choose_models, promote_space, space_to_promote
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
-from training.contracts.artefacts import ModelRef
+from training.contracts.artefacts import Check, ModelRef, SpaceRef
 from training.contracts.errors import ContractViolation, SpaceMismatch
+from training.contracts.partitions import Partition
+from training.evaluation.gate import decide
 
 
 def test_the_first_promotion_makes_the_candidate_live(world: World) -> None:
@@ -164,3 +166,69 @@ def test_space_to_promote_prefers_the_days_candidate_then_what_is_live(world: Wo
     promote_space(world.settings, DAY1, world.sources)
     pointer = read_pointer(world.settings.published_dir)
     assert space_to_promote(world.ledger, pointer, DAY2) == first
+
+
+def _without_cold_start(world: World, day: Partition, reason: str = "no user has an attribute") -> SpaceRef:
+    """Train a space on which the newest word of `cold_start` is that there is nothing to learn."""
+    space = world.train(day)
+    ref = ModelRef(consumer="cold_start", version=f"none-{day}", space_id=space.space_id, partition=str(day))
+    world.ledger.record_model(ref, "not_applicable")
+    world.ledger.record_gate(decide(world.settings, f"cold_start none-{day}", day, [], reason))
+    return space
+
+
+def test_a_consumer_that_may_be_absent_is_gone_on_without(world: World) -> None:
+    sources = replace(world.sources, required=("matching", "cold_start"))
+    space = _without_cold_start(world, DAY1)
+    result = promote_space(world.settings, DAY1, sources)
+    assert (result["promoted"], result["space_id"]) == (True, space.space_id)
+    assert list(result["versions"]) == ["matching"]
+    assert refresh_embeddings(world.settings, DAY2, sources)["refreshed"] == {space.space_id: "2026-11-02"}
+    assert EmbeddingStore(world.settings.published_dir).recommend("u20", 3).fallback
+    assert world.ledger.model_states()["cold_start", "none-2026-11-01"] == "not_applicable"
+
+
+def test_what_the_newest_log_says_goes_before_an_older_model(world: World) -> None:
+    world.cold = True
+    world.promote(DAY1)
+    assert "cold_start" in read_pointer(world.settings.published_dir).live.consumers
+    [space] = world.ledger.spaces("live")
+    newer = ModelRef(consumer="cold_start", version="none", space_id=space.space_id, partition=str(DAY2))
+    world.ledger.record_model(newer, "not_applicable")
+    assert promote_space(world.settings, DAY2, world.sources)["promoted"]
+    assert list(read_pointer(world.settings.published_dir).live.consumers) == ["matching"]
+    again = replace(newer, version="again", partition=str(DAY3))
+    world.ledger.record_model(again)
+    assert [model.consumer for model in choose_models(world.ledger, ("cold_start",), space.space_id)[0]] == [
+        "cold_start"
+    ]
+
+
+def test_a_refused_consumer_holds_the_space_back_and_says_why(world: World) -> None:
+    sources = replace(world.sources, required=("matching", "cold_start"))
+    space = world.train(DAY1)
+    ref = ModelRef(consumer="cold_start", version="bad", space_id=space.space_id, partition=str(DAY1))
+    world.ledger.record_model(ref, "rejected")
+    check = Check(name="new users", passed=False, observed="0.1", allowed="0.2")
+    world.ledger.record_gate(decide(world.settings, "cold_start bad", DAY1, [check]))
+    result = promote_space(world.settings, DAY1, sources)
+    assert not result["promoted"]
+    assert "cold_start (refused: new users: 0.1, allowed 0.2)" in result["reason"]
+
+
+def test_a_required_consumer_with_nothing_to_learn_from_holds_the_space_back(world: World) -> None:
+    space = world.train(DAY1)
+    ref = ModelRef(consumer="matching", version="none", space_id=space.space_id, partition=str(DAY2))
+    world.ledger.record_model(ref, "not_applicable")
+    world.ledger.record_gate(decide(world.settings, "matching none", DAY2, [], "no interaction"))
+    result = promote_space(world.settings, DAY1, world.sources)
+    assert not result["promoted"]
+    assert "no accepted model of matching (not applicable: no interaction)" in result["reason"]
+
+
+def test_a_space_that_its_gate_refused_is_said_so(world: World) -> None:
+    space = world.train(DAY1)
+    world.ledger.record_space(space, "rejected")
+    check = Check(name="rank", passed=False, observed="0.0", allowed="0.1")
+    world.ledger.record_gate(decide(world.settings, f"user_encoder {space.space_id}", DAY1, [check]))
+    assert "refused: rank: 0.0, allowed 0.1" in promote_space(world.settings, DAY1, world.sources)["reason"]

@@ -95,3 +95,13 @@ def test_a_user_without_history_is_answered_for_by_cold_start(world: World, clie
     assert (answer["consumer"], answer["version"]) == ("cold_start", "cold")
     assert client.get("/recommend/u21").json()["consumer"] == "matching"
     assert client.get("/users/u20/embedding").json()["virtual"] is True
+
+
+def test_without_cold_start_popularity_answers_and_says_so(world: World, client: TestClient) -> None:
+    [space_id] = world.promote(DAY1)
+    answer = client.get("/recommend/u20", params={"k": 3}).json()
+    assert (answer["consumer"], answer["fallback"], answer["space_id"]) == ("popularity", True, space_id)
+    assert tuple(answer["ids"]) == EmbeddingStore(world.settings.published_dir).recommend("u20", 3).ids
+    assert client.get("/recommend/nobody").status_code == 404
+    assert client.get("/recommend/nobody", params={"on_unknown": "popularity"}).json()["ids"][:3] == answer["ids"]
+    assert client.get("/recommend/u21").json()["fallback"] is False

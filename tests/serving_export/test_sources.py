@@ -9,7 +9,7 @@ import pytest
 from serving_export.sources import Sources, write_snapshot
 from serving_export.vectors import SpaceVectors
 from tests.serving_export.world import DAY1, World
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import ContractViolation
 
 
@@ -51,5 +51,5 @@ def test_an_encoder_that_fails_its_contract_stops_it(world: World) -> None:
 
 
 def test_by_default_every_required_consumer_is_waited_for() -> None:
-    assert Sources().required == REQUIRED_CONSUMERS
-    assert "matching" in REQUIRED_CONSUMERS
+    assert Sources().required == tuple(CONSUMERS)
+    assert "matching" in CONSUMERS

@@ -7,7 +7,8 @@ import json
 from serving_export.refresh import refresh_embeddings
 from serving_export.status import status, summarise
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
-from training.contracts.artefacts import Check, GateDecision
+from training.contracts.artefacts import Check, GateDecision, ModelRef
+from training.evaluation.gate import decide
 from training.storage import write_json
 
 
@@ -50,3 +51,16 @@ def test_it_names_spaces_consumers_snapshots_partitions_and_gates(world: World) 
     assert f"live       {second} of 2026-11-03" in text
     assert f"pinned     team to {first}" in text
     assert "gate       2026-11-03 matching v9: refused (auc)" in text
+
+
+def test_a_consumer_with_nothing_to_learn_from_says_what_the_log_lacks(world: World) -> None:
+    space = world.train(DAY1)
+    ref = ModelRef(consumer="cold_start", version="none", space_id=space.space_id, partition=str(DAY1))
+    world.ledger.record_model(ref, "not_applicable")
+    world.ledger.record_gate(decide(world.settings, "cold_start none", DAY1, [], "no user has an attribute"))
+    values = status(world.settings)
+    assert values["consumers"]["cold_start"]["not_applicable"] == "no user has an attribute"
+    assert values["consumers"]["matching"]["not_applicable"] == ""
+    lines = summarise(values).splitlines()
+    assert "consumer   cold_start: not applicable: no user has an attribute" in lines
+    assert "gate       2026-11-01 cold_start none: not applicable: no user has an attribute" in lines

@@ -32,6 +32,9 @@ class Artefact:
         return cls(**values)
 
 
+NOT_MEASURED = "not measured: "
+
+
 @dataclass(frozen=True, kw_only=True)
 class Check(Artefact):
     """One line of a gate: what was looked at, what was seen, what was allowed."""
@@ -41,16 +44,39 @@ class Check(Artefact):
     observed: str
     allowed: str
 
+    @classmethod
+    def not_measured(cls, name: str, why: str, allowed: str) -> Self:
+        """Return the check of a figure that could not be had: it blocks nothing, and says so."""
+        return cls(name=name, passed=True, observed=NOT_MEASURED + why, allowed=allowed)
+
+    @property
+    def outcome(self) -> str:
+        """One of "passed", "failed" and "not measured"."""
+        if not self.passed:
+            return "failed"
+        return "not measured" if self.observed.startswith(NOT_MEASURED) else "passed"
+
 
 @dataclass(frozen=True, kw_only=True)
 class GateDecision(Artefact):
-    """Whether an artefact may go on. A refusal is a value, not an error: yesterday's goes on being served."""
+    """Whether an artefact may go on. A refusal is a value, not an error: yesterday's goes on being served.
+
+    Attributes:
+        subject: What was judged.
+        partition: Whose artefact it is.
+        accepted: Whether it may go on.
+        checks: What was looked at.
+        report: Path of the page, relative to the home.
+        not_applicable: What the log lacks for there to be anything to judge; such a one is neither accepted nor
+            refused. Empty where there is something.
+    """
 
     subject: str
     partition: str
     accepted: bool
     checks: tuple[Check, ...]
     report: str
+    not_applicable: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -62,6 +88,19 @@ class GateDecision(Artefact):
     def reasons(self) -> tuple[str, ...]:
         """One sentence for each check that failed."""
         return tuple(f"{c.name}: {c.observed}, allowed {c.allowed}" for c in self.checks if not c.passed)
+
+    @property
+    def verdict(self) -> str:
+        """One of "accepted", "refused" and "not applicable"."""
+        if self.not_applicable:
+            return "not applicable"
+        return "accepted" if self.accepted else "refused"
+
+    @property
+    def account(self) -> str:
+        """The verdict with its reasons, on one line."""
+        why = self.not_applicable or "; ".join(self.reasons)
+        return f"{self.verdict}: {why}" if why else self.verdict
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,6 +50,19 @@ class ColdStartData:
         """bool[U]: users with at least one pair."""
         return self.pairs.user_counts() > 0
 
+    @property
+    def lack(self) -> str:
+        """What there is too little of to learn a new user's behaviour from; empty where there is enough.
+
+        Attributes and picks teach something where two users with history differ in them.
+        """
+        tokens = np.hstack([self.attribute_idx_UA, self.pick_idx_UP])
+        if not (tokens != ABSENT).any():
+            return "no user has an attribute or an onboarding pick"
+        if len(np.unique(np.sort(tokens[self.has_history], axis=1), axis=0)) < 2:
+            return "every user with history has the same attributes and onboarding picks"
+        return ""
+
     def with_pairs(self, pairs: PairLog) -> ColdStartData:
         """Return the same users and items with other pairs, such as those of some users only."""
         return replace(self, pairs=pairs)

@@ -24,7 +24,7 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{subject} {partition}: {verdict}</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
 table{{border-collapse:collapse;width:100%}}td,th{{border-bottom:1px solid #ccc;padding:.4rem;text-align:left}}
-.no{{color:#a00;font-weight:600}}.yes{{color:#060}}</style></head><body>
+.no{{color:#a00;font-weight:600}}.yes{{color:#060}}.open{{color:#850}}</style></head><body>
 <h1>{subject}: <span class="{css}">{verdict}</span></h1>
 <p>Partition {partition}. {summary}</p>
 <table><tr><th>check</th><th>observed</th><th>allowed</th><th></th></tr>
@@ -33,7 +33,16 @@ table{{border-collapse:collapse;width:100%}}td,th{{border-bottom:1px solid #ccc;
 """
 
 
-def decide(settings: Settings, subject: str, partition: Partition, checks: Sequence[Check]) -> GateDecision:
+_ORDER = ("failed", "not measured", "passed")
+_CSS = {
+    **{"accepted": "yes", "refused": "no", "not applicable": "open"},
+    **{"passed": "yes", "failed": "no", "not measured": "open"},
+}
+
+
+def decide(
+    settings: Settings, subject: str, partition: Partition, checks: Sequence[Check], not_applicable: str = ""
+) -> GateDecision:
     """Return the decision over every check, and write its page to `reports/gates/<partition>/<subject>.html`.
 
     Args:
@@ -41,39 +50,50 @@ def decide(settings: Settings, subject: str, partition: Partition, checks: Seque
         subject: What is judged, e.g. "matching 20261105-1f2e3d4c"; characters that a file name cannot hold become "-".
         partition: The partition whose artefact is judged.
         checks: At least one; all must pass. No check at all is a refusal, since nothing was shown.
+        not_applicable: What the log lacks for there to be anything to judge; then no check is looked at.
 
     Returns:
         The decision; `report` is the page's path relative to the home.
     """
     judged = tuple(checks) or (Check(name="any check", passed=False, observed="none", allowed="at least one"),)
+    judged = () if not_applicable else judged
     path = settings.reports_dir / "gates" / str(partition) / f"{_file_name(subject)}.html"
     decision = GateDecision(
         subject=subject,
         partition=str(partition),
-        accepted=all(check.passed for check in judged),
+        accepted=not not_applicable and all(check.passed for check in judged),
         checks=judged,
         report=path.relative_to(settings.home).as_posix(),
+        not_applicable=not_applicable,
     )
     with replace_file(path) as temporary:
         temporary.write_text(render(decision), encoding="utf-8")
-    log.info("gate of %s on %s: %s %s", subject, partition, _verdict(decision), "; ".join(decision.reasons))
+    log.info("gate of %s on %s: %s", subject, partition, decision.account)
     return decision
 
 
 def render(decision: GateDecision) -> str:
-    """Return the page of a decision as HTML, failed checks first."""
-    ordered = sorted(decision.checks, key=lambda check: check.passed)
-    rows = "\n".join(_row(check) for check in ordered)
-    failed = len(decision.reasons)
-    summary = "Every check passed." if not failed else f"{failed} of {len(ordered)} checks failed; what is live stays."
+    """Return the page of a decision as HTML, failed checks first, then those that were not measured."""
+    ordered = sorted(decision.checks, key=lambda check: _ORDER.index(check.outcome))
     return _PAGE.format(
         subject=html.escape(decision.subject),
         partition=html.escape(decision.partition),
-        verdict=_verdict(decision),
-        css="yes" if decision.accepted else "no",
-        summary=summary,
-        rows=rows,
+        verdict=decision.verdict,
+        css=_CSS[decision.verdict],
+        summary=html.escape(_summary(decision)),
+        rows="\n".join(_row(check) for check in ordered),
     )
+
+
+def _summary(decision: GateDecision) -> str:
+    outcomes = [check.outcome for check in decision.checks]
+    if decision.not_applicable:
+        return f"Not applicable: {decision.not_applicable}. Nothing was trained, and nothing waits for it."
+    if failed := outcomes.count("failed"):
+        return f"{failed} of {len(outcomes)} checks failed; what is live stays."
+    if unmeasured := outcomes.count("not measured"):
+        return f"{unmeasured} of {len(outcomes)} checks could not be measured; every other one passed."
+    return "Every check passed."
 
 
 def bootstrap_interval(
@@ -104,7 +124,8 @@ def no_worse(
 ) -> Check:
     """Return the check that `challenger` is not significantly below `reference`, paired by unit (non-inferiority).
 
-    It fails only when the whole 95 % interval of the mean difference lies below minus the margin.
+    It fails only when the whole 95 % interval of the mean difference lies below minus the margin. Without any
+    unit it is not measured.
 
     Args:
         name: Name of the check.
@@ -113,13 +134,14 @@ def no_worse(
         seed: Seed of the bootstrap.
         margin: Loss that is tolerated, as a share of the reference's mean.
     """
+    allowed = "95 % interval not wholly below "
+    if not len(challenger):
+        return Check.not_measured(name, "nobody has held-out pairs to compare on", f"{allowed}{0.0:+.4f}")
     low, high = bootstrap_interval(challenger - reference, seed)
-    floor = -margin * float(reference.mean()) if len(reference) else 0.0
-    means = f"{challenger.mean():.4f} against {reference.mean():.4f}" if len(challenger) else "no unit to compare"
+    floor = -margin * float(reference.mean())
+    means = f"{challenger.mean():.4f} against {reference.mean():.4f}"
     observed = f"{means}, difference in [{low:+.4f}, {high:+.4f}]"
-    return Check(
-        name=name, passed=high >= floor, observed=observed, allowed=f"95 % interval not wholly below {floor:+.4f}"
-    )
+    return Check(name=name, passed=high >= floor, observed=observed, allowed=f"{allowed}{floor:+.4f}")
 
 
 def _file_name(subject: str) -> str:
@@ -127,11 +149,7 @@ def _file_name(subject: str) -> str:
     return kept.strip("-.") or "gate"
 
 
-def _verdict(decision: GateDecision) -> str:
-    return "accepted" if decision.accepted else "refused"
-
-
 def _row(check: Check) -> str:
-    mark = '<td class="yes">passed</td>' if check.passed else '<td class="no">failed</td>'
+    mark = f'<td class="{_CSS[check.outcome]}">{check.outcome}</td>'
     cells = "".join(f"<td>{html.escape(text)}</td>" for text in (check.name, check.observed, check.allowed))
     return f"<tr>{cells}{mark}</tr>"

@@ -63,12 +63,12 @@ def _figures(
     own: npt.NDArray[np.float64],
     baseline: npt.NDArray[np.float64],
 ) -> dict[str, Any]:
-    gains = own - baseline
+    gains = own - baseline  # NaN in a resample that drew one class alone
     return {
         "auc": round(float(own[0]), 5),
-        "auc_interval": [round(float(v), 5) for v in np.quantile(own[1:], (0.025, 0.975))],
+        "auc_interval": [round(float(v), 5) for v in np.nanquantile(own[1:], (0.025, 0.975))],
         "accuracy": round(float(((scores.probability > 0.5) == (task.label > 0.5)).mean()), 5),
         "auc_gain": round(float(gains[0]), 5),
-        "auc_gain_interval": [round(float(v), 5) for v in np.quantile(gains[1:], (0.025, 0.975))],
+        "auc_gain_interval": [round(float(v), 5) for v in np.nanquantile(gains[1:], (0.025, 0.975))],
         "auc_gain_relative": round(float(gains[0] / baseline[0]), 5),
     }

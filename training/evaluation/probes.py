@@ -50,6 +50,9 @@ class PairTask:
     @property
     def too_small(self) -> str:
         """Why nothing can be concluded, or an empty string."""
+        num_negatives = len(self.label) - self.num_positives
+        if num_negatives < self.num_positives // 2:
+            return f"not enough evidence: n={num_negatives} pairs that did not meet, users met nearly every item"
         if self.num_positives >= MIN_POSITIVES and self.num_users >= MIN_USERS:
             return ""
         return f"not enough evidence: n={self.num_positives} positives of {self.num_users} users"

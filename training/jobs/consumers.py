@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from training.contracts.artefacts import GateDecision, ModelRef
+from training.contracts.artefacts import ModelRef
+from training.contracts.consumers import may_be_absent
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.settings import Settings
@@ -59,11 +60,18 @@ def recipe_of(consumer: str, objective: str | None, loss: str | None) -> Consume
 
 def gate_consumer(
     settings: Settings, partition: Partition, consumer: str = "matching", version: str | None = None
-) -> GateDecision:
-    """Decide whether a consumer's model may be promoted; the partition's newest model when none is named."""
+) -> dict[str, Any]:
+    """Decide whether a consumer's model may be promoted; the partition's newest model when none is named.
+
+    Returns:
+        The decision, and whether the promotion may `go_on`: with the model, or without a consumer that may be absent
+        and that the log gives nothing to learn from.
+    """
     from training.recipes.consumer import gate_consumer as gate
 
-    return gate(settings, partition, consumer, version or newest_version(settings, partition, consumer))
+    decision = gate(settings, partition, consumer, version or newest_version(settings, partition, consumer))
+    absent = bool(decision.not_applicable) and may_be_absent(consumer)
+    return decision.to_dict() | {"go_on": decision.accepted or absent}
 
 
 def candidate_space(settings: Settings, partition: Partition) -> str:

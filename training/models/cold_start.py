@@ -127,7 +127,7 @@ class ColdStartNetwork(nn.Module):
         """Build for V attribute values, I items, A + P attribute tokens and F encoder columns."""
         super().__init__()
         self.config = config
-        self.values = nn.Embedding(num_values, config.width)
+        self.values = nn.Embedding(max(num_values, 1), config.width)  # no value at all: padding reads row 0
         self.items = nn.Embedding(num_items, config.width)
         self.targets = nn.Embedding(num_items, config.width)
         self.item_bias = nn.Parameter(torch.zeros(num_items))

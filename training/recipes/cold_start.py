@@ -13,7 +13,7 @@ from training.contracts.partitions import Partition
 from training.evaluation.gate import no_worse
 from training.models.cold_start_model import ColdStartModel
 from training.recipes.cold_start_data import build_cold_start, virtual_vectors
-from training.recipes.consumer import ConsumerSides, TrainedConsumer
+from training.recipes.consumer import ConsumerSides, NotApplicable, TrainedConsumer
 from training.search.cold_start import ColdStartConfig, Evidence, choice_of, search_and_train
 from training.settings import Settings
 
@@ -29,9 +29,13 @@ class ColdStartConsumer:
     config: ColdStartConfig = field(default_factory=ColdStartConfig)
     name: str = NAME
 
-    def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
+    def train(
+        self, settings: Settings, partition: Partition, space_id: str, champion: Path | None
+    ) -> TrainedConsumer | NotApplicable:
         """Return the model trained on everything up to `partition`; see `recipes.consumer.Consumer`."""
         found = build_cold_start(settings, partition, space_id)
+        if lack := found.data.lack:
+            return NotApplicable(lack)
         rival = choice_of(ColdStartModel.load(champion)) if champion else None
         config = replace(self.config, seed=settings.seed)
         trained = search_and_train(found.data, config, space_id, rival)
@@ -71,6 +75,8 @@ def checks_of(evidence: Evidence, seed: int) -> list[Check]:
     checks = [
         Check(name="finite vectors", passed=evidence.finite, observed=observed, allowed="every value finite"),
     ]
+    if not evidence.scores:
+        checks.append(Check.not_measured("new users' NDCG@20", "too few users with history to hold some out", "any"))
     for rival in (name for name in evidence.scores if name != "own"):
         for group in ("new",) if rival == "popularity" else ("new", "old"):
             figures = evidence.ndcg("own", group), evidence.ndcg(rival, group)

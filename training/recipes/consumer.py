@@ -1,7 +1,8 @@
 """Train, evaluate, judge and register a consumer model: the way that every consumer shares.
 
 A recipe supplies a `Consumer`; what is stored, named, logged and recorded is the same for all. A model becomes a
-candidate in the ledger only when its gate accepts it.
+candidate in the ledger only when its gate accepts it. That there is nothing to learn is kept in a model's place, by
+what the log lacks.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import importlib
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.contracts.artefacts import Check, GateDecision, ModelRef
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.data.vocabulary import Vocabulary
@@ -33,6 +34,9 @@ from training.tracking.mlflow import RunRecord, log_run, set_alias
 _log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 EVALUATION = "evaluation.json"
+NOT_APPLICABLE = "not_applicable"
+"""The state of a model's place in the ledger, and what its evaluation says in place of checks."""
+_STATES = {"accepted": "candidate", "refused": "rejected", "not applicable": NOT_APPLICABLE}
 
 
 class SavedModel(Protocol):
@@ -65,6 +69,13 @@ class TrainedConsumer:
     metrics: Mapping[str, float] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     curves: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """Why a log gives a consumer nothing to learn from: what it lacks, in words that follow "not applicable: "."""
+
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +114,12 @@ class Consumer(Protocol):
         """Name in folders, ledger, MLflow and DAG."""
         ...
 
-    def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
+    def train(
+        self, settings: Settings, partition: Partition, space_id: str, champion: Path | None
+    ) -> TrainedConsumer | NotApplicable:
         """Return the model of a partition on a space, judged against its baselines and its champion.
+
+        A log that gives it nothing to learn from is no error: say what it lacks.
 
         Args:
             settings: Home and seed.
@@ -129,8 +144,8 @@ def consumer_named(name: str) -> Consumer:
     Raises:
         AttuneError: No such consumer.
     """
-    if name not in REQUIRED_CONSUMERS:
-        raise AttuneError(f"expected a consumer among {', '.join(REQUIRED_CONSUMERS)}, found {name!r}")
+    if name not in CONSUMERS:
+        raise AttuneError(f"expected a consumer among {', '.join(CONSUMERS)}, found {name!r}")
     recipe: Consumer = importlib.import_module(f"training.recipes.{name}").CONSUMER
     return recipe
 
@@ -138,10 +153,15 @@ def consumer_named(name: str) -> Consumer:
 def train_consumer(settings: Settings, partition: Partition, consumer: Consumer, space_id: str) -> ModelRef:
     """Train and store a model, and log it to MLflow; equal inputs and seed give the same version.
 
+    Where there is nothing to learn, the version names the reason that is kept in the model's place.
+
     Raises:
         SpaceMismatch: The recipe returned a model of another space.
     """
     trained = consumer.train(settings, partition, space_id, champion_folder(settings, consumer.name, partition))
+    if isinstance(trained, NotApplicable):
+        _log.info("%s is not applicable: %s", consumer.name, trained.reason)
+        return _store_reason(settings, partition, consumer.name, space_id, trained)
     if trained.model.space_id != space_id:
         raise SpaceMismatch(space_id, trained.model.space_id, f"recipe of {consumer.name}", "train on the space asked")
     ref = _store(settings, partition, consumer.name, trained)
@@ -162,10 +182,11 @@ def gate_consumer(settings: Settings, partition: Partition, consumer: str, versi
     ledger = Ledger(settings)
     refuse_unknown_space(ledger, ref, folder)
     evaluation = json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
-    checks = [Check.from_dict(check) for check in evaluation["checks"]]
-    decision = decide(settings, f"{consumer} {version}", partition, checks)
+    checks = [Check.from_dict(check) for check in evaluation.get("checks", ())]
+    lacks = evaluation.get(NOT_APPLICABLE, "")
+    decision = decide(settings, f"{consumer} {version}", partition, checks, lacks)
     ledger.record_gate(decision)
-    ledger.record_model(ref, "candidate" if decision.accepted else "rejected")
+    ledger.record_model(ref, _STATES[decision.verdict])
     if decision.accepted:
         set_alias(settings, consumer, "challenger", version)
     return decision
@@ -203,17 +224,39 @@ def champion_folder(settings: Settings, consumer: str, partition: Partition) -> 
 
 
 def _store(settings: Settings, partition: Partition, consumer: str, trained: TrainedConsumer) -> ModelRef:
+    def write(draft: Path) -> None:
+        trained.model.save(draft)
+        evaluation = {"checks": [c.to_dict() for c in trained.checks], "metrics": dict(trained.metrics)}
+        write_json(evaluation, draft / EVALUATION)
+
+    return _store_draft(settings, partition, consumer, trained.model.space_id, write, trained.params)
+
+
+def _store_reason(
+    settings: Settings, partition: Partition, consumer: str, space_id: str, lack: NotApplicable
+) -> ModelRef:
+    def write(draft: Path) -> None:
+        write_json({"space_id": space_id, NOT_APPLICABLE: lack.reason}, draft / EVALUATION)
+
+    return _store_draft(settings, partition, consumer, space_id, write, {})
+
+
+def _store_draft(
+    settings: Settings,
+    partition: Partition,
+    consumer: str,
+    space_id: str,
+    write: Callable[[Path], None],
+    params: Mapping[str, Any],
+) -> ModelRef:
     models = settings.model_dir(consumer, "new").parent
     models.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".draft.", dir=models) as name:
         draft = Path(name)
-        trained.model.save(draft)
-        write_json(
-            {"checks": [c.to_dict() for c in trained.checks], "metrics": dict(trained.metrics)}, draft / EVALUATION
-        )
+        write(draft)
         version = f"{partition.day:%Y%m%d}-{content_hash(draft)}"
-        ref = ModelRef(consumer=consumer, version=version, space_id=trained.model.space_id, partition=str(partition))
-        write_json(ref.to_dict() | {"params": dict(trained.params)}, draft / MANIFEST)
+        ref = ModelRef(consumer=consumer, version=version, space_id=space_id, partition=str(partition))
+        write_json(ref.to_dict() | {"params": dict(params)}, draft / MANIFEST)
         target = settings.model_dir(consumer, version)
         if not target.exists():
             with new_dir(target) as folder:

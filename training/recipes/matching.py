@@ -127,7 +127,7 @@ def sides_of(model: TwoSidedModel, data: MatchingData) -> ConsumerSides:
 def checks_of(evidence: Evidence, seed: int) -> list[Check]:
     """Return the gate's checks: finite vectors, both tasks against their baseline, and against the champion.
 
-    Without held-out rows there is nothing to compare, and the comparisons pass saying so.
+    Without held-out rows there is nothing to compare: the comparison is not measured, and says so.
     """
     checks = [
         Check(
@@ -137,6 +137,9 @@ def checks_of(evidence: Evidence, seed: int) -> list[Check]:
             allowed="every value finite",
         )
     ]
+    if not evidence.scores:
+        why = "too few held-out pairs of known users and items to compare on"
+        checks.append(Check.not_measured("NDCG@20 against popularity and activity", why, "no worse than that"))
     for rival in evidence.rivals:
         for task, baseline in evidence.compared_with(rival):
             margin = CHAMPION_MARGIN if rival == CHAMPION else 0.0

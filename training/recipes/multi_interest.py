@@ -8,8 +8,9 @@ from pathlib import Path
 
 from training.contracts.artefacts import Check
 from training.contracts.partitions import Partition
+from training.data.pair_log import PairLog
 from training.models.multi_interest_model import MultiInterestModel
-from training.recipes.consumer import ConsumerSides, TrainedConsumer
+from training.recipes.consumer import ConsumerSides, NotApplicable, TrainedConsumer
 from training.recipes.matching import build_dataset, checks_of, sides_of
 from training.samplers.candidates import POPULARITY_POWERS
 from training.search.multi_interest import (
@@ -28,6 +29,9 @@ NAME = "multi_interest"
 LEAST_WIN_SHARE = 0.1
 """Of an equal share, below which a tower counts as dead: with four towers, one that wins fewer than 2.5 % of pairs."""
 
+LEAST_USERS = 20
+"""Users with two different items; below, a tower without a user of its own is no fault of the training."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MultiInterestConsumer:
@@ -36,9 +40,13 @@ class MultiInterestConsumer:
     config: MultiInterestSearchConfig = field(default_factory=MultiInterestSearchConfig)
     name: str = NAME
 
-    def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
+    def train(
+        self, settings: Settings, partition: Partition, space_id: str, champion: Path | None
+    ) -> TrainedConsumer | NotApplicable:
         """Return the model trained on everything up to `partition`; see `recipes.consumer.Consumer`."""
         data = build_dataset(settings, partition, space_id, validate=True)
+        if lack := lack_of_interests(data.pairs(), self.config.training.towers.num_interests):
+            return NotApplicable(lack)
         rival = interest_choice_of(MultiInterestModel.load(champion)) if champion else None
         config = drawing_by(self.config, chosen_sampler(settings, self.name, partition).weights)
         trained = search_and_train_interests(data, replace(config, seed=settings.seed), rival)
@@ -54,6 +62,17 @@ class MultiInterestConsumer:
         """Return both sides of a stored model; see `recipes.consumer.Consumer`."""
         model = MultiInterestModel.load(folder)
         return sides_of(model, build_dataset(settings, partition, model.space_id))
+
+
+def lack_of_interests(pairs: PairLog, num_interests: int) -> str:
+    """Return what there is too little of to tell several interests of a user apart; empty where there is enough."""
+    num_items = int((pairs.item_counts() > 0).sum())
+    if num_items < num_interests:
+        return f"{num_items} items were met, fewer than the {num_interests} interests of a user"
+    num_users = int((pairs.distinct().user_counts() > 1).sum())
+    if num_users < LEAST_USERS:
+        return f"{num_users} users have met two different items, fewer than the {LEAST_USERS} that interests take"
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,8 @@ def _vector_checks(vectors: Mapping[str, Any]) -> Iterator[Check]:
     yield Check(
         name="effective rank",
         passed=vectors["effective_rank"] >= floor,
-        observed=f"{vectors['effective_rank']:.1f} of {vectors['width']}",
+        observed=f"{vectors['effective_rank']:.1f} of {vectors['width']}"
+        + ("" if vectors["effective_rank"] else ": no two users differ"),
         allowed=f"at least {floor:.1f}",
     )
 
@@ -47,14 +48,13 @@ def _reconstruction_check(evaluation: Mapping[str, Any]) -> Check:
     """Blocks together must be reconstructed better than by the mean; the worst one is named."""
     own, mean = evaluation["reconstruction"], evaluation["mean_prediction"]
     ratios = {name: own[name] / mean[name] for name in mean if mean[name] > MIN_BLOCK_USERS_LOSS and name in own}
+    check, allowed = "reconstruction against the mean predictor", "below 1 over all blocks"
+    if not ratios:
+        return Check.not_measured(check, "no block of inputs differs between held-out users", allowed)
     total = sum(own[name] for name in ratios) / max(sum(mean[name] for name in ratios), 1e-12)
-    worst = max(ratios, key=lambda name: ratios[name]) if ratios else "none"
-    return Check(
-        name="reconstruction against the mean predictor",
-        passed=total < 1.0,
-        observed=f"{total:.3f} of its loss over all blocks, worst {worst} with {ratios.get(worst, 0.0):.3f}",
-        allowed="below 1 over all blocks",
-    )
+    worst = max(ratios, key=lambda name: ratios[name])
+    observed = f"{total:.3f} of its loss over all blocks, worst {worst} with {ratios[worst]:.3f}"
+    return Check(name=check, passed=total < 1.0, observed=observed, allowed=allowed)
 
 
 def _drift_checks(live: Mapping[str, Any]) -> Iterator[Check]:
@@ -77,7 +77,7 @@ def _drift_checks(live: Mapping[str, Any]) -> Iterator[Check]:
 def _auc_check(name: str, comparison: Mapping[str, Any], subject: str, baseline: str) -> Check:
     allowed = "95 % interval of the difference not wholly below 0"
     if "representations" not in comparison:
-        return Check(name=name, passed=True, observed=str(comparison["evidence"]), allowed=allowed)
+        return Check.not_measured(name, str(comparison["evidence"]), allowed)
     own, other = comparison["representations"][subject], comparison["representations"][baseline]
     low, high = own["auc_gain_interval"]
     observed = f"{own['auc']:.4f} against {other['auc']:.4f}, difference in [{low:+.4f}, {high:+.4f}]"

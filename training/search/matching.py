@@ -52,7 +52,8 @@ class MatchingConfig:
             time before a user's last item is not kept for each user.
         validation_share: Share of rows, the newest, that validate.
         longer_horizons: Further shares, held out in turn, that the calibration is judged on beside the validation's.
-        min_validation_rows: Fewer held-out rows than this choose nothing: defaults are used and no epoch is trained.
+        min_validation_rows: Fewer held-out rows than this choose and judge nothing: defaults are used and no epoch is
+            trained.
         refit: Whether the choices are trained again on the whole log; otherwise the towers of the cut make one more
             pass, over all of it.
         seed: Seed of every draw.
@@ -179,7 +180,9 @@ def search_and_train(data: MatchingData, config: MatchingConfig, rival: Choice |
     tower = (_train_anew if is_anew else _train_on)(pairs, trial, config)
     facts = {"config": asdict(config), "validation": trial.figures}
     model = _as_model(data, pairs, tower, trial.choice, config.seed, facts)
-    return TrainedMatching(model=model, evidence=_evidence(data, cut, trial, rival, model), curves=trial.curves())
+    return TrainedMatching(
+        model=model, evidence=_evidence(data, cut, trial, rival, model, config), curves=trial.curves()
+    )
 
 
 def choice_of(model: MatchingModel) -> Choice:
@@ -236,9 +239,12 @@ def _as_model(
     )
 
 
-def _evidence(data: MatchingData, cut: Cut, trial: Trial, rival: Choice | None, model: MatchingModel) -> Evidence:
+def _evidence(
+    data: MatchingData, cut: Cut, trial: Trial, rival: Choice | None, model: MatchingModel, config: MatchingConfig
+) -> Evidence:
     rivals = {} if rival is None else {CHAMPION: partial(trial.vectors_of, rival)}
-    return Evidence.on(cut, trial.vectors, rivals, served=(model.user_vectors(data), model.item_vectors()))
+    served = model.user_vectors(data), model.item_vectors()
+    return Evidence.on(cut, trial.vectors, rivals, served, config.min_validation_rows)
 
 
 def _continue(data: MatchingData, config: MatchingConfig, start: MatchingModel, since: int) -> MatchingModel:

@@ -25,7 +25,9 @@ Vectors = tuple[Floats, Floats]
 
 @dataclass
 class Evidence:
-    """Full rankings on the validation cut: `scores` by name, "own" being the model's; empty without held-out rows."""
+    """Full rankings on the validation cut: `scores` by name, "own" being the model's; empty with too few held-out
+    rows to compare on.
+    """
 
     finite: bool = True
     scores: dict[str, TwoSidedScores] = field(default_factory=dict)
@@ -37,17 +39,19 @@ class Evidence:
         own: Callable[[], Vectors],
         rivals: Mapping[str, Callable[[], Vectors]],
         served: Vectors,
+        least: int = 1,
     ) -> Evidence:
         """Return what a cut says of the model, of popularity and activity, and of its rivals.
 
         Args:
-            cut: Without held-out rows it says nothing, and no rival is trained for it.
+            cut: With too few held-out rows it says nothing, and no rival is trained for it.
             own: Gives the model's choices as known at the cut.
             rivals: Give the same of what it is compared with.
             served: The model as it will be served, which must be finite.
+            least: Held-out rows that it takes: those that choose nothing judge nothing either.
         """
         evidence = cls(finite=all(bool(np.isfinite(side).all()) for side in served))
-        if len(cut.later):
+        if len(cut.later) >= max(least, 1):
             popular = partial(popularity_vectors, cut.known)
             named: dict[str, Callable[[], Vectors]] = {"own": own, "popularity and activity": popular, **rivals}
             for name, vectors in named.items():

@@ -131,7 +131,7 @@ def _search_and_train(
     model = _as_model(data, pairs, network, best.choice, {"config": asdict(config)})
     return TrainedMultiInterest(
         model=model,
-        evidence=_evidence(data, trial, best, rival, model),
+        evidence=_evidence(data, trial, best, rival, model, config.min_validation_rows),
         shares_K=win_shares(network, pairs),
         curves=curves | {name: best.curves[name] for name in ("validation_ndcg",) if name in best.curves},
     )
@@ -178,7 +178,12 @@ def _as_model(
 
 
 def _evidence(
-    data: MatchingData, trial: InterestTrial, best: Candidate, rival: InterestChoice | None, model: MultiInterestModel
+    data: MatchingData,
+    trial: InterestTrial,
+    best: Candidate,
+    rival: InterestChoice | None,
+    model: MultiInterestModel,
+    least: int,
 ) -> Evidence:
     def vectors_of(choice: InterestChoice) -> Vectors:
         same = replace(choice, calibration=best.choice.calibration) == best.choice
@@ -187,4 +192,4 @@ def _evidence(
 
     rivals = {} if rival is None else {CHAMPION: partial(vectors_of, rival)}
     own = partial(vectors_of, best.choice)
-    return Evidence.on(trial.cut, own, rivals, served=(model.user_vectors(data), model.item_vectors()))
+    return Evidence.on(trial.cut, own, rivals, (model.user_vectors(data), model.item_vectors()), least)

@@ -22,8 +22,8 @@ from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.settings import Settings
 
-STATES = ("candidate", "live", "legacy", "retired", "rejected")
-_REPLACEABLE = ("candidate", "rejected")
+STATES = ("candidate", "live", "legacy", "retired", "rejected", "not_applicable")
+_REPLACEABLE = ("candidate", "rejected", "not_applicable")
 """States that recording again may change; the others are changed by a promotion alone."""
 
 _METADATA = sa.MetaData()
@@ -89,7 +89,10 @@ class Ledger:
         self._upsert(_SPACES, ("space_id",), {**ref.to_dict(), "state": _known(state)}, ("state",), _SPACES.c.state)
 
     def record_model(self, ref: ModelRef, state: str = "candidate") -> None:
-        """Record a trained consumer model: "candidate" if its gate accepted it, else "rejected"."""
+        """Record a trained consumer model: "candidate" if its gate accepted it, else "rejected".
+
+        What stands in a model's place where the log gives a consumer nothing to learn from is "not_applicable".
+        """
         self._upsert(
             _MODELS, ("consumer", "version"), {**ref.to_dict(), "state": _known(state)}, ("state",), _MODELS.c.state
         )
@@ -205,6 +208,12 @@ class Ledger:
             if until is None or ref.partition <= str(until)
         ]
         return found[-1] if found else None
+
+    def is_not_applicable(self, consumer: str, space_id: str) -> bool:
+        """Return whether the newest that is known of a consumer on a space is that there is nothing to learn."""
+        states = ("candidate", "live", "legacy", "retired", "not_applicable")
+        found = self.models(consumer, *states, space_id=space_id)
+        return bool(found) and self.model_state(consumer, found[-1].version) == "not_applicable"
 
     def model_state(self, consumer: str, version: str) -> str | None:
         """Return the state of a model, None if it was never recorded."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tests.training.search.cold_start_world import NUM_USERS, two_groups
@@ -61,3 +63,16 @@ def test_pairs_move_to_other_items_and_lose_those_that_are_not_there() -> None:
     assert moved.num_items == 40
     assert moved.item_idx.tolist() == (data.pairs.item_idx[kept] + 5).tolist()
     assert moved.user_idx.tolist() == data.pairs.user_idx[kept].tolist()
+
+
+def test_what_a_log_lacks_to_tell_users_apart_is_said() -> None:
+    data = two_groups()
+    assert data.lack == ""
+    nothing = replace(data, attribute_idx_UA=data.attribute_idx_UA * 0 - 1, pick_idx_UP=data.pick_idx_UP * 0 - 1)
+    assert nothing.lack == "no user has an attribute or an onboarding pick"
+    constant = replace(nothing, attribute_idx_UA=np.zeros_like(data.attribute_idx_UA))
+    assert constant.lack == "every user with history has the same attributes and onboarding picks"
+    some = constant.attribute_idx_UA.copy()
+    some[np.flatnonzero(data.has_history)[0]] = -1
+    assert replace(constant, attribute_idx_UA=some).lack == ""
+    assert constant.without_users(np.ones(NUM_USERS, bool)).lack == constant.lack

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.contracts.artefacts import Check
+from training.contracts.artefacts import Check, GateDecision
 from training.contracts.partitions import Partition
 from training.evaluation.gate import bootstrap_interval, decide, no_worse, render
 from training.settings import Settings
@@ -105,3 +105,32 @@ def test_a_significant_loss_within_the_margin_passes_and_beyond_it_does_not() ->
     assert not no_worse("ndcg", challenger, reference, seed=1).passed
     assert no_worse("ndcg", challenger, reference, seed=1, margin=0.03).passed
     assert not no_worse("ndcg", challenger, reference, seed=1, margin=0.01).passed
+
+
+def test_what_a_log_lacks_is_neither_accepted_nor_refused(settings: Settings) -> None:
+    decision = decide(settings, "cold_start v1", DAY, [], "no user has an attribute")
+    page = (settings.home / decision.report).read_text()
+    assert (decision.accepted, decision.checks, decision.reasons) == (False, (), ())
+    assert decision.verdict == "not applicable"
+    assert decision.account == "not applicable: no user has an attribute"
+    assert "Not applicable: no user has an attribute" in page
+    assert "refused" not in page
+    assert GateDecision.from_dict(decision.to_dict()) == decision
+
+
+def test_a_decision_of_before_there_was_such_a_thing_is_read(settings: Settings) -> None:
+    values = decide(settings, "m", DAY, [_check("a", False)]).to_dict()
+    del values["not_applicable"]
+    assert GateDecision.from_dict(values).verdict == "refused"
+
+
+def test_a_check_that_was_not_measured_is_counted_and_shown_as_such(settings: Settings) -> None:
+    empty = no_worse("ndcg", np.array([]), np.array([]), seed=1)
+    assert (empty.outcome, empty.passed) == ("not measured", True)
+    assert "nan" not in empty.observed + empty.allowed
+    assert "inf" not in empty.observed + empty.allowed
+    decision = decide(settings, "m", DAY, [_check("finite", True), empty])
+    page = render(decision)
+    assert decision.accepted
+    assert "1 of 2 checks could not be measured" in page
+    assert page.index("ndcg") < page.index("finite")

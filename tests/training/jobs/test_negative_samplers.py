@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.training.spaces.feature_home import FeatureHome
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.jobs import run
@@ -27,8 +27,8 @@ def settings(tmp_path):
 
 def test_every_required_consumer_gets_a_choice(settings):
     found = run("search_negative_samplers", str(DAY), settings=settings)
-    assert found == {"partition": "2026-01-02", "weights": {name: {"uniform": 1.0} for name in REQUIRED_CONSUMERS}}
-    for consumer in REQUIRED_CONSUMERS:
+    assert found == {"partition": "2026-01-02", "weights": {name: {"uniform": 1.0} for name in CONSUMERS}}
+    for consumer in CONSUMERS:
         recorded = json.loads((settings.home / "samplers" / consumer / "2026-01-02.json").read_text())
         assert recorded["weights"] == {"uniform": 1.0}
         assert "too few" in recorded["evidence"]["reason"]

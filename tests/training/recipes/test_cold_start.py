@@ -26,7 +26,8 @@ def test_checks_hold_new_users_against_popularity_and_old_ones_against_the_ranke
 
 
 def test_vectors_that_are_not_finite_fail() -> None:
-    assert [check.passed for check in checks_of(Evidence(finite=False, scores={}), seed=1)] == [False]
+    finite, unmeasured = checks_of(Evidence(finite=False, scores={}), seed=1)
+    assert (finite.outcome, unmeasured.outcome) == ("failed", "not measured")
 
 
 def test_a_model_worse_than_popularity_fails_its_gate() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from training.contracts.artefacts import Check, ModelRef, SpaceRef
-from training.contracts.consumers import REQUIRED_CONSUMERS
+from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.recipes.consumer import (
     ConsumerSides,
+    NotApplicable,
     TrainedConsumer,
     champion_folder,
     consumer_named,
@@ -138,7 +139,40 @@ def test_the_champion_is_the_live_model_unless_it_knows_more(settings: Settings)
     assert consumer.champion == folder
 
 
-@pytest.mark.parametrize("name", REQUIRED_CONSUMERS)
+@dataclass
+class _Idle(_Consumer):
+    """A consumer that the log gives nothing to learn from."""
+
+    def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> NotApplicable:
+        return NotApplicable("no user has an attribute")
+
+
+def test_nothing_to_learn_is_kept_in_a_models_place_and_judged_as_such(settings: Settings) -> None:
+    ref = train_consumer(settings, DAY, _Idle(), SPACE)
+    assert train_consumer(settings, DAY, _Idle(), SPACE) == ref
+    assert read_ref(settings.model_dir("tiny", ref.version)) == ref
+    decision = gate_consumer(settings, DAY, "tiny", ref.version)
+    assert decision.account == "not applicable: no user has an attribute"
+    assert "no user has an attribute" in (settings.home / decision.report).read_text()
+    ledger = Ledger(settings)
+    assert ledger.model_state("tiny", ref.version) == "not_applicable"
+    assert ledger.is_not_applicable("tiny", SPACE)
+    assert ledger.newest_model("tiny", SPACE) is None
+    assert aliases(settings, "tiny") == {}
+    newer = train_consumer(settings, DAY, _Consumer(), SPACE)
+    gate_consumer(settings, DAY, "tiny", newer.version)
+    assert not ledger.is_not_applicable("tiny", SPACE)
+    assert ledger.newest_model("tiny", SPACE) == newer
+
+
+def test_the_same_reason_on_another_space_has_its_own_version(settings: Settings) -> None:
+    other = "20261105-ffffffff"
+    assert (
+        train_consumer(settings, DAY, _Idle(), SPACE).version != train_consumer(settings, DAY, _Idle(), other).version
+    )
+
+
+@pytest.mark.parametrize("name", CONSUMERS)
 def test_every_consumer_is_found_by_its_name(name: str) -> None:
     assert consumer_named(name).name == name
 

@@ -4,11 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.training.search.matching_world import two_tastes
 from tests.training.search.test_multi_interest import CONFIG
 from tests.training.spaces.trained_home import LAST, TrainedHome
+from training.data.pair_log import PairLog
 from training.recipes.consumer import consumer_named, gate_consumer, train_consumer
 from training.recipes.multi_interest import (
     CONSUMER,
@@ -18,6 +20,7 @@ from training.recipes.multi_interest import (
     drawing_by,
     interest_checks,
     interest_metrics,
+    lack_of_interests,
     no_dead_tower,
 )
 from training.search.multi_interest import interest_choice_of, search_and_train_interests
@@ -76,6 +79,16 @@ def test_a_tower_that_wins_next_to_nothing_fails_the_gate(shares: list[float], p
     check = no_dead_tower(shares)
     assert check.passed is passed
     assert f"{shares[-1]:.3f}" in check.observed
+
+
+def test_what_a_log_lacks_for_several_interests_is_said() -> None:
+    users, items = np.arange(60) % 30, np.arange(60) % 7
+    log = PairLog.of(users, items, np.arange(60), 30, 15)
+    assert lack_of_interests(log, 4) == ""
+    assert lack_of_interests(log, 8) == "7 items were met, fewer than the 8 interests of a user"
+    once = log.where(np.arange(60) < 49)
+    assert lack_of_interests(once, 4).startswith("19 users have met two different items, fewer than the 20")
+    assert lack_of_interests(PairLog.of(users, users % 4, np.arange(60), 30, 15), 4).startswith("0 users")
 
 
 @pytest.mark.integration

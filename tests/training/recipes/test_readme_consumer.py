@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from serving_export.consumers import consumer_vectors
 from tests.training.spaces.trained_home import LAST, TrainedHome
+from training.contracts.consumers import CONSUMERS
 from training.recipes import consumer as consumers
 from training.recipes.consumer import consumer_named, gate_consumer, train_consumer
 from training.settings import REPO_ROOT
@@ -27,12 +29,11 @@ def blocks() -> list[str]:
 @pytest.fixture
 def added(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, line = blocks()[:2]
+    declared = ast.literal_eval(f"{{{line}}}")
     module = ModuleType("training.recipes.audience")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(recipe, "README.md", "exec"), module.__dict__)
-    names: dict[str, tuple[str, ...]] = {}
-    exec(line, names)
-    monkeypatch.setattr(consumers, "REQUIRED_CONSUMERS", names["REQUIRED_CONSUMERS"])
+    monkeypatch.setattr(consumers, "CONSUMERS", {**CONSUMERS, **declared})
 
 
 def test_the_consumer_of_the_readme_trains_is_judged_and_ranks(trained: TrainedHome, added: None) -> None:

@@ -71,7 +71,8 @@ def test_too_few_labels_pass_with_their_reason():
     evaluation = GOOD | {"seven_day": {"evidence": "not enough evidence: n=3 positives of 2 users"}}
     check = next(c for c in checks_of(evaluation) if c.name.startswith("seven-day AUC against mean"))
     assert check.passed
-    assert check.observed == "not enough evidence: n=3 positives of 2 users"
+    assert check.outcome == "not measured"
+    assert check.observed == "not measured: not enough evidence: n=3 positives of 2 users"
 
 
 def test_where_everybody_is_a_neighbour_chance_is_enough():
