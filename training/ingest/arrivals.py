@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from training.contracts.columns import RAW_INTERACTIONS
 from training.contracts.partitions import Partition
 from training.settings import Settings
-from training.storage import list_partitions
+from training.storage import list_partitions, replace_file
 
 
 def arrived_partitions(settings: Settings) -> list[Partition]:
@@ -17,3 +19,14 @@ def newest_arrived(settings: Settings) -> Partition | None:
     """Return the newest day on which interactions arrived, or None before the first."""
     arrived = arrived_partitions(settings)
     return arrived[-1] if arrived else None
+
+
+MARKER = "_SUCCESS"
+
+
+def mark_delivered(folder: Path) -> None:
+    """Say that a day's folder of a raw table is whole; written last, and again without change."""
+    marker = folder / MARKER
+    if not marker.exists():
+        with replace_file(marker) as temporary:
+            temporary.touch()
