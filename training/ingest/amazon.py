@@ -1,7 +1,7 @@
-"""Read Amazon reviews: ratings without header, or one user a line (`item.txt` with `time.txt`).
+"""Read Amazon reviews as one user a line: `item.txt` with the items, `time.txt` with the times.
 
 McAuley et al., "Image-based Recommendations on Styles and Substitutes", 2015; Ni et al., "Justifying Recommendations
-using Distantly-Labeled Reviews", 2019.
+using Distantly-Labeled Reviews", 2019. The usual releases are read through `layouts/amazon.yaml`.
 """
 
 from __future__ import annotations
@@ -10,54 +10,29 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from training.contracts.errors import AttuneError, MissingArtefact
-from training.ingest.history import History
-from training.ingest.sources import TEXT, read_separated, require_file
-from training.ingest.typed_columns import typed
+from training.contracts.errors import AttuneError
+from training.ingest.column_map import ColumnMap
+from training.ingest.sources import require_file
 
-_ASIN_LENGTH = 10
+SEQUENCES = ColumnMap.from_dict({"constants": {"event_type": "rating"}}, "amazon")
 _REMEDY = "give the whole data set"
 
 
-def read_amazon(folder: Path) -> History:
-    """Return the history in a folder of Amazon ratings.
+def has_sequences(folder: Path) -> bool:
+    """Return whether a folder holds one user a line."""
+    return (folder / "item.txt").exists() or (folder / "time.txt").exists()
+
+
+def join_sequences(folder: Path, workspace: Path) -> Path:
+    """Return a table of user_id, item_id and occurred_at made of the two files, as text.
 
     Raises:
-        MissingArtefact: The folder holds neither `item.txt` and `time.txt` nor a CSV of ratings.
-        AttuneError: A file does not parse; the message names it.
+        MissingArtefact: One of the files is not there.
+        AttuneError: The files do not match line by line; the message names the line.
     """
-    if (folder / "item.txt").exists() or (folder / "time.txt").exists():
-        interactions = _read_sequences(folder / "item.txt", folder / "time.txt")
-    else:
-        interactions = _read_ratings(_ratings_file(folder))
-    return History(source=str(folder), interactions=interactions)
-
-
-def _ratings_file(folder: Path) -> Path:
-    found = sorted(path for path in folder.glob("*") if path.suffix in TEXT)
-    if len(found) != 1:
-        raise MissingArtefact(
-            f"expected one CSV of user,item,rating,timestamp in {folder}, found {len(found)}; "
-            "leave one file there, or name another FORMAT"
-        )
-    return found[0]
-
-
-def _read_ratings(path: Path) -> pa.Table:
-    rows = read_separated(path, ",", ("user_id", "item_id", "event_value", "occurred_at"))
-    if _is_asin(rows["user_id"]) and not _is_asin(rows["item_id"]):
-        rows = rows.rename_columns(["item_id", "user_id", "event_value", "occurred_at"])
-    return typed(rows, path, constants={"event_type": "rating"})
-
-
-def _is_asin(column: pa.ChunkedArray) -> bool:
-    """Whether ids look like items: releases from 2018 on put the item first."""
-    sample = [cell or "" for cell in column.slice(0, 1000).to_pylist()]
-    return all(len(cell) == _ASIN_LENGTH and not cell.startswith("A") for cell in sample)
-
-
-def _read_sequences(item_path: Path, time_path: Path) -> pa.Table:
+    item_path, time_path = folder / "item.txt", folder / "time.txt"
     users, items = _lines(item_path)
     time_users, times = _lines(time_path)
     if len(users) != len(time_users):
@@ -76,7 +51,9 @@ def _read_sequences(item_path: Path, time_path: Path) -> pa.Table:
             "occurred_at": pa.array([cell for row in times for cell in row]),
         }
     )
-    return typed(rows, time_path, constants={"event_type": "rating"})
+    path = workspace / "sequences.parquet"
+    pq.write_table(rows, path)
+    return path
 
 
 def _lines(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -53,8 +53,9 @@ class Delivery:
 
 def mark_delivered(folder: Path, marker: str = MARKER) -> None:
     """Write the marker that says that a folder was delivered whole: the last write of a delivery."""
-    with replace_file(folder / marker) as temporary:
-        temporary.touch()
+    if not (folder / marker).exists():
+        with replace_file(folder / marker) as temporary:
+            temporary.touch()
 
 
 def deliveries(settings: Settings, table: str) -> dict[Partition, Delivery]:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from training.contracts.columns import RAW_TABLES
-from training.ingest.history import ARRIVED_ON
 
+ARRIVED_ON = "arrived_on"
+"""Not of the contract: the day under which an import puts a row, where the source tells."""
 _SYNONYMS: dict[str, dict[str, str]] = {
     "interactions": {
         "user_id": "user uid userid reviewerid customerid visitorid memberid accountid profileid",
@@ -71,6 +72,13 @@ def guess(table: str, source_names: Iterable[str], named: Mapping[str, str] | No
                 free.remove(match)
                 break
     return found
+
+
+def is_known(table: str, name: str) -> bool:
+    """Return whether a name is one that public data sets, or the contract, use for a column of a table."""
+    plain = _plain(name)
+    contract = {_plain(column.name) for column in RAW_TABLES[table].columns}
+    return bool(plain) and plain in contract.union(*(words.split() for words in _SYNONYMS[table].values()))
 
 
 def _plain(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.contracts.partitions import Partition
 from training.ingest import importers, landing, simulator
-from training.ingest.history import ImportReport
+from training.ingest.import_report import ImportReport
 from training.ingest.landing import LandingReport
 from training.ingest.simulator import SimulationReport, SimulatorConfig
 from training.ingest.world import WorldConfig
@@ -39,7 +39,13 @@ def simulate_logs(
 
 
 def import_logs(
-    settings: Settings, partition: Partition | None, *, folder: Path | str, format: str, columns: str | None = None
+    settings: Settings,
+    partition: Partition | None,
+    *,
+    folder: Path | str,
+    format: str,
+    columns: str | None = None,
+    preview: bool = False,
 ) -> ImportReport:
     """Write a data set as raw arrival-day partitions up to and including `partition` (None: all of it).
 
@@ -47,10 +53,11 @@ def import_logs(
         settings: Home.
         partition: Last arrival day to write.
         folder: The data set.
-        format: recbole, movielens, amazon or csv.
+        format: csv, or a public layout (movielens, recbole, amazon, hm, lastfm, rees46, retailrocket, taobao, yelp).
         columns: Column map for csv.
+        preview: Read and report, but write nothing.
     """
-    return importers.import_logs(settings, folder, format, columns, until=partition)
+    return importers.import_logs(settings, folder, format, columns, until=partition, preview=preview)
 
 
 def land_partition(settings: Settings, partition: Partition) -> LandingReport:

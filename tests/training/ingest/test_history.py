@@ -63,7 +63,7 @@ def test_users_arrive_with_the_log_or_when_the_source_says(tmp_path: Path) -> No
         arrived = pa.array([date(2001, 1, 1), date(2001, 1, 4)])
         write_history(settings, History(source="s", interactions=events(arrived_on=arrived), users=users), name)
     raw = settings.raw_dir("users")
-    assert {path.relative_to(raw).as_posix() for path in raw.glob("*/*")} == {
+    assert {path.relative_to(raw).as_posix() for path in raw.glob("*/*.parquet")} == {
         "dt=2001-01-01/x.parquet",
         "dt=2001-01-01/y.parquet",
         "dt=2001-01-03/y.parquet",

@@ -1,0 +1,1 @@
+"""Hold the column maps of public layouts, one YAML file per FORMAT."""

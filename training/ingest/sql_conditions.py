@@ -1,0 +1,89 @@
+"""Let a column map's SQL do no more than look at the row it is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import duckdb
+
+from training.contracts.errors import AttuneError
+
+_ALLOWED = {
+    "COLUMN_REF",
+    "CONSTANT",
+    "COMPARISON",
+    "CONJUNCTION",
+    "FUNCTION",
+    "OPERATOR",
+    "CAST",
+    "CASE",
+    "BETWEEN",
+    "COLLATE",
+    "TYPE",
+}
+_HINT = "compare source columns and constants, such as \"status = 'ok' and price is not null\""
+
+
+def require_pure(expression: str, where: str) -> str:
+    """Return an SQL expression that reads nothing but the row's own columns and gives the same result every time.
+
+    A subquery would read other files, and a function such as `random()` would make a second import differ.
+
+    Args:
+        expression: As the column map has it.
+        where: Path into the map, for messages.
+
+    Raises:
+        AttuneError: It is no single expression, or holds a subquery, a window, or a function that is not pure.
+    """
+    with duckdb.connect() as connection:
+        text = f"select 1 from t where (\n{expression}\n)"
+        row = connection.execute("select json_serialize_sql(?)", [text]).fetchone()
+    tree = json.loads(row[0]) if row else {"error": True}
+    if tree["error"]:
+        raise AttuneError(f"{where}: expected one SQL condition, found {expression!r}; {tree.get('error_message')}")
+    statements = tree["statements"]
+    node = statements[0]["node"] if len(statements) == 1 else {}
+    if node.get("type") != "SELECT_NODE" or node["modifiers"] or node["group_expressions"] or node["having"]:
+        raise AttuneError(f"{where}: expected one SQL condition, found {expression!r}; {_HINT}")
+    if node["qualify"] or node["sample"] or node["from_table"]["type"] != "BASE_TABLE":
+        raise AttuneError(f"{where}: expected one SQL condition, found {expression!r}; {_HINT}")
+    for part in _expressions(node["where_clause"]):
+        _require_allowed(part, expression, where)
+    return expression
+
+
+def _expressions(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        if "class" in tree:
+            yield tree
+        for child in tree.values():
+            yield from _expressions(child)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _expressions(child)
+
+
+def _require_allowed(part: dict[str, Any], expression: str, where: str) -> None:
+    if part["class"] not in _ALLOWED:
+        raise AttuneError(
+            f"{where}: expected a condition on the row itself, found a {part['class'].lower()} in {expression!r}; {_HINT}"
+        )
+    if part["class"] == "FUNCTION" and part["function_name"].lower() not in _pure_functions():
+        raise AttuneError(
+            f"{where}: expected functions that depend on the row alone, found {part['function_name']}() in "
+            f"{expression!r}; {_HINT}"
+        )
+
+
+@cache
+def _pure_functions() -> frozenset[str]:
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "select function_name from duckdb_functions() where function_type = 'scalar' "
+            "group by function_name having bool_and(stability = 'CONSISTENT')"
+        ).fetchall()
+    return frozenset(name for (name,) in rows)
