@@ -6,8 +6,10 @@ Feast takes seconds, so it happens inside the functions.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
@@ -25,17 +29,20 @@ from training.data.derived_lock import reads_derived
 from training.data.environment import environment
 from training.data.online_guard import WHOLE_VIEW, may_serve, record_served
 from training.data.online_removal import remove_absent
+from training.data.vector_columns import as_frame
 from training.settings import REPO_ROOT, Settings
 from training.storage import PART
 
 if TYPE_CHECKING:
-    from feast import FeatureStore
+    from feast import FeatureStore, FeatureView
 
 logger = logging.getLogger(__name__)
 FEATURE_REPO = REPO_ROOT / "feature_repo"
 _DECLARATIONS = ("entities", "data_sources", "feature_views", "feature_services")
 ONLINE_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES, USER_EMBEDDING.name)
 """Every view, in the order in which `materialise` takes them."""
+_USERS_AT_ONCE = 100_000
+"""Users in one point-in-time join: what Feast holds on the way is several times the rows."""
 _ROWS_AT_ONCE = 20_000
 """Feast needs some 27 kB for each row of `user_taste` while it writes it."""
 
@@ -81,20 +88,58 @@ def read_user_features(
         space_id: Whose embeddings are read by a service that holds them.
 
     Returns:
-        Columns user_id, event_timestamp (UTC), then the service's features; lists as numpy arrays.
+        Columns user_id, event_timestamp (UTC), then the service's features; see `as_frame` for lists.
 
     Raises:
         MissingArtefact: The partition has no snapshot; the message names the job to run.
     """
     users = _known_users(settings, partition) if user_ids is None else list(user_ids)
-    rows = pd.DataFrame({"user_id": users, "item_space_id": item_space_id, EVENT_TIMESTAMP: partition.as_of})
-    if space_id is not None:
-        rows["space_id"] = space_id
+    keys = {"item_space_id": item_space_id} | ({} if space_id is None else {"space_id": space_id})
     store = feature_store(settings)
-    found = store.get_historical_features(rows, store.get_feature_service(service)).to_df()
-    found = found.drop(columns=["item_space_id", "space_id"], errors="ignore").set_index("user_id")
-    ordered: pd.DataFrame = found.loc[users].reset_index()
-    return ordered
+    views = [_of_partition(view, partition, keys) for view in _views(store, service)]
+    starts = range(0, max(len(users), 1), _USERS_AT_ONCE)
+    parts = [_join(store, views, users[start : start + _USERS_AT_ONCE], keys, partition) for start in starts]
+    return as_frame(pa.concat_tables(parts))
+
+
+def _views(store: FeatureStore, service: str) -> list[FeatureView]:
+    """Return the views of a service as registered, each with the features that the service takes of it."""
+    return [
+        store.get_feature_view(projection.name).with_projection(projection)
+        for projection in store.get_feature_service(service).feature_view_projections
+    ]
+
+
+def _of_partition(view: FeatureView, partition: Partition, keys: Mapping[str, str]) -> FeatureView:
+    """Return a view of one partition's snapshot: a glob over days would open and sort every day that is kept.
+
+    Where there is no such snapshot the view stays as it is, and gives nulls.
+    """
+    path = view.batch_source.path.replace("dt=*", f"dt={partition}")
+    for name, value in keys.items():
+        path = path.replace(f"{os.sep}{name.removesuffix('_id')}=*", f"{os.sep}{name.removesuffix('_id')}={value}")
+    if not Path(path).exists():
+        return view
+    named = copy.copy(view)
+    named.batch_source = copy.deepcopy(view.batch_source)
+    named.batch_source.file_options.uri = path
+    return named
+
+
+def _join(
+    store: FeatureStore, views: Sequence[FeatureView], users: Sequence[str], keys: Mapping[str, str], at: Partition
+) -> pa.Table:
+    """Return Feast's point-in-time join for some users, in their order, without the keys."""
+    from feast.infra.offline_stores.offline_utils import get_offline_store_from_config
+
+    refs = [f"{view.projection.name_to_use()}:{f.name}" for view in views for f in view.projection.features]
+    rows = pd.DataFrame({"user_id": users, **keys, EVENT_TIMESTAMP: at.as_of})
+    offline = get_offline_store_from_config(store.config.offline_store)
+    job = offline.get_historical_features(store.config, views, refs, rows, store.registry, store.project)
+    found = job.to_arrow()
+    places = pc.index_in(pa.array(users, pa.string()), value_set=found["user_id"].combine_chunks())
+    columns = ["user_id", *(name for name in found.column_names if name not in {"user_id", *keys})]
+    return found.select(columns).take(places)
 
 
 def read_item_features(settings: Settings, partition: Partition) -> pd.DataFrame:

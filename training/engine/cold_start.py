@@ -39,6 +39,7 @@ class ColdStartTrainingConfig:
         zero_shot_learning_rate: Of A.
         weight_decay: Of both, on everything but the item terms.
         batch_size: Users in a batch.
+        epoch_users: Users in an epoch at most, drawn anew for each: of more than these an epoch learns no better.
         history_length: L, the newest behaviours kept.
         alignment: How the two codes of the zero-shot tower are brought together.
         fill_in_training: Fill users without behaviour while training as at inference (paper), or leave them empty
@@ -57,6 +58,7 @@ class ColdStartTrainingConfig:
     zero_shot_learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     batch_size: int = 256
+    epoch_users: int = 16_384
     history_length: int = 100
     alignment: Alignment = "mmd_median"
     fill_in_training: bool = True
@@ -92,7 +94,7 @@ def fit(
         network: Fresh or started.
         data: Users with pairs are learned from.
         config: Pace and loss.
-        num_epochs: Passes over the users.
+        num_epochs: Passes over the users, or over `config.epoch_users` of them.
         seed: Of every draw.
         after_epoch: Called with the epoch's number and the network in eval mode; False stops.
         new_U: Users that never show behaviour, though their pairs are targets; None for nobody.
@@ -130,7 +132,7 @@ class _Trainer:
         self.optimiser_b = _ranking_optimiser(network, config)
 
     def batches(self) -> list[Indices]:
-        order, size = self.rng.permutation(self.users), self.config.batch_size
+        order, size = self.rng.permutation(self.users)[: self.config.epoch_users], self.config.batch_size
         return [order[start : start + size] for start in range(0, len(order), size)]
 
     def step(self, users: Indices) -> tuple[float, float]:

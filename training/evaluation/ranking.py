@@ -23,6 +23,9 @@ Indices = npt.NDArray[np.int64]
 SCORES_PER_CHUNK = 2**23
 """Scores held at once while ranking: 32 MB of float32."""
 
+MAX_JUDGED = 4096
+"""Users, or items, that a choice or a gate is judged by; a mean NDCG of so many is known to within .006."""
+
 
 class Scorer(Protocol):
     """A fitted model seen from both sides. Higher is better; scores need no scale."""
@@ -122,7 +125,13 @@ class TwoSidedScores:
 
 
 def evaluate(
-    scorer: Scorer, train_UI: sp.csr_matrix, test_UI: sp.csr_matrix, k: int, *, targeting: bool = True
+    scorer: Scorer,
+    train_UI: sp.csr_matrix,
+    test_UI: sp.csr_matrix,
+    k: int,
+    *,
+    targeting: bool = True,
+    max_keys: int | None = None,
 ) -> TwoSidedScores:
     """Return how well a scorer ranks unseen items for users and unseen users for items.
 
@@ -132,17 +141,30 @@ def evaluate(
         test_UI: Held-out pairs, float32[U, I]; users and items without any are not scored.
         k: Length of the lists; metrics at any smaller k can be read from the result.
         targeting: Whether to rank users for items as well.
+        max_keys: Users, and items, that are ranked for at most: a sample, the same for any scorer; None takes all.
     """
-    rec = _one_side(scorer.item_scores, sp.csr_matrix(train_UI), sp.csr_matrix(test_UI), k)
+    rec = _one_side(scorer.item_scores, sp.csr_matrix(train_UI), sp.csr_matrix(test_UI), k, max_keys)
     if not targeting:
         return TwoSidedScores(rec, None)
-    return TwoSidedScores(rec, _one_side(scorer.user_scores, sp.csr_matrix(train_UI.T), sp.csr_matrix(test_UI.T), k))
+    seen, truth = sp.csr_matrix(train_UI.T), sp.csr_matrix(test_UI.T)
+    return TwoSidedScores(rec, _one_side(scorer.user_scores, seen, truth, k, max_keys))
+
+
+def sample(keys: Indices, most: int | None, seed: int = 0) -> Indices:
+    """Return `most` of some keys, drawn without replacement, ascending; all of them where there are no more."""
+    if most is None or len(keys) <= most:
+        return keys
+    return np.sort(np.random.default_rng(seed).choice(keys, most, replace=False))
 
 
 def _one_side(
-    score_rows: Callable[[Indices], Floats], seen: sp.csr_matrix, truth: sp.csr_matrix, k: int
+    score_rows: Callable[[Indices], Floats],
+    seen: sp.csr_matrix,
+    truth: sp.csr_matrix,
+    k: int,
+    max_keys: int | None,
 ) -> RankingScores:
-    keys = np.flatnonzero(np.diff(truth.indptr)).astype(np.int64)
+    keys = sample(np.flatnonzero(np.diff(truth.indptr)).astype(np.int64), max_keys)
     return score_lists(keys, top_k(score_rows, keys, truth.shape[1], k, seen), truth)
 
 

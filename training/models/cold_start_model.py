@@ -5,6 +5,7 @@ Shape legend: U users, I items, D width, F encoder columns.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from training.models.saved import read_network, save_network
 from training.models.zero_shot import ZeroShotConfig
 
 Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
 CHUNK = 2048
 
 
@@ -64,10 +66,11 @@ class ColdStartModel:
     start_weights: StartWeights
     facts: dict[str, Any]
 
-    def user_vectors(self, data: ColdStartData) -> Floats:
+    def user_vectors(self, data: ColdStartData, users: Indices | None = None) -> Floats:
         """Return float32[U, D + 1 + C + 1] of users, new ones filled if so chosen; `data` is over the own ids.
 
-        The first D + 1 columns are the ranking tower's, the others the linear start's, times its weight.
+        The first D + 1 columns are the ranking tower's, the others the linear start's, times its weight. Where `users`,
+        int64 rows, are given, the tower's columns of the others are zero.
 
         Raises:
             AttuneError: The ranking tower is the MLP, whose score is no inner product, or the ids are others.
@@ -75,11 +78,14 @@ class ColdStartModel:
         ranker = self.network.ranker
         if not isinstance(ranker, InnerProductRanker):
             raise AttuneError("expected the inner_product ranking tower, found mlp; train with ranker inner_product")
-        parts = [ranker.user_vectors(*self.network.pooled(tokens, fill=self.fill)) for tokens in self._chunks(data)]
-        users = _joined(parts, self.network.config.width)
+        rows = np.arange(data.pairs.num_users) if users is None else users
+        chunks = self._chunks(data, rows)
+        parts = [ranker.user_vectors(*self.network.pooled(tokens, fill=self.fill)) for tokens in chunks]
+        own = np.zeros((data.pairs.num_users, self.network.config.width), np.float32)
+        own[rows] = _joined(parts, self.network.config.width)
         weights_U = np.where(data.has_history, self.start_weights.old, self.start_weights.new).astype(np.float32)
         start = self.start.user_vectors(data) * weights_U[:, None]
-        return np.column_stack([users, np.ones(len(users), np.float32), start])
+        return np.column_stack([own, np.ones(len(own), np.float32), start])
 
     def item_vectors(self, items: Vocabulary | None = None) -> Floats:
         """Return float32[I, D + 1 + C + 1]: the own items, or those asked for, new ones below every known one."""
@@ -91,22 +97,27 @@ class ColdStartModel:
         unknown[0, table.shape[1]] = bias.min(initial=0.0) - 1.0
         return np.vstack([own, unknown])[self.items.encode(items.ids, unknown="ignore")]
 
-    def virtual_columns(self, data: ColdStartData) -> Floats:
+    def virtual_columns(self, data: ColdStartData, users: Indices | None = None) -> Floats:
         """Return float32[U, F]: the encoder's behaviour columns, scaled, that such users would have; others are noise.
+
+        Args:
+            data: Users over the own ids.
+            users: int64[n], whose to return, as float32[n, F]; None takes all.
 
         Raises:
             AttuneError: The model has no zero-shot tower.
         """
         if self.network.zero_shot is None:
             raise AttuneError("expected a model with a zero-shot tower, found one of mode base; train mode full")
-        return _joined([self.network.fill(tokens)[1] for tokens in self._chunks(data)], self.num_columns)
+        rows = np.arange(data.pairs.num_users) if users is None else users
+        return _joined([self.network.fill(tokens)[1] for tokens in self._chunks(data, rows)], self.num_columns)
 
-    def _chunks(self, data: ColdStartData) -> list[UserTokens]:
+    def _chunks(self, data: ColdStartData, users: Indices) -> Iterator[UserTokens]:
         if data.items != self.items or data.values != self.values:
             raise AttuneError("expected data over the model's items and attribute values, found others; build it so")
-        users, histories = np.arange(data.pairs.num_users), data.pairs.histories()
-        starts = range(0, len(users), CHUNK)
-        return [all_tokens(data, users[start : start + CHUNK], self.history_length, histories) for start in starts]
+        histories = data.pairs.histories()
+        for start in range(0, len(users), CHUNK):
+            yield all_tokens(data, users[start : start + CHUNK], self.history_length, histories)
 
     def refuse_other_space(self, space_id: str) -> None:
         """Raise SpaceMismatch unless `space_id` is the model's."""

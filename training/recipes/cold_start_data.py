@@ -94,7 +94,7 @@ def virtual_vectors(found: ColdStartSet, model: ColdStartModel) -> tuple[npt.NDA
     rows = np.flatnonzero(np.bincount(found.interactions.user_idx, minlength=len(found.users)) == 0)
     columns_F = behaviour_columns(found.space)
     x_nF = found.data.x_UF[rows].copy()
-    x_nF[:, columns_F] = model.virtual_columns(found.data)[rows][:, columns_F]
+    x_nF[:, columns_F] = model.virtual_columns(found.data, rows)[:, columns_F]
     return rows, run_encoder(found.space.session, x_nF)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from training.contracts.columns import MODALITIES
 from training.contracts.partitions import Partition
+from training.data.vector_columns import stack_vectors
 from training.engine.autoencoder import principal_axes
 from training.evaluation.drift import effective_rank, neighbour_overlap, norm_statistics
 from training.evaluation.probe_report import compare_representations
@@ -58,7 +59,7 @@ def representations(frame: pd.DataFrame, encoder: FittedEncoder) -> dict[str, Fl
 
 def mean_of_items(frame: pd.DataFrame) -> FloatArray:
     """Return the plain mean of each user's item vectors, both modalities, over all time: float32 [U, 2 D]."""
-    return np.hstack([np.stack(frame[f"taste_{modality}_all"].to_list()) for modality in MODALITIES]).astype(np.float32)
+    return np.hstack([stack_vectors(frame[f"taste_{modality}_all"]) for modality in MODALITIES])
 
 
 def principal_components(x_UF: FloatArray, width: int) -> FloatArray:

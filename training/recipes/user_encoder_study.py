@@ -21,6 +21,7 @@ from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.data.feature_store import read_item_features
 from training.data.interactions import read_interactions
+from training.data.vector_columns import stack_vectors
 from training.evaluation.peers.user_factors import user_factors
 from training.evaluation.probe_report import compare_representations
 from training.evaluation.probes import FloatArray, PairTask, build_pair_task
@@ -165,7 +166,7 @@ def _first_hours(
     )
     hidden = without_behaviour(frame)
     popularity = np.bincount(past[1], minlength=len(items.item_ids)).astype(np.float32)
-    picks = np.hstack([np.stack(frame[f"onboarding_{modality}"].to_list()) for modality in MODALITIES])
+    picks = np.hstack([stack_vectors(frame[f"onboarding_{modality}"]) for modality in MODALITIES])
     table = {
         "z onboarded": encoder.encode(hidden),
         "z not onboarded": encoder.encode(without_onboarding(hidden)),

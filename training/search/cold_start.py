@@ -276,7 +276,7 @@ def _try(cut: Cut, config: ColdStartConfig, start: LinearStart) -> _Trial:
 
     def after(epoch: int, trained: ColdStartNetwork) -> bool:
         model = as_model(cut.known, trained, start, config, early, {}, "")
-        found.append(cut.judge(model.user_vectors(cut.known), model.item_vectors()))
+        found.append(cut.judge(model.user_vectors(cut.known, cut.judged_users), model.item_vectors()))
         best = _best_epoch(found)
         if best == epoch:
             models[:] = [replace(model, network=deepcopy(trained))]
@@ -294,7 +294,7 @@ def _best_weights(
 ) -> tuple[StartWeights, dict[str, RankingScores]]:
     """Return the weights by which each group is ranked best, and how well."""
     unit = replace(model, start_weights=StartWeights(new=1.0, old=1.0))
-    users_UD, items_ID = unit.user_vectors(cut.known), unit.item_vectors()
+    users_UD, items_ID = unit.user_vectors(cut.known, cut.judged_users), unit.item_vectors()
     width = model.start.items_IC.shape[1] + 1
     tries = []
     for weight in config.start_weights:
@@ -327,7 +327,7 @@ def _ndcg(scores: dict[str, RankingScores], group: str) -> float:
 
 def _at(cut: Cut, config: ColdStartConfig, choice: Choice) -> dict[str, RankingScores]:
     model = train_cold_start(cut.known, config, choice)
-    return cut.judge(model.user_vectors(cut.known), model.item_vectors())
+    return cut.judge(model.user_vectors(cut.known, cut.judged_users), model.item_vectors())
 
 
 def _is_finite(model: ColdStartModel, data: ColdStartData) -> bool:

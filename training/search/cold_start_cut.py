@@ -14,9 +14,11 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from training.data.cold_start_set import ColdStartData
-from training.evaluation.ranking import RankingScores, VectorScorer, evaluate
+from training.data.pair_log import PairLog
+from training.evaluation.ranking import MAX_JUDGED, RankingScores, VectorScorer, evaluate, sample
 
 Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
 CUT = 20
 GROUPS = ("new", "old")
 
@@ -27,7 +29,8 @@ class Cut:
 
     Attributes:
         known: The data without the new users' pairs and without the newest pairs of the others.
-        new_UI, old_UI: float32[U, I], held-out pairs of each group; rows of the other users are empty.
+        new_UI, old_UI: float32[U, I], held-out pairs of each group, of `MAX_JUDGED` users at most; rows of the other
+            users are empty.
     """
 
     known: ColdStartData
@@ -55,7 +58,13 @@ class Cut:
         known_U = earlier.user_counts() > 0
         old = later.where(known_U[later.user_idx])
         new = data.pairs.where(new_U[data.pairs.user_idx])
-        return cls(data.without_users(~known_U).with_pairs(earlier), new.matrix(), old.matrix())
+        held_out = (_of_some_users(group, seed).matrix() for group in (new, old))
+        return cls(data.without_users(~known_U).with_pairs(earlier), *held_out)
+
+    @property
+    def judged_users(self) -> Indices:
+        """int64[K]: users with anything held out; only their vectors are read."""
+        return np.flatnonzero(np.diff(self.new_UI.indptr) + np.diff(self.old_UI.indptr)).astype(np.int64)
 
     def judge(self, users_UD: Floats, items_ID: Floats) -> dict[str, RankingScores]:
         """Return how well vectors rank the held-out pairs of each group."""
@@ -66,3 +75,9 @@ class Cut:
             group: evaluate(scorer, seen, truth, CUT, targeting=False).recommendation
             for group, truth in held_out.items()
         }
+
+
+def _of_some_users(pairs: PairLog, seed: int) -> PairLog:
+    """Return the pairs of `MAX_JUDGED` users, drawn by the seed; of all where there are no more."""
+    users = np.unique(pairs.user_idx)
+    return pairs if len(users) <= MAX_JUDGED else pairs.where(np.isin(pairs.user_idx, sample(users, MAX_JUDGED, seed)))

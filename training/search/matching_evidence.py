@@ -1,4 +1,4 @@
-"""Keep what a gate needs to judge the matching model by: NDCG of every held-out user and item, for it and its rivals.
+"""Keep what a gate needs to judge the matching model by: NDCG of held-out users and items, for it and its rivals.
 
 Shape legend: U users, I items, D width.
 """
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from training.data.pair_log import PairLog
 from training.engine.matching import TASKS
-from training.evaluation.ranking import TwoSidedScores, VectorScorer, evaluate
+from training.evaluation.ranking import MAX_JUDGED, TwoSidedScores, VectorScorer, evaluate
 from training.search.matching_validation import CUT, Cut
 
 Floats = npt.NDArray[np.float32]
@@ -66,7 +66,7 @@ class Evidence:
     def judge(self, name: str, cut: Cut, users_UD: Floats, items_ID: Floats) -> None:
         """Rank with some vectors and keep the figures under `name`."""
         scorer = VectorScorer(users_UD, items_ID)
-        self.scores[name] = evaluate(scorer, cut.known.matrix(), cut.later.matrix(), CUT)
+        self.scores[name] = evaluate(scorer, cut.known.matrix(), cut.later.matrix(), CUT, max_keys=MAX_JUDGED)
 
     def own(self, task: str) -> Doubles:
         """Return the model's NDCG per key of a task, float64[K]."""

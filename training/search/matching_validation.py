@@ -15,7 +15,7 @@ import torch
 
 from training.data.pair_log import PairLog
 from training.engine.matching import TASKS
-from training.evaluation.ranking import score_lists
+from training.evaluation.ranking import sample, score_lists
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -86,11 +86,14 @@ def sides(cut: Cut, users_UD: Floats, items_ID: Floats, seed: int, tasks: Collec
     return recommend, _side(items_ID, users_UD, seen.T.tocsr(), wanted_T.T.tocsr(), seed)
 
 
-def _side(queries: Floats, candidates: Floats, seen: sp.csr_matrix, truth: sp.csr_matrix, seed: int) -> Side:
+def judged_keys(truth: sp.csr_matrix, seed: int) -> Indices:
+    """Return the rows with anything held out, int64[K]: so many of them as `MAX_SCORES` allows, drawn by the seed."""
     keys = np.flatnonzero(np.diff(truth.indptr)).astype(np.int64)
-    most = max(MAX_SCORES // max(len(candidates), 1), 50)
-    if len(keys) > most:
-        keys = np.sort(np.random.default_rng(seed).choice(keys, most, replace=False))
+    return sample(keys, max(MAX_SCORES // max(truth.shape[1], 1), 50), seed)
+
+
+def _side(queries: Floats, candidates: Floats, seen: sp.csr_matrix, truth: sp.csr_matrix, seed: int) -> Side:
+    keys = judged_keys(truth, seed)
     scores = _products(queries[keys], candidates)
     rows, columns = seen[keys].nonzero()
     scores[torch.from_numpy(rows).long(), torch.from_numpy(columns).long()] = -torch.inf

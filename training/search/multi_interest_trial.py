@@ -29,7 +29,7 @@ from training.models.multi_interest_model import (
     learned_item_terms,
 )
 from training.search.matching_calibration import REQUIRED_GAIN, Judged, Keyed, calibrate, relative_gain, with_z_share
-from training.search.matching_validation import Cut, sides
+from training.search.matching_validation import Cut, judged_keys, sides
 
 _log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
@@ -103,7 +103,7 @@ class InterestTrial:
         """
         self.cut, self.features_IE, self.z_UZ, self.config, self.seed = cut, features_IE, z_UZ, config, seed
         self.learn_from = cut.known if learn_from is None else learn_from
-        self.judged_users = np.unique(cut.later.user_idx)
+        self.judged_users = judged_keys(cut.later.matrix(), seed)
         self.svd_ID = svd_items(self.learn_from, config.towers.width, seed)
 
     def untrained(self, choice: InterestChoice) -> Candidate:

@@ -23,6 +23,7 @@ import pandas as pd
 from training.contracts.columns import ACTIVITY_WINDOWS_DAYS, EVENT_TYPES, MODALITIES, TASTE_WINDOWS_DAYS
 from training.contracts.errors import ContractViolation
 from training.data.input_layout import Block, InputLayout
+from training.data.vector_columns import stack_vectors
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
@@ -115,14 +116,15 @@ class InputAssembler:
         Raises:
             ContractViolation: Pooled vectors are of another width than those that the space was trained on.
         """
-        raw_UF, blocks = _raw_inputs(frame, self.vocabularies)
+        x_UF, blocks = _raw_inputs(frame, self.vocabularies)
         if blocks != self.layout.blocks:
             raise ContractViolation(
-                f"expected {self.layout.num_columns} input columns, found {raw_UF.shape[1]}; "
+                f"expected {self.layout.num_columns} input columns, found {x_UF.shape[1]}; "
                 "pool taste in the item space that this space was trained on"
             )
         counts_UK = _counts(frame, blocks)
-        x_UF = (raw_UF - self.centre) / self.scale
+        x_UF -= self.centre
+        x_UF /= self.scale
         for index, block in enumerate(blocks):
             if block.kind == "vector":
                 x_UF[:, block.columns] *= _credible(counts_UK[:, index], self.prior_events[index])[:, None]
@@ -152,9 +154,11 @@ def _raw_inputs(
     for window in TASTE_WINDOWS_DAYS:
         for modality in MODALITIES:
             name, groups = f"taste_{modality}_{window}", (f"window_{window}", f"modality_{modality}", "behaviour")
-            parts.append((name, "vector", groups, _stack(frame[name])))
+            parts.append((name, "vector", groups, stack_vectors(frame[name])))
     for modality in MODALITIES:
-        parts.append((f"onboarding_{modality}", "vector", ("onboarding",), _stack(frame[f"onboarding_{modality}"])))
+        parts.append(
+            (f"onboarding_{modality}", "vector", ("onboarding",), stack_vectors(frame[f"onboarding_{modality}"]))
+        )
     parts += [_presence(frame, name) for name in _COUNTS]
     for name, values in sorted(vocabularies.items()):
         parts.append((name, "one_hot", ("demographics",), _one_hot(frame[name], values)))
@@ -165,10 +169,6 @@ def _raw_inputs(
         for (name, kind, groups, columns), stop in zip(parts, stops, strict=True)
     )
     return np.hstack([columns for *_, columns in parts]), blocks
-
-
-def _stack(column: pd.Series) -> FloatArray:
-    return np.stack(column.to_list()).astype(np.float32)
 
 
 def _presence(frame: pd.DataFrame, name: str) -> tuple[str, str, tuple[str, ...], FloatArray]:

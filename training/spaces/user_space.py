@@ -26,7 +26,7 @@ from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
 from training.settings import Settings
 from training.spaces.alignment import SpaceMap
-from training.spaces.encoder_file import open_encoder, run_encoder
+from training.spaces.encoder_file import BATCH_SIZE, open_encoder, run_encoder
 from training.spaces.inputs import FEATURE_SERVICE, InputAssembler
 from training.spaces.taste import pool
 from training.storage import PART, arrow_schema, write_parquet
@@ -34,6 +34,8 @@ from training.storage import PART, arrow_schema, write_parquet
 _log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
 _SOURCES = b"attune.sources"
+ROWS_AT_ONCE = 4 * BATCH_SIZE
+"""Users whose inputs are held at once: whole batches of the encoder, so that blocks change no bit."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ class UserSpace:
                     f"input of {self.ref.space_id}",
                     "pool taste in the expected one",
                 )
-        return run_encoder(self.session, self.assembler.transform(frame)[0])
+        starts = range(0, max(len(frame), 1), ROWS_AT_ONCE)
+        blocks = (frame.iloc[start : start + ROWS_AT_ONCE] for start in starts)
+        return np.vstack([run_encoder(self.session, self.assembler.transform(block)[0]) for block in blocks])
 
     def map_to_previous(self) -> SpaceMap | None:
         """Return the map to the space that was live when this one was trained, if there was one of equal width."""

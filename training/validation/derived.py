@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from training.contracts.columns import ACTIVITY_WINDOWS_DAYS, EVENT_TYPES, MODALITIES, TASTE_WINDOWS_DAYS
@@ -112,7 +114,9 @@ def with_finite_count(frame: pd.DataFrame) -> pd.DataFrame:
     kept = []
     for name in frame:
         cells = frame[name]
-        if cells.dtype != object:
+        if isinstance(cells.dtype, pd.ArrowDtype):
+            bad += _num_not_finite_each(cells)
+        elif cells.dtype != object:
             kept.append(name)
             bad += (~np.isfinite(cells.to_numpy(np.float64))).astype(np.int64) if cells.dtype.kind == "f" else 0
         elif len(cells) and isinstance(cells.iloc[0], (np.ndarray, list)):
@@ -168,3 +172,11 @@ def _naive(cell: object) -> list[np.datetime64]:
 def _num_not_finite(cell: object) -> int:
     values = np.asarray(cell)
     return int((~np.isfinite(values)).sum()) if values.dtype.kind == "f" else 0
+
+
+def _num_not_finite_each(vectors: pd.Series) -> NDArray[np.int64]:
+    """Return the number of values that are not finite in each list of an Arrow column; a null list has none."""
+    lists = pa.array(vectors)
+    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    bad = ~np.asarray(pc.fill_null(pc.is_finite(pc.list_flatten(lists)), False))
+    return np.bincount(np.asarray(pc.list_parent_indices(lists))[bad], minlength=len(lists)).astype(np.int64)

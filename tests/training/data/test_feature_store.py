@@ -26,6 +26,7 @@ from training.contracts.columns import (
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.data import feature_store
+from training.data.vector_columns import stack_vectors
 from training.settings import Settings
 from training.storage import PART, arrow_schema, write_parquet
 
@@ -122,7 +123,7 @@ class TestPointInTime:
         assert frame["user_id"].tolist() == ["u0", "u1"]
         assert frame["tenure_days"].tolist() == [number, number]
         assert frame["count_taste_7d"].tolist() == [number, number]
-        assert frame["taste_content_all"].iloc[0].tolist() == [0.25, -1.0]
+        assert stack_vectors(frame["taste_content_all"])[0].tolist() == [0.25, -1.0]
         expected = {c.name for c in (*USER_PROFILE.columns, *USER_ACTIVITY.columns)}
         assert expected <= set(frame.columns)
         assert "item_space_id" not in frame
@@ -133,7 +134,21 @@ class TestPointInTime:
         )
         assert frame["user_id"].tolist() == ["u1", "nobody", "u0"]
         assert frame["vector"].isna().tolist() == [True, True, False]
-        assert frame["vector"].iloc[2].tolist() == [2.0, 2.0]
+        assert list(frame["vector"].iloc[2]) == [2.0, 2.0]
+
+    def test_blocks_of_users_are_put_together_in_order(self, filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = ["u1", "nobody", "u0", "u1"]
+        whole = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", ITEM_SPACE, asked)
+        monkeypatch.setattr(feature_store, "_USERS_AT_ONCE", 1)
+        parts = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", ITEM_SPACE, asked)
+        assert parts["user_id"].tolist() == asked
+        pd.testing.assert_frame_equal(parts, whole)
+
+    def test_no_other_day_is_opened(self, filled: Settings) -> None:
+        for name in ("user_profile", "user_activity"):
+            (filled.features_dir(name, DAY1) / PART).write_bytes(b"broken")
+        frame = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", ITEM_SPACE)
+        assert frame["tenure_days"].tolist() == [2, 2]
 
     def test_another_item_space_has_no_taste_here(self, filled: Settings) -> None:
         frame = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", "20260101-cccccccc")

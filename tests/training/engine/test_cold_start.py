@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.training.search.cold_start_world import NUM_ITEMS, NUM_USERS, PER_USER, TINY, two_groups
-from training.engine.cold_start import ColdStartTrainingConfig, fit
+from training.engine.cold_start import ColdStartTrainingConfig, _Trainer, fit
 from training.models.cold_start import ColdStartNetwork
 from training.models.cold_start_rows import all_tokens
 from training.search.cold_start import Mode, for_mode, started_network
@@ -115,3 +115,11 @@ def test_a_new_user_is_ranked_by_the_group_that_an_attribute_names(mode: Mode) -
     half = scores.shape[1] // 2
     assert scores[0, :half].mean() > scores[0, half:].mean()
     assert scores[1, :half].mean() < scores[1, half:].mean()
+
+
+def test_an_epoch_takes_some_users_of_many_and_others_the_next_time() -> None:
+    data = two_groups()
+    trainer = _Trainer(_network(), data, replace(TRAINING, epoch_users=10), np.random.default_rng(0), None)
+    epochs = [np.concatenate(trainer.batches()) for _ in range(2)]
+    assert [len(set(users.tolist())) for users in epochs] == [10, 10]
+    assert set(epochs[0].tolist()) != set(epochs[1].tolist())

@@ -122,3 +122,21 @@ def test_a_user_of_several_vectors_is_scored_by_the_best_of_them() -> None:
     assert scorer.user_scores(np.array([2, 0])).tolist() == [[1, -1], [5, -3]]
     single = VectorScorer(users[:, 0], items)
     assert single.item_scores(np.array([1])).tolist() == [[-3, -2, -1]]
+
+
+def test_a_sample_of_keys_is_the_same_for_every_scorer_and_keeps_their_figures() -> None:
+    rng = np.random.default_rng(0)
+    seen, truth = (sp.csr_matrix((rng.random((60, 40)) < share).astype(np.float32)) for share in (0.2, 0.1))
+    scorers = [VectorScorer(*(rng.normal(size=(n, 4)).astype(np.float32) for n in (60, 40))) for _ in range(2)]
+    some, other = (evaluate(scorer, seen, truth, 10, max_keys=15) for scorer in scorers)
+    whole = evaluate(scorers[0], seen, truth, 10)
+    for part, rival, every in (
+        (some.recommendation, other.recommendation, whole.recommendation),
+        (some.targeting, other.targeting, whole.targeting),
+    ):
+        assert len(part.keys) == 15 < len(every.keys)
+        assert part.keys.tolist() == rival.keys.tolist()
+        np.testing.assert_array_equal(part.ndcg(10), every.ndcg(10)[np.isin(every.keys, part.keys)])
+    assert evaluate(scorers[0], seen, truth, 10, max_keys=60).recommendation.keys.tolist() == [
+        *whole.recommendation.keys
+    ]

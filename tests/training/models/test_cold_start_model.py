@@ -22,7 +22,7 @@ def model() -> ColdStartModel:
 def test_vectors_score_as_the_network_and_its_weighted_start_do(model: ColdStartModel) -> None:
     data = two_groups()
     scores = model.user_vectors(data) @ model.item_vectors().T
-    [tokens] = model._chunks(data)
+    [tokens] = model._chunks(data, np.arange(NUM_USERS))
     logits = model.network.all_logits(tokens, fill=True).detach().numpy()
     weights = np.where(data.has_history, 0.5, 2.0)[:, None]
     start = model.start.user_vectors(data) @ model.start.item_vectors().T
@@ -84,3 +84,14 @@ def test_other_ids_other_spaces_and_empty_folders_are_refused(model: ColdStartMo
     model.refuse_other_space("20261101-aaaaaaaa")
     with pytest.raises(MissingArtefact, match="train_consumer"):
         ColdStartModel.load(tmp_path)
+
+
+def test_some_users_are_computed_as_among_all(model: ColdStartModel) -> None:
+    data = two_groups()
+    rows = np.array([3, 17, NUM_USERS - 1])
+    some, every = model.user_vectors(data, rows), model.user_vectors(data)
+    np.testing.assert_allclose(some[rows], every[rows], rtol=1e-5, atol=1e-6)
+    assert not some[np.setdiff1d(np.arange(NUM_USERS), rows), : model.network.config.width].any()
+    imagined = model.virtual_columns(data, rows)
+    np.testing.assert_allclose(imagined, model.virtual_columns(data)[rows], rtol=1e-5, atol=1e-6)
+    assert model.virtual_columns(data, rows[:0]).shape == (0, imagined.shape[1])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.training.search.cold_start_world import NUM_USERS, two_groups
+from training.search import cold_start_cut
 from training.search.cold_start_cut import CUT, GROUPS, Cut
 
 NEW_SHARE, OLD_SHARE, SEED = 0.2, 0.1, 17
@@ -37,3 +38,21 @@ def test_vectors_that_know_what_is_held_out_are_ranked_best() -> None:
     assert set(scores) == set(GROUPS)
     assert all(one.summary(CUT)["ndcg@20"] == pytest.approx(1.0) for one in scores.values())
     assert len(known) == NUM_USERS
+
+
+def test_of_many_users_some_are_judged_and_those_alone_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Cut.of(two_groups(), NEW_SHARE, OLD_SHARE, SEED)
+    monkeypatch.setattr(cold_start_cut, "MAX_JUDGED", 5)
+    cut = Cut.of(two_groups(), NEW_SHARE, OLD_SHARE, SEED)
+    for some, every in ((cut.new_UI, whole.new_UI), (cut.old_UI, whole.old_UI)):
+        kept = np.flatnonzero(np.diff(some.indptr))
+        assert len(kept) == 5
+        assert (some[kept] != every[kept]).nnz == 0
+    assert cut.known.pairs.user_idx.tolist() == whole.known.pairs.user_idx.tolist()
+    vectors = np.random.default_rng(0).normal(size=(NUM_USERS, 60)).astype(np.float32)
+    others = np.setdiff1d(np.arange(NUM_USERS), cut.judged_users)
+    without = vectors.copy()
+    without[others] = 0
+    items = np.eye(60, dtype=np.float32)
+    for group, scores in cut.judge(vectors, items).items():
+        np.testing.assert_array_equal(cut.judge(without, items)[group].hits, scores.hits)

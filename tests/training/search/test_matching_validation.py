@@ -8,7 +8,8 @@ import pytest
 from tests.training.search.matching_world import two_tastes
 from training.data.pair_log import PairLog
 from training.evaluation.ranking import VectorScorer, evaluate
-from training.search.matching_validation import CUT, Cut, sides
+from training.search import matching_validation
+from training.search.matching_validation import CUT, Cut, judged_keys, sides
 
 
 def test_a_cut_holds_out_known_ids_and_unseen_pairs_alone() -> None:
@@ -70,3 +71,18 @@ def test_of_several_vectors_the_largest_product_is_judged_on_both_sides() -> Non
     np.testing.assert_allclose(recommend.judge(1.0, np.zeros(len(items)))[:, 1], full.recommendation.ndcg(CUT))
     assert full.targeting is not None
     np.testing.assert_allclose(target.judge(1.0, np.zeros(len(users)))[:, 1], full.targeting.ndcg(CUT))
+
+
+def test_those_drawn_are_known_before_any_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    pairs = PairLog.of(rng.integers(0, 300, 3000), rng.integers(0, 40, 3000), np.arange(3000), 300, 40).distinct()
+    cut = Cut.at(pairs, 0.8)
+    monkeypatch.setattr(matching_validation, "MAX_SCORES", 40 * 60)
+    drawn = judged_keys(cut.later.matrix(), 5)
+    users, items = (rng.normal(size=(n, 3)).astype(np.float32) for n in (300, 40))
+    whole, _ = sides(cut, users, items, 5)
+    users[np.setdiff1d(np.arange(300), drawn)] = np.nan
+    some, _ = sides(cut, users, items, 5)
+    assert len(drawn) == 60 < len(np.unique(cut.later.user_idx))
+    assert whole.keys.tolist() == drawn.tolist()
+    np.testing.assert_array_equal(some.scores_KC.numpy(), whole.scores_KC.numpy())

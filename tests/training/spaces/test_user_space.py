@@ -103,6 +103,13 @@ def test_features_of_another_item_space_are_refused(trained, space):
         space.encode(foreign)
 
 
+def test_users_encoded_in_blocks_get_the_same_vectors(trained, space, monkeypatch):
+    frame = read_snapshot(trained.settings, LAST, space.ref.item_space_id)
+    whole = space.encode(frame)
+    monkeypatch.setattr(user_space, "ROWS_AT_ONCE", 24)
+    np.testing.assert_allclose(space.encode(frame), whole, rtol=1e-5, atol=1e-6)
+
+
 def test_the_map_to_the_live_space_is_saved_with_the_candidate(trained, space):
     live = UserSpace.load(trained.settings, trained.live.space_id)
     space_map = space.map_to_previous()

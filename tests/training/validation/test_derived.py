@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from training.validation import derived
 
@@ -40,4 +41,12 @@ def test_values_that_are_not_finite_are_counted_in_numbers_and_vectors() -> None
     frame = pd.DataFrame({"x": [1.0, np.inf], "n": [1, 2], "v": [np.array([0.0, np.nan]), np.array([0.0, 1.0])]})
     out = derived.with_finite_count(frame)
     assert out["count_not_finite"].tolist() == [1, 1]
+    assert "v" not in out
+
+
+def test_values_that_are_not_finite_are_counted_in_arrow_vectors() -> None:
+    rows = [[0.0, np.nan], [0.0, 1.0], None, [np.inf, -np.inf]]
+    frame = pd.DataFrame({"x": [1.0] * 4, "v": pd.Series(rows, dtype=pd.ArrowDtype(pa.list_(pa.float32())))})
+    out = derived.with_finite_count(frame.iloc[::-1])
+    assert out["count_not_finite"].tolist() == [2, 0, 0, 1]
     assert "v" not in out
