@@ -52,9 +52,11 @@ class Delivery:
 
 
 def mark_delivered(folder: Path, marker: str = MARKER) -> None:
-    """Write the marker that says that a folder was delivered whole: the last write of a delivery."""
-    with replace_file(folder / marker) as temporary:
-        temporary.touch()
+    """Say that a day's folder of a raw table is whole; written last, and again without change."""
+    path = folder / marker
+    if not path.exists():
+        with replace_file(path) as temporary:
+            temporary.touch()
 
 
 def deliveries(settings: Settings, table: str) -> dict[Partition, Delivery]:
