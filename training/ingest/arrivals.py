@@ -115,7 +115,7 @@ def require_arrived(settings: Settings, partition: Partition) -> None:
         return
     raise MissingArtefact(
         f"expected a partition up to {newest}, the newest day of which logs have arrived in "
-        f"{settings.raw_dir(RAW_INTERACTIONS.name)}, found {partition}; name such a day, or deliver the logs of this one"
+        f"{settings.raw_dir(RAW_INTERACTIONS.name)}, found {partition}; name such a day, or deliver this one's logs"
         + (" (days after tomorrow by this machine's clock do not count)" if is_far_ahead(partition) else "")
     )
 

@@ -47,7 +47,8 @@ def deliver(
     name = day if isinstance(day, str) else f"dt={day}"
     path = settings.raw_dir(table) / name / file
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=arrow_schema(RAW_TABLES[table])), path)
+    schema = pa.schema([field.with_nullable(True) for field in arrow_schema(RAW_TABLES[table])])
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path)
     return path
 
 
