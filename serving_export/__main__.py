@@ -13,13 +13,13 @@ from serving_export import commands
 from serving_export.commands import Answer
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
+from training.library_logs import start_logging
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command that the arguments name and return the exit status."""
     options = build_parser().parse_args(arguments)
-    level = logging.DEBUG if options.debug else logging.INFO
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
+    start_logging(logging.DEBUG if options.debug else logging.INFO)
     try:
         return _print(options.run(options), as_json=options.json)
     except BrokenPipeError:

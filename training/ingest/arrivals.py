@@ -52,9 +52,10 @@ class Delivery:
 
 
 def mark_delivered(folder: Path, marker: str = MARKER) -> None:
-    """Write the marker that says that a folder was delivered whole: the last write of a delivery."""
-    if not (folder / marker).exists():
-        with replace_file(folder / marker) as temporary:
+    """Say that a day's folder of a raw table is whole; written last, and again without change."""
+    path = folder / marker
+    if not path.exists():
+        with replace_file(path) as temporary:
             temporary.touch()
 
 
@@ -114,7 +115,7 @@ def require_arrived(settings: Settings, partition: Partition) -> None:
         return
     raise MissingArtefact(
         f"expected a partition up to {newest}, the newest day of which logs have arrived in "
-        f"{settings.raw_dir(RAW_INTERACTIONS.name)}, found {partition}; name such a day, or deliver the logs of this one"
+        f"{settings.raw_dir(RAW_INTERACTIONS.name)}, found {partition}; name such a day, or deliver this one's logs"
         + (" (days after tomorrow by this machine's clock do not count)" if is_far_ahead(partition) else "")
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from training.contracts.columns import RAW_INTERACTIONS, RAW_TABLES
-from training.contracts.errors import MissingArtefact
+from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.ingest.arrivals import Delivery, deliveries, is_far_ahead
 from training.ingest.raw_files import fingerprint
@@ -126,8 +126,12 @@ def _late(settings: Settings, raw: RawDays, day: Partition) -> str:
     if names != {name: sorted(files) for name, files in manifest["raw"].items()}:
         return "has other raw files than landed"
     landed_at = manifest_path(settings, day).stat().st_mtime
-    touched = any(path.stat().st_ctime > landed_at for found in paths.values() for path in found)
-    return "its raw files changed after it landed" if touched and raw.fingerprints(day) != manifest["raw"] else ""
+    try:
+        touched = any(path.stat().st_ctime > landed_at for found in paths.values() for path in found)
+        changed = touched and raw.fingerprints(day) != manifest["raw"]
+    except (AttuneError, OSError) as error:
+        return str(error)
+    return "its raw files changed after it landed" if changed else ""
 
 
 def _newest(raw: RawDays, until: Partition) -> Partition:

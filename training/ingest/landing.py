@@ -155,7 +155,8 @@ def _chunks(raw: RawDays, days: list[Partition]) -> list[list[Partition]]:
     chunks: list[list[Partition]] = []
     room = 0
     for day in days:
-        size = sum(path.stat().st_size for name in RAW_TABLES for path in raw.paths(name, day))
+        paths = [path for name in RAW_TABLES for path in raw.paths(name, day)]
+        size = sum(path.stat().st_size for path in paths if path.exists())
         if not chunks or size > room:
             chunks.append([])
             room = _BYTES_AT_ONCE
@@ -193,7 +194,7 @@ def _land_chunk(
 def _otherwise(
     settings: Settings, raw: RawDays, reused: Mapping[Partition, Mapping[int, str]], changed: set[Partition]
 ) -> list[Partition]:
-    """Return the landed days, other than those that land anyway, of which other ids are reused than when they landed."""
+    """Return the landed days, but for those that land anyway, of which other ids are reused than when they landed."""
     known = reused_ids.known_reused(settings)
     days = sorted({*known, *reused} - changed)
     differ = [day for day in days if set(reused.get(day, ())) != known.get(day, set())]

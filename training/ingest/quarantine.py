@@ -26,7 +26,7 @@ SCHEMA = pa.schema(
         pa.field("raw", pa.string(), nullable=False),
     ]
 )
-"""`row` counts from 1 within `file`; `other` is the row that it conflicts with; `raw` is the row as it came, in JSON."""
+"""`row` counts from 1 within `file`; `other` is the row that it conflicts with; `raw` the row as it came, in JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ def require_parquet(paths: list[Path]) -> list[Path]:
         AttuneError: One is of another kind.
     """
     for path in paths:
-        if path.suffix != ".parquet" or not path.is_file():
+        if path.suffix != ".parquet" or path.is_dir():
             raise AttuneError(
                 f"expected *.parquet files alone in {path.parent}, found {path.name}; import it with FORMAT=csv, or "
                 "move it away"
@@ -73,9 +73,10 @@ def fingerprint(files: list[Path]) -> dict[str, str]:
     """Return a content hash by file name; equal fingerprints mean equal rows in equal order.
 
     Raises:
-        AttuneError: A file cannot be read now.
+        AttuneError: A file is of another kind than Parquet.
+        TransientFailure: A file cannot be read now.
     """
-    return {path.name: _digest(path) for path in files}
+    return {path.name: _digest(path) for path in require_parquet(files)}
 
 
 def read_checked(
@@ -101,7 +102,7 @@ def read_checked(
     schema = arrow_schema(table)
     if not files:
         return CheckedRows(schema.empty_table(), [])
-    raws = [read_parquet(path, _REMEDY) for path in require_parquet(files)]
+    raws = [read_parquet(path, _REMEDY) for path in files]
     names = tuple(str(path.relative_to(settings.home)) for path in files)
     parts = [_judge(settings, table, partition, path, raw) for path, raw in zip(files, raws, strict=True)]
     places = np.concatenate(

@@ -14,15 +14,14 @@ from typing import Any
 
 from training.contracts.errors import AttuneError
 from training.jobs import JOBS, UsageError, find, run
+from training.library_logs import start_logging
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the job that the arguments name and return the exit status."""
     parser = build_parser()
     known, rest = parser.parse_known_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
-    for talkative in ("great_expectations", "alembic"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
+    start_logging()
     try:
         if known.describe:
             print(describe(known.job))
