@@ -10,6 +10,8 @@ LOGS ?=
 FORMAT ?=
 COLUMNS ?=
 DAYS ?= 3
+# make run PREVIEW=1: say what would be read and written, and stop
+PREVIEW ?=
 # make bench: folders of public logs
 DATA ?=
 FOLDERS = $(foreach folder,$(DATA),--data "$(folder)")
@@ -35,8 +37,8 @@ $(STAMP): requirements.lock pyproject.toml
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: $(STAMP) ## the main job: days of logs through the whole workflow in Airflow; LOGS=DIR FORMAT=recbole|movielens|amazon|csv [COLUMNS=map.yaml] [DAYS=3]
-	@$(BIN)/python -m orchestration.local run --logs "$(LOGS)" --format "$(FORMAT)" --columns "$(COLUMNS)" --days $(DAYS)
+run: $(STAMP) ## the main job: days of logs through the whole workflow in Airflow; LOGS=DIR FORMAT=csv|movielens|... [COLUMNS=map.yaml] [DAYS=3] [PREVIEW=1]
+	@$(BIN)/python -m orchestration.local run --logs "$(LOGS)" --format "$(FORMAT)" --columns "$(COLUMNS)" --days $(DAYS) --preview "$(PREVIEW)"
 
 test: $(STAMP) lint ## every test, lint first
 	# a worker per core: threads of a worker's own would only take turns

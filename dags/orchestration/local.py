@@ -23,7 +23,7 @@ from training.contracts.partitions import Partition
 from training.settings import Settings
 
 from orchestration.local_airflow import LocalAirflow
-from orchestration.local_logs import LogSource, deliver, stage
+from orchestration.local_logs import LogSource, deliver, preview, stage
 from orchestration.local_servers import bring_down, bring_up
 from orchestration.local_summary import summary
 from orchestration.local_watch import Watch
@@ -48,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
             bring_down(settings, say)
         else:
             source = LogSource(folder=given.logs, format=given.format, columns=given.columns)
+            if given.preview:
+                print(preview(settings, source), flush=True)
+                return 0
             print(run(settings, source, given.days, say), flush=True)
     except AttuneError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -59,14 +62,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the three commands."""
+    """Return the parser of the commands."""
     parser = argparse.ArgumentParser(prog="python dags/orchestration/local.py", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     job = commands.add_parser("run", help="the main job, then stop")
-    job.add_argument("--logs", type=_folder, help="folder of a data set; without it logs are simulated")
-    job.add_argument("--format", type=_given, help="recbole, movielens, amazon or csv")
-    job.add_argument("--columns", type=_folder, help="column map of a csv data set")
     job.add_argument("--days", type=int, default=3, help="how many last days go one by one through the scheduler")
+    look = commands.add_parser("preview", help="what an import would read and write")
+    for command in (job, look):
+        command.add_argument("--logs", type=_folder, help="folder of a data set; without it logs are simulated")
+        command.add_argument("--format", type=_given, help="csv, or a public layout such as movielens")
+        command.add_argument("--columns", type=_folder, help="column map of a csv data set")
+    for command, default in ((job, ""), (look, "1")):
+        command.add_argument("--preview", type=_yes, default=default, help="1: read and report, but write nothing")
     commands.add_parser("up", help="start Airflow, MLflow and the lookup server")
     commands.add_parser("down", help="stop them")
     return parser
@@ -156,6 +163,10 @@ def _interrupt(number: int, frame: Any) -> None:
 
 def _folder(text: str) -> Path | None:
     return Path(text).expanduser() if text else None
+
+
+def _yes(text: str) -> bool:
+    return text.lower() not in ("", "0", "false", "no")
 
 
 def _given(text: str) -> str | None:

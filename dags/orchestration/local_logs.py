@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.contracts.columns import RAW_TABLES
+from training.contracts.columns import RAW_INTERACTIONS, RAW_ITEMS, RAW_TABLES, RAW_USERS
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.settings import Settings
-from training.storage import list_partitions, write_json
+from training.storage import list_partitions, replace_file, write_json
 
 INCOMING = "incoming"
 LAST_SIMULATED_DAY = "2025-11-08"
@@ -30,7 +30,7 @@ class LogSource:
 
     Attributes:
         folder: A data set's folder; None simulates.
-        format: recbole, movielens, amazon or csv.
+        format: csv, or a public layout such as movielens; None is csv.
         columns: Column map of a csv source.
         simulated: Sizes of the simulated world, where they are not the default.
     """
@@ -61,23 +61,71 @@ def _staged_days(settings: Settings, source: LogSource) -> list[Partition]:
 
     incoming = dataclasses.replace(settings, home=settings.home / INCOMING)
     report = import_logs(incoming, source.folder, source.format or "csv", columns=source.columns)
+    for page in sorted((incoming.reports_dir / "imports").glob("[!.]*")):
+        with replace_file(settings.reports_dir / "imports" / page.name) as temporary:
+            temporary.write_bytes(page.read_bytes())
     return [Partition.parse(day) for day in report.days]
 
 
+def preview(settings: Settings, source: LogSource) -> str:
+    """Return what an import of a folder would read and write, and write nothing.
+
+    Raises:
+        AttuneError: No folder is named, or it cannot be imported.
+    """
+    from training.ingest.importers import import_logs
+
+    if source.folder is None:
+        raise AttuneError("expected a folder to preview, found none; name one (LOGS=DIR)")
+    incoming = dataclasses.replace(settings, home=settings.home / INCOMING)
+    return import_logs(incoming, source.folder, source.format or "csv", columns=source.columns, preview=True).text()
+
+
+def import_reports(settings: Settings) -> str:
+    """Return the reports of what was imported into this home, or "simulated"."""
+    pages = sorted((settings.reports_dir / "imports").glob("[!.]*.txt"))
+    return "\n\n".join(page.read_text(encoding="utf-8").rstrip() for page in pages) or "simulated"
+
+
 def deliver(settings: Settings, source: LogSource, until: Partition) -> None:
-    """Bring everything that arrives up to and including `until` into `raw/`; doing it again changes nothing."""
+    """Bring everything that arrives up to and including `until` into `raw/`; doing it again changes nothing.
+
+    Files of this source that its import no longer writes are removed, whatever their day.
+    """
     if source.folder is None:
         from training.ingest.simulator import simulate
 
         simulate(settings, _simulation(source), until=until)
         return
-    for table in RAW_TABLES:
-        staged = settings.home / INCOMING / "raw" / table
-        for partition in list_partitions(staged):
+    incoming = dataclasses.replace(settings, home=settings.home / INCOMING)
+    _remove_withdrawn(settings, incoming)
+    for table in (RAW_USERS.name, RAW_ITEMS.name, RAW_INTERACTIONS.name):
+        for partition in list_partitions(incoming.raw_dir(table)):
             if partition > until:
                 break
-            for file in sorted((staged / f"dt={partition}").glob("[!.]*")):
-                _link(file, settings.raw_dir(table) / f"dt={partition}" / file.name)
+            _deliver_day(incoming.raw_dir(table) / f"dt={partition}", settings.raw_dir(table) / f"dt={partition}")
+
+
+def _deliver_day(staged: Path, target: Path) -> None:
+    """Link a day's files, its marker last."""
+    from training.ingest.arrivals import mark_delivered
+
+    for file in sorted(staged.glob("*.parquet")):
+        _link(file, target / file.name)
+    if any(staged.glob("*.parquet")):
+        mark_delivered(target)
+
+
+def _remove_withdrawn(settings: Settings, incoming: Settings) -> None:
+    """Remove what an earlier import of this source delivered and the one that is staged now does not have."""
+    from training.ingest.day_files import remove_day_file
+
+    for table in RAW_TABLES:
+        staged, delivered = incoming.raw_dir(table), settings.raw_dir(table)
+        names = {path.name for path in incoming.home.glob("raw/*/dt=*/*.parquet")}
+        for file in sorted(delivered.glob("dt=*/*.parquet")):
+            if file.name in names and not (staged / file.relative_to(delivered)).exists():
+                remove_day_file(file)
 
 
 def _require_same(settings: Settings, source: LogSource) -> None:
@@ -105,9 +153,12 @@ def _named(described: dict[str, Any]) -> str:
 
 
 def _link(source: Path, target: Path) -> None:
+    from training.ingest.arrivals import MARKER
+
     if target.exists() and (target.samefile(source) or target.read_bytes() == source.read_bytes()):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    (target.parent / MARKER).unlink(missing_ok=True)
     temporary = target.with_name(f".{target.name}.new")
     temporary.unlink(missing_ok=True)
     os.link(source, temporary)

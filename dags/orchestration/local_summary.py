@@ -11,6 +11,8 @@ from typing import Any
 from training.contracts.artefacts import GateDecision
 from training.settings import REPO_ROOT, Settings
 
+from orchestration.local_logs import import_reports
+
 VERDICTS = {
     **{"accepted": "passed", "refused": "REFUSED", "not applicable": "not applicable"},
     **{"passed": "passed", "failed": "REFUSED", "not measured": "not measured"},
@@ -37,6 +39,7 @@ def summary(settings: Settings, runs: list[dict[str, Any]], outcomes: dict[str, 
         for ref in ledger.models()
     ]
     parts = [
+        titled("Logs", import_reports(settings)),
         titled("Runs", runs_table(runs, outcomes)),
         titled("Spaces", table(["space", "partition", "item space", "state"], spaces)),
         titled("Consumer models", table(["consumer", "version", "space", "state"], models)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,9 @@ STRINGS = pa.list_(pa.string())
 LIST_SEPARATOR = "|"
 _MICROS_PER_UNIT = ((1e17, 1e-3), (1e14, 1.0), (1e11, 1e3), (0.0, 1e6))
 """A Unix time above the bound counts nanoseconds, microseconds, milliseconds, else seconds (good for 1966 to 5138)."""
-_MAX_MICROS = 2**62
+_MIN_MICROS, _MAX_MICROS = 631_152_000_000_000, 2**62
+"""A number below the first, 1990, is no event's time but something else: a date in digits, a count, a zero."""
+_UUID_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ def convert(column: pa.ChunkedArray | pa.Array, kind: Kind) -> Converted:
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if isinstance(flat, pa.ChunkedArray):
         flat = pa.concat_arrays(flat.chunks)
+    if isinstance(flat.type, pa.BaseExtensionType):
+        flat = flat.storage
     if pa.types.is_dictionary(flat.type):
         flat = flat.dictionary_decode()
     if pa.types.is_null(flat.type):
@@ -104,9 +109,37 @@ def _is_utf8(cell: bytes | list[bytes | None] | None) -> bool:
 def _string(column: pa.Array) -> Converted:
     if pa.types.is_nested(column.type):
         raise TypeError(f"expected text, found {column.type}")
+    if pa.types.is_fixed_size_binary(column.type) and column.type.byte_width == _UUID_BYTES:
+        return _uuid_or_text(column)
     if _is_binary(column.type):
         return _utf8(column, pa.binary(), pa.string())
+    if pa.types.is_floating(column.type):
+        texts = [_digits(number) for number in column.to_pylist()]
+        return Converted(pa.array(texts, pa.string()), np.zeros(len(column), dtype=bool))
     return Converted(column.cast(pa.string()), np.zeros(len(column), dtype=bool))
+
+
+def _uuid_or_text(column: pa.Array) -> Converted:
+    """Sixteen bytes that are not all printable are a UUID, and become its 36 characters."""
+    cells = column.to_pylist()
+    texts = [_utf8_or_none(cell) for cell in cells]
+    if any(cell is not None and (text is None or not text.isprintable()) for cell, text in zip(cells, texts, strict=True)):
+        texts = [None if cell is None else str(UUID(bytes=cell)) for cell in cells]
+    return Converted(pa.array(texts, pa.string()), np.zeros(len(column), dtype=bool))
+
+
+def _utf8_or_none(cell: bytes | None) -> str | None:
+    try:
+        return None if cell is None else cell.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _digits(number: float | None) -> str | None:
+    """A number as an id: whole ones with all digits and no point; NaN and infinity are none."""
+    if number is None or not np.isfinite(number):
+        return None
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def _double(column: pa.Array) -> Converted:
@@ -173,7 +206,8 @@ def _distant(text: str) -> datetime | None:
 def _unix(numbers: NDArray[np.float64], present: Mask) -> Converted:
     size = np.abs(np.nan_to_num(numbers, nan=0.0, posinf=0.0, neginf=0.0))
     scale = np.select([size >= bound for bound, _ in _MICROS_PER_UNIT], [unit for _, unit in _MICROS_PER_UNIT])
-    good = np.isfinite(numbers) & (size * scale < _MAX_MICROS)
+    plausible = (numbers > 0) & (size * scale >= _MIN_MICROS) & (size * scale < _MAX_MICROS)
+    good = np.isfinite(numbers) & plausible
     micros = np.where(good, np.rint(np.where(good, numbers, 0.0) * scale), 0).astype(np.int64)
     return Converted(pa.array(micros, mask=~good).cast(TIMESTAMP), present & ~good)
 

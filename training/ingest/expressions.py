@@ -95,7 +95,8 @@ def number(cell: str, kind: str, reading: Reading) -> str:
 def moment(cell: str, kind: str, reading: Reading) -> str:
     """Return a time (UTC, without zone), else null; a number counts only where it is plausible."""
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
-        return f"(case when isfinite({cell}) then {_in_utc(f'{cell}::timestamp', reading, kind)} end)"
+        stamp = f"{cell}::timestamp"
+        return f"(case when isfinite({stamp}) then {_in_utc(stamp, reading, kind)} end)"
     if _is_number(kind):
         return _counted(f"try_cast({cell} as double)", reading)
     if kind != "VARCHAR":
@@ -177,6 +178,6 @@ def _written(cell: str, reading: Reading) -> str:
 
 
 def _in_utc(stamp: str, reading: Reading, kind: str) -> str:
-    if reading.timezone in (None, "UTC") or kind == "TIMESTAMP WITH TIME ZONE":
+    if reading.timezone in (None, "UTC") or "TZ" in kind or kind.endswith("TIME ZONE"):
         return stamp
     return f"timezone({literal(str(reading.timezone))}, {stamp})::timestamp"

@@ -16,8 +16,9 @@ import pandas as pd
 import pyarrow as pa
 
 from training.contracts.artefacts import Artefact
-from training.contracts.columns import RAW_INTERACTIONS, RAW_TABLES
+from training.contracts.columns import RAW_INTERACTIONS, RAW_ITEMS, RAW_TABLES, RAW_USERS
 from training.contracts.partitions import Partition
+from training.ingest.arrivals import mark_delivered
 from training.ingest.catalogue import item_ids, item_table, user_ids, user_table
 from training.ingest.conversion import TIMESTAMP
 from training.ingest.faulty_events import FaultConfig, add_faults, broken_rows
@@ -25,7 +26,7 @@ from training.ingest.history import complete
 from training.ingest.sessions import TrafficConfig, draw_events
 from training.ingest.world import Floats, World, WorldConfig, draw_world
 from training.settings import Settings
-from training.storage import PART, write_json, write_parquet
+from training.storage import PART, list_partitions, write_json, write_parquet
 
 logger = logging.getLogger(__name__)
 BROKEN = "part-1.parquet"
@@ -83,6 +84,10 @@ def simulate(
     rows["broken"] = _write_events(settings, config.world, broken, BROKEN, stop)
     for name, table in (("users", user_table(world, rng)), ("items", item_table(world))):
         rows[name] = _write_sides(settings, name, table, config.world, stop)
+    for name in (RAW_USERS.name, RAW_ITEMS.name, RAW_INTERACTIONS.name):
+        for partition in list_partitions(settings.raw_dir(name)):
+            if partition <= stop:
+                mark_delivered(settings.raw_dir(name) / f"dt={partition}")
     world.save(truth_dir(settings))
     write_json({"seed": settings.seed, **config.to_dict()}, truth_dir(settings) / "simulation.json")
     days = [config.world.first.shift(n) for n in range(config.world.num_days)]

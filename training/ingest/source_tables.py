@@ -273,17 +273,16 @@ def _struct_fields(connection: duckdb.DuckDBPyConnection, relation: str, name: s
 
 
 def _with_derived(connection: duckdb.DuckDBPyConnection, source: SourceTable, options: TableMap) -> SourceTable:
-    """Add the map's derived columns, put the rows into its order, and leave out what it omits."""
+    """Add the map's derived columns, and leave out what it omits."""
     where = f"{options.table} of the column map"
     relation, types = source.relation, dict(source.types)
     for name, expression in options.derive.items():
         pure = require_pure(expression, f"{options.table}.derive.{name}")
         relation = f"(select *, (\n{pure}\n) as {identifier(name)} from {relation})"
-    if options.order_by:
-        relation = f"(select * from {relation} order by {', '.join(identifier(name) for name in options.order_by)})"
     condition = f" where (\n{require_pure(options.where, f'{options.table}.where')}\n)" if options.where else ""
+    order = f" order by {', '.join(identifier(name) for name in options.order_by)}" if options.order_by else ""
     try:
-        described = connection.execute(f"describe select * from {relation}{condition}").fetchall()
+        described = connection.execute(f"describe select * from {relation}{condition}{order}").fetchall()
     except duckdb.Error as error:
         raise AttuneError(
             f"{where}: expected SQL over the columns of {source.path} ({', '.join(source.types)}), found "

@@ -205,13 +205,15 @@ def _query(
     kept = f"coalesce((\n{options.where}\n), false)" if options.where else "true"
     values = ", ".join(f"{value} as {identifier(name)}" for name, value in sql.values.items())
     listed = ", ".join(identifier(name) for name in sql.values)
+    order = f"row_number() over (order by {_listed(options.order_by)})" if options.order_by else "0"
     raw = f"case when verdict not in ({', '.join(map(str, [0, *dropped]))}) then to_json(came)::varchar end"
     return (
         f"select {number}::usmallint as file, verdict, {raw} as raw, {listed} from ("
         f"select *, (case {verdict} else 0 end)::utinyint as verdict from ("
-        f"select came, kept, place, {values} from ("
-        f"select struct_pack({cells}) as came, kept, {_place(options)} as place from ("
+        f"select came, kept, place, source_order, {values} from ("
+        f"select struct_pack({cells}) as came, kept, {_place(options)} as place, {order} as source_order from ("
         f"select *, {kept} as kept from {source.relation} as source))))"
+        + (" order by source_order" if options.order_by else "")
     )
 
 
@@ -219,6 +221,9 @@ def _place(options: TableMap) -> str:
     """SQL of a row's number among the kept ones that agree in `first_of`."""
     if not options.first_of:
         return "1"
-    agreeing = ", ".join(identifier(name) for name in options.first_of)
-    order = f" order by {', '.join(identifier(name) for name in options.order_by)}" if options.order_by else ""
-    return f"row_number() over (partition by kept, {agreeing}{order})"
+    order = f" order by {_listed(options.order_by)}" if options.order_by else ""
+    return f"row_number() over (partition by kept, {_listed(options.first_of)}{order})"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(identifier(name) for name in names)

@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         if known.describe:
             print(describe(known.job))
             return 0
-        print(json.dumps(run(known.job, known.partition, **read_options(rest)), indent=1, sort_keys=True))
+        options = read_options(rest) | ({"preview": read_value(known.preview)} if known.preview else {})
+        print(json.dumps(run(known.job, known.partition, **options), indent=1, sort_keys=True))
     except UsageError as error:
         return report(error, 2, known.debug)
     except AttuneError as error:
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("job", metavar="JOB", choices=list(JOBS), help="one of the jobs below")
     parser.add_argument("--partition", metavar="YYYY-MM-DD", help="the UTC day to process")
     parser.add_argument("--describe", action="store_true", help="say what the job does and which options it takes")
+    parser.add_argument("--preview", nargs="?", const="true", help="import_logs: read and report, but write nothing")
     parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from uuid import UUID
 
 import pyarrow as pa
 import pytest
@@ -133,3 +134,23 @@ def test_dictionary_and_all_null_columns_are_read() -> None:
 def test_a_hopeless_type_is_an_error(column: pa.Array, kind: str) -> None:
     with pytest.raises(TypeError, match="expected"):
         convert(column, kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [0, 1, 20180920, 86_400, -5, 20180920.0])
+def test_a_number_that_is_no_plausible_time_fails(number: float) -> None:
+    result = convert(pa.array([number]), "timestamp")
+    assert result.values.to_pylist() == [None]
+    assert result.failed.tolist() == [True]
+
+
+def test_ids_in_doubles_keep_every_digit_and_nan_is_none() -> None:
+    result = convert(pa.array([17850.0, 1e16, 2.5, float("nan"), None]), "string")
+    assert result.values.to_pylist() == ["17850", "10000000000000000", "2.5", None, None]
+
+
+def test_a_uuid_becomes_its_36_characters_and_sixteen_letters_stay() -> None:
+    one = UUID("dc639149-a618-4d26-a2cd-e334eff0e7a1")
+    raw = pa.array([one.bytes, None], pa.binary(16))
+    for cells in (raw, pa.ExtensionArray.from_storage(pa.uuid(), raw)):
+        assert convert(cells, "string").values.to_pylist() == [str(one), None]
+    assert convert(pa.array([b"abcdefghijklmnop"], pa.binary(16)), "string").values.to_pylist() == ["abcdefghijklmnop"]

@@ -1,1 +1,0 @@
-"""Hold the column maps of public layouts, one YAML file per FORMAT."""
