@@ -23,6 +23,7 @@ class Settings:
         registry_url: SQLAlchemy URL of the Feast registry.
         online_store: "sqlite", or "redis://host:port" for the Redis protocol.
         mlflow_uri: MLflow tracking URI.
+        online_writer: "bulk" writes snapshots in Feast's formats directly, "feast" by Feast's own writer.
         quarantine_max_share: Share of a partition's rows that may be quarantined before the run stops, in [0, 1].
         retrain: "latest" trains only on the newest arrived partition, "every_partition" on each.
         retrain_every_days: Days between two encoder retrains; between them consumers train on the live space.
@@ -37,6 +38,7 @@ class Settings:
     registry_url: str
     online_store: str
     mlflow_uri: str
+    online_writer: str = "bulk"
     quarantine_max_share: float = 0.05
     retrain: str = "latest"
     retrain_every_days: int = 1
@@ -60,6 +62,7 @@ class Settings:
             registry_url=env.get("ATTUNE_REGISTRY_URL") or f"sqlite:///{home}/feast/registry.db",
             online_store=env.get("ATTUNE_ONLINE_STORE") or "sqlite",
             mlflow_uri=env.get("ATTUNE_MLFLOW_URI") or f"sqlite:///{home}/mlflow/mlflow.db",
+            online_writer=_choice(env, "ATTUNE_ONLINE_WRITER", ("bulk", "feast")),
             quarantine_max_share=_number(env, "ATTUNE_QUARANTINE_MAX_SHARE", 0.05, 0, 1),
             retrain=_choice(env, "ATTUNE_RETRAIN", ("latest", "every_partition")),
             retrain_every_days=int(_number(env, "ATTUNE_RETRAIN_EVERY_DAYS", 1, 1, 3650)),
