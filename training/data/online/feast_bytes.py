@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import mmh3
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 
 from training.contracts.columns import Kind
@@ -69,9 +68,10 @@ def value_texts(column: pa.Array, kind: Kind) -> list[str | None]:
 
 def timestamp_proto(at: datetime) -> bytes:
     """Return the serialised `Timestamp` that Feast's Redis store keeps per view; `at` is UTC, naive or aware."""
-    message = Timestamp()
-    message.FromDatetime(at if at.tzinfo else at.replace(tzinfo=UTC))
-    return bytes(message.SerializeToString())
+    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.fromtimestamp(0, UTC)
+    seconds, microseconds = divmod(since // timedelta(microseconds=1), 1_000_000)
+    fields = {b"\x08": seconds, b"\x10": 1000 * microseconds}
+    return b"".join(tag + as_list(_varints(np.array([value])))[0] for tag, value in fields.items() if value)
 
 
 def sqlite_timestamp(at: datetime) -> int:

@@ -128,13 +128,15 @@ class TestKeys:
 
 
 class TestTimes:
-    @pytest.mark.parametrize("value", [AS_OF, OTHER_AS_OF, AS_OF.replace(tzinfo=None), datetime(1970, 1, 1)])
-    def test_a_proto_is_read_back(self, value: datetime) -> None:
+    @pytest.mark.parametrize(
+        "value", [AS_OF, OTHER_AS_OF, AS_OF.replace(tzinfo=None), datetime(1970, 1, 1), datetime(1969, 12, 31, 23, 59)]
+    )
+    def test_a_proto_is_as_protobuf_writes_it(self, value: datetime) -> None:
         from google.protobuf.timestamp_pb2 import Timestamp
 
         message = Timestamp()
-        message.ParseFromString(feast_bytes.timestamp_proto(value))
-        assert message.ToDatetime(tzinfo=UTC) == value.replace(tzinfo=UTC)
+        message.FromDatetime(value)
+        assert feast_bytes.timestamp_proto(value) == message.SerializeToString()
 
     @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
     def test_sqlite_keeps_what_feasts_adapter_binds(self, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
