@@ -132,7 +132,7 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
                 logger.info("left %s %s as it is served: newer than %s", view, slot, partition)
                 continue
             record_served(settings, view, slot, partition)
-            written[view] = written.get(view, 0) + writer.write(view, _blocks(path))
+            written[view] = written.get(view, 0) + writer.write(view, snapshot_blocks(path))
     return written
 
 
@@ -172,7 +172,7 @@ def writer_of(settings: Settings) -> OnlineWriter:
     return online_writer(_configuration(settings), settings.online_writer, lambda: feature_store(settings))
 
 
-def _blocks(path: Path) -> Iterator[pa.RecordBatch]:
+def snapshot_blocks(path: Path) -> Iterator[pa.RecordBatch]:
     """Yield a snapshot some rows at a time, so that none is ever in memory as a whole."""
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(batch_size=_ROWS_AT_ONCE)
