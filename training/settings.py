@@ -23,6 +23,7 @@ class Settings:
         registry_url: SQLAlchemy URL of the Feast registry.
         online_store: "sqlite", or "redis://host:port" for the Redis protocol.
         mlflow_uri: MLflow tracking URI.
+        online_writer: "bulk" writes snapshots in Feast's formats directly, "feast" by Feast's own writer.
         quarantine_max_share: Share of a partition's rows, of those of an event type, or of the cells of a column that
             may be quarantined before the run stops, in [0, 1].
         arrival_marker: How a folder `raw/<table>/dt=D` shows that it was delivered whole. "auto": a table of which any
@@ -44,6 +45,7 @@ class Settings:
     registry_url: str
     online_store: str
     mlflow_uri: str
+    online_writer: str = "bulk"
     quarantine_max_share: float = 0.05
     arrival_marker: str = "auto"
     event_key: str = "event_id"
@@ -69,6 +71,7 @@ class Settings:
             registry_url=env.get("ATTUNE_REGISTRY_URL") or f"sqlite:///{home}/feast/registry.db",
             online_store=env.get("ATTUNE_ONLINE_STORE") or "sqlite",
             mlflow_uri=env.get("ATTUNE_MLFLOW_URI") or f"sqlite:///{home}/mlflow/mlflow.db",
+            online_writer=_choice(env, "ATTUNE_ONLINE_WRITER", ("bulk", "feast")),
             quarantine_max_share=_number(env, "ATTUNE_QUARANTINE_MAX_SHARE", 0.05, 0, 1),
             arrival_marker=_file_name(env, "ATTUNE_ARRIVAL_MARKER", "auto"),
             event_key=_choice(env, "ATTUNE_EVENT_KEY", ("event_id", "event_id_and_day")),

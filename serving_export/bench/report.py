@@ -10,6 +10,7 @@ from serving_export.bench.top_k import top_k_timing
 from training.jobs.bench.cache import library_versions
 from training.jobs.bench.quality import report_dir
 from training.jobs.bench.speed_features import feature_timings
+from training.jobs.bench.speed_materialise import materialise_timings
 from training.jobs.bench.speed_training import training_timings
 from training.jobs.bench.timing import speed_table
 from training.settings import Settings
@@ -17,6 +18,7 @@ from training.storage import replace_file, write_json
 
 logger = logging.getLogger(__name__)
 FEAST_USERS = 2_000
+MATERIALISED_USERS = 10_000
 
 
 def measure(settings: Settings, scratch: Path, num_users: int, num_items: int) -> str:
@@ -33,6 +35,8 @@ def measure(settings: Settings, scratch: Path, num_users: int, num_items: int) -
     logger.info("lookups are measured")
     timings.append(top_k_timing(scratch, num_items, seed=settings.seed))
     logger.info("searches are measured")
+    timings += materialise_timings(scratch / "materialise", settings.seed, min(MATERIALISED_USERS, num_users))
+    logger.info("materialising is measured")
     timings += training_timings(seed=settings.seed)
     logger.info("training and encoding are measured")
     timings += feature_timings(scratch / "features", settings.seed)

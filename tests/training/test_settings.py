@@ -36,11 +36,17 @@ def test_pooled_snapshots_name_their_item_space() -> None:
         ("ATTUNE_QUARANTINE_MAX_SHARE", "few"),
         ("ATTUNE_RETRAIN_EVERY_DAYS", "0"),
         ("ATTUNE_RETRAIN", "sometimes"),
+        ("ATTUNE_ONLINE_WRITER", "redis"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
     with pytest.raises(AttuneError, match=name):
         Settings.from_env({name: value})
+
+
+def test_snapshots_are_written_in_bulk_unless_feast_is_asked_for() -> None:
+    found = [Settings.from_env({"ATTUNE_ONLINE_WRITER": value}).online_writer for value in ("", "bulk", "feast")]
+    assert found == ["bulk", "bulk", "feast"]
 
 
 def test_settings_cannot_be_changed_after_reading() -> None:

@@ -27,6 +27,8 @@ from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.environment import environment
+from training.data.online.blocks import ONLINE_TABLES
+from training.data.online.writer import OnlineWriter, online_writer
 from training.data.online_guard import WHOLE_VIEW, may_serve, record_served
 from training.data.online_removal import remove_absent
 from training.data.vector_columns import as_frame
@@ -39,23 +41,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 FEATURE_REPO = REPO_ROOT / "feature_repo"
 _DECLARATIONS = ("entities", "data_sources", "feature_views", "feature_services")
-ONLINE_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES, USER_EMBEDDING.name)
+ONLINE_VIEWS = tuple(ONLINE_TABLES)
 """Every view, in the order in which `materialise` takes them."""
 _USERS_AT_ONCE = 100_000
 """Users in one point-in-time join: what Feast holds on the way is several times the rows."""
-_ROWS_AT_ONCE = 20_000
-"""Feast needs some 27 kB for each row of `user_taste` while it writes it."""
+_ROWS_AT_ONCE = 5_000
+"""Feast's own writer needs some 27 kB for each row of `user_taste` while it writes it."""
 
 
 def feature_store(settings: Settings) -> FeatureStore:
     """Return the Feast store of the home: feature_store.yaml with the registry and online store of the settings."""
     from feast import FeatureStore, RepoConfig
 
-    declared = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text(encoding="utf-8"))
-    declared["registry"]["path"] = settings.registry_url
-    declared["online_store"] = _online_store(settings)
     (settings.home / "feast").mkdir(parents=True, exist_ok=True)
-    return FeatureStore(config=RepoConfig(**declared, repo_path=FEATURE_REPO))
+    return FeatureStore(config=RepoConfig(**_configuration(settings), repo_path=FEATURE_REPO))
 
 
 def apply(settings: Settings) -> None:
@@ -166,7 +165,7 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
     Raises:
         MissingArtefact: A view was asked for by name and has no snapshot of the partition.
     """
-    store = feature_store(settings)
+    writer = writer_of(settings)
     written: dict[str, int] = {}
     for view in ONLINE_VIEWS if views is None else views:
         files = snapshot_files(settings, view, partition)
@@ -180,8 +179,8 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
                 logger.info("left %s %s as it is served: newer than %s", view, slot, partition)
                 continue
             record_served(settings, view, slot, partition)
-            written[view] = written.get(view, 0) + _serve(store, view, path)
-            removed = remove_absent(store, view, slot, path)
+            written[view] = written.get(view, 0) + writer.write(view, snapshot_blocks(path))
+            removed = remove_absent(feature_store(settings), view, slot, path)
             if removed:
                 logger.info(
                     "removed %d of %s %s from online: not in the snapshot of %s", removed, view, slot, partition
@@ -220,14 +219,23 @@ def snapshot_files(settings: Settings, view: str, partition: Partition) -> dict[
     return {slot: path for slot, path in paths.items() if path.exists()}
 
 
-def _serve(store: FeatureStore, view: str, path: Path) -> int:
-    """Write a snapshot to the online store, some rows at a time, and return how many there were."""
-    rows = 0
+def writer_of(settings: Settings) -> OnlineWriter:
+    """Return what writes rows to the home's online store and takes them away."""
+    return online_writer(_configuration(settings), settings.online_writer, lambda: feature_store(settings))
+
+
+def snapshot_blocks(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yield a snapshot some rows at a time, so that none is ever in memory as a whole."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE):
-            store.write_to_online_store(view, batch.to_pandas())
-            rows += len(batch)
-    return rows
+        yield from file.iter_batches(batch_size=_ROWS_AT_ONCE)
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    """Return feature_store.yaml with the registry and online store of the settings."""
+    declared: dict[str, Any] = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text(encoding="utf-8"))
+    declared["registry"]["path"] = settings.registry_url
+    declared["online_store"] = _online_store(settings)
+    return declared
 
 
 def _online_store(settings: Settings) -> dict[str, Any]:

@@ -203,6 +203,11 @@ def row_of(settings: Settings, user_id: str) -> dict[str, object]:
     return {name: value for frame in found for name, value in frame.iloc[0].to_dict().items() if value is not None}
 
 
+def by_feast(settings: Settings) -> Settings:
+    """Return the settings with Feast's own writer, whose calls can be watched."""
+    return dataclasses.replace(settings, online_writer="feast")
+
+
 def recorded_writes(patch: pytest.MonkeyPatch, fail_at: int = 0) -> list[pd.DataFrame]:
     """Return a list that fills with what Feast is given; the write number `fail_at` (from 1) fails."""
     from feast import FeatureStore
@@ -246,6 +251,7 @@ class TestOnline:
         assert frame["vector"].iloc[1] is None
 
     def test_writes_in_batches_what_one_write_would(self, online: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        online = by_feast(online)
         write_histories(online, DAY1)
         views = ["user_history", "user_taste"]
         assert feature_store.materialise(online, DAY1, views) == {"user_history": 3, "user_taste": 2}
@@ -267,6 +273,7 @@ class TestOnline:
     def test_a_write_cut_short_is_repeated_and_never_followed_by_an_older(
         self, online: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        online = by_feast(online)
         monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
         feature_store.materialise(online, DAY1, ["user_profile"])
         with monkeypatch.context() as patch:
@@ -282,8 +289,41 @@ class TestOnline:
         empty = arrow_schema(USER_PROFILE).empty_table()
         write_parquet(empty, online.features_dir("user_profile", DAY1) / PART)
         frames = recorded_writes(monkeypatch)
-        assert feature_store.materialise(online, DAY1, ["user_profile"]) == {"user_profile": 0}
+        for settings in (online, by_feast(online)):
+            assert feature_store.materialise(settings, DAY1, ["user_profile"]) == {"user_profile": 0}
         assert [len(frame) for frame in frames] == []
+
+    def test_bulk_blocks_serve_what_feasts_own_writer_would(
+        self, online: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write_histories(online, DAY1)
+        views = ["user_history", "user_taste", "user_embedding"]
+        feature_store.materialise(by_feast(online), DAY1, views)
+        whole = [row_of(online, user) for user in ("u0", "u1", "u2")]
+        feature_store.materialise(by_feast(online), DAY2, views)
+        assert row_of(online, "u0") != whole[0]
+        (online.home / "feast" / "served.json").unlink()
+        frames = recorded_writes(monkeypatch)
+        monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
+        written = {"user_history": 3, "user_taste": 2, "user_embedding": 1}
+        assert feature_store.materialise(online, DAY1, views) == written
+        assert [row_of(online, user) for user in ("u0", "u1", "u2")] == whole
+        assert frames == []
+
+    def test_a_bulk_write_cut_short_is_repeated_and_never_followed_by_an_older(
+        self, online: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        feature_store.materialise(online, DAY1, ["user_profile"])
+        part = online.features_dir("user_profile", DAY2) / PART
+        rows = pq.read_table(part, partitioning=None)
+        write_parquet(rows.set_column(0, "user_id", pa.array(["u0", None])), part)
+        monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
+        with pytest.raises(AttuneError, match="expected user_id in every row"):
+            feature_store.materialise(online, DAY2, ["user_profile"])
+        assert feature_store.materialise(online, DAY1, ["user_profile"]) == {}
+        write_parquet(rows, part)
+        assert feature_store.materialise(online, DAY2, ["user_profile"]) == {"user_profile": 2}
+        assert served(online)[0] == 2
 
 
 def test_no_feature_may_be_null_so_no_batch_is_all_null() -> None:
