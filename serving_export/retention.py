@@ -14,7 +14,7 @@ from training.contracts.columns import USER_ONBOARDING, USER_TASTE
 from training.contracts.partitions import Partition
 from training.data.derived_lock import free_to_remove
 from training.settings import Settings
-from training.spaces.ledger import Ledger
+from training.spaces.ledger import OFFERED, Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def _derived(settings: Settings) -> list[Path]:
 def _kept_spaces(settings: Settings, ledger: Ledger, pointer: Pointer) -> set[str]:
     """Return every space that is served or pinned, may yet be promoted, or could be returned to."""
     entries = (*pointer.snapshots, *_rollback_targets(settings, pointer))
-    in_use = (*ledger.spaces("candidate", "live", "legacy"), *ledger.spaces_in_use())
+    in_use = (*ledger.spaces(*OFFERED, "live", "legacy"), *ledger.spaces_in_use())
     return {entry.space_id for entry in entries} | {ref.space_id for ref in in_use}
 
 

@@ -5,7 +5,6 @@ The schema is created once, under a file lock: two processes that meet a fresh d
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -18,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from training.settings import Settings
+from training.storage import exclusive
 
 _log = logging.getLogger(__name__)
 ALIASES = ("champion", "challenger")
+_SCHEMA_TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +112,7 @@ def tracking_client(settings: Settings) -> Iterator[Any]:
 
 @contextmanager
 def _schema_lock(settings: Settings) -> Iterator[None]:
-    folder = settings.home / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".schema.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with exclusive(settings.home / "mlflow" / ".schema.lock", timeout_s=_SCHEMA_TIMEOUT_S):
         yield
 
 
