@@ -80,6 +80,8 @@ def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     rollback = _command(subparsers, "rollback", "serve what was served before the last promotion; nothing is retrained")
     rollback.add_argument("--to", type=int, metavar="SEQUENCE", help="return to this past pointer exactly")
+    rollback.add_argument("--further", action="store_true", help="go back once more after a rollback")
+    _command(subparsers, "reconcile", "bring ledger, online store and MLflow in line with what is served")
     pin = _command(subparsers, "pin", "keep a consumer or an outside team on a space, which is then not retired")
     pin.add_argument("consumer", metavar="CONSUMER")
     pin.add_argument("space_id", metavar="SPACE")
@@ -91,6 +93,8 @@ def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     ):
         parser = _command(subparsers, name, what)
         parser.add_argument("--partition", type=_partition, required=True, metavar="D", help="UTC day, YYYY-MM-DD")
+    forced = "why to promote what its gate did not accept or a rollback has left; it is recorded"
+    parser.add_argument("--force", default="", metavar="REASON", help=forced)
 
 
 def _command(

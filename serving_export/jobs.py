@@ -39,8 +39,8 @@ def refresh_embeddings(settings: Settings, partition: Partition) -> dict[str, An
     return refresh.refresh_embeddings(settings, partition)
 
 
-def promote_space(settings: Settings, partition: Partition) -> dict[str, Any]:
+def promote_space(settings: Settings, partition: Partition, force: str = "") -> dict[str, Any]:
     """Make a partition's candidate space live when its consumers are ready; see `serving_export.promote`."""
     from serving_export import promote
 
-    return promote.promote_space(settings, partition)
+    return promote.promote_space(settings, partition, force=force)

@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serving_export.lookup import MANIFEST
-from serving_export.pointer import Pointer, PublishedSnapshot, history_path, read_history
+from serving_export.pointer import (
+    Pointer,
+    PublishedSnapshot,
+    entry_in_force,
+    history_path,
+    read_history,
+    read_pointer,
+)
 from training.contracts.columns import USER_ONBOARDING, USER_TASTE
 from training.contracts.partitions import Partition
 from training.data.derived_lock import free_to_remove
@@ -41,10 +48,8 @@ def list_snapshots(settings: Settings, space_id: str) -> list[PublishedSnapshot]
 
 
 def freshest(settings: Settings, entry: PublishedSnapshot) -> PublishedSnapshot:
-    """Return the newest snapshot on disk of the same space and the same model versions."""
-    same = [s for s in list_snapshots(settings, entry.space_id) if s.consumers == entry.consumers]
-    newer = [s for s in same if s.partition > entry.partition]
-    return newer[-1] if newer else entry
+    """Return the snapshot of the same space and the same model versions that was served last and is still there."""
+    return entry_in_force(settings.published_dir, read_pointer(settings.published_dir), entry)
 
 
 def retain(settings: Settings, pointer: Pointer, pinned: frozenset[str] = frozenset()) -> list[str]:

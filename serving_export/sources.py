@@ -32,10 +32,16 @@ def _validate(settings: Settings, space: SpaceVectors) -> None:
     validate_vectors(settings, space)
 
 
-def _materialise(settings: Settings, partition: Partition) -> None:
-    from training.data.feature_store import materialise
+def _materialise(settings: Settings, entry: PublishedSnapshot) -> None:
+    from serving_export.online import write_online
 
-    materialise(settings, partition, views=["user_embedding"])
+    write_online(settings, entry)
+
+
+def _forget(settings: Settings, pointer: Pointer) -> None:
+    from serving_export.online import forget_retired
+
+    forget_retired(settings, pointer)
 
 
 def _announce(settings: Settings, pointer: Pointer) -> None:
@@ -53,7 +59,8 @@ class Sources:
         encode: External ids [U] and float32 [U, Z] of a space as of a partition.
         consume: A consumer model's vectors as of a partition.
         validate: Raises ContractViolation for vectors that must not be served.
-        materialise: Brings the online store to a partition; never back in time.
+        materialise: Writes a published snapshot's vectors into the online store, under the key of their space.
+        forget: Removes the online rows of spaces that are read no more.
         announce: Tells the model registry what is live.
     """
 
@@ -61,7 +68,8 @@ class Sources:
     encode: Callable[[Settings, str, Partition], tuple[Sequence[str], NDArray[Any]]] = _encode
     consume: Callable[[Settings, ModelRef, Partition], ConsumerVectors] = consumer_vectors
     validate: Callable[[Settings, SpaceVectors], None] = _validate
-    materialise: Callable[[Settings, Partition], None] = _materialise
+    materialise: Callable[[Settings, PublishedSnapshot], None] = _materialise
+    forget: Callable[[Settings, Pointer], None] = _forget
     announce: Callable[[Settings, Pointer], None] = _announce
 
 

@@ -188,12 +188,13 @@ def _try_lock(file: TextIO, kind: int) -> bool:
 def _sign(file: TextIO) -> None:
     """Leave in a lock file who holds it, for those who wait."""
     file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     file.flush()
 
 
 def _holder(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip() or "a reader or an unnamed process"
+    since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"{path.read_text(encoding='utf-8').strip() or 'a reader'} since {since:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _temporary(path: Path) -> Path:

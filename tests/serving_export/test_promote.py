@@ -12,7 +12,7 @@ from serving_export.pointer import find_pointer, read_pointer
 from serving_export.promote import choose_models, promote_space, space_to_promote
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
-from training.contracts.artefacts import ModelRef
+from training.contracts.artefacts import ModelRef, SpaceRef
 from training.contracts.errors import ContractViolation, SpaceMismatch
 
 
@@ -164,3 +164,20 @@ def test_space_to_promote_prefers_the_days_candidate_then_what_is_live(world: Wo
     promote_space(world.settings, DAY1, world.sources)
     pointer = read_pointer(world.settings.published_dir)
     assert space_to_promote(world.ledger, pointer, DAY2) == first
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_space_that_its_gate_did_not_accept_is_promoted_by_force_alone(world: World, judged: bool) -> None:
+    [first] = world.promote(DAY1)
+    space = SpaceRef(space_id="20261102-deadbeef", item_space_id="20261101-11111111", partition="2026-11-02")
+    world.ledger.record_space(space)
+    world.train_matching(space, DAY2)
+    if judged:
+        world.judge(space, accepted=False)
+    refused = promote_space(world.settings, DAY2, world.sources)
+    assert (refused["promoted"], refused["space_id"]) == (False, first)
+    assert ("refused it" if judged else "no gate has judged space 20261102-deadbeef") in refused["reason"]
+    forced = promote_space(world.settings, DAY2, world.sources, force="an outage is worse")
+    assert forced["space_id"] == space.space_id
+    assert read_pointer(world.settings.published_dir).reason == "an outage is worse"
+    assert world.ledger.intents("done")[-1]["reason"] == "an outage is worse"

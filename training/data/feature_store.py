@@ -23,7 +23,7 @@ from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.environment import environment
-from training.data.online_guard import WHOLE_VIEW, may_serve, record_served
+from training.data.online_guard import WHOLE_VIEW, serving
 from training.settings import REPO_ROOT, Settings
 from training.storage import PART
 
@@ -34,7 +34,9 @@ logger = logging.getLogger(__name__)
 FEATURE_REPO = REPO_ROOT / "feature_repo"
 _DECLARATIONS = ("entities", "data_sources", "feature_views", "feature_services")
 ONLINE_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES, USER_EMBEDDING.name)
-"""Every view, in the order in which `materialise` takes them."""
+"""Every view; `materialise` takes them in this order where they are named."""
+SNAPSHOT_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES)
+"""The views that follow a partition's features; vectors follow what is published, which `serving_export` writes."""
 _ROWS_AT_ONCE = 20_000
 """Feast needs some 27 kB for each row of `user_taste` while it writes it."""
 
@@ -110,7 +112,7 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
     Args:
         settings: Names the home and the online store.
         partition: Whose snapshots are served.
-        views: Names of feature views; None takes every view that has a snapshot of the partition.
+        views: Names of feature views; None takes every one of `SNAPSHOT_VIEWS` that has a snapshot of the partition.
 
     Returns:
         Rows written per view; a view whose online snapshot is newer is noted in the log and left out.
@@ -120,7 +122,7 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
     """
     store = feature_store(settings)
     written: dict[str, int] = {}
-    for view in ONLINE_VIEWS if views is None else views:
+    for view in SNAPSHOT_VIEWS if views is None else views:
         files = snapshot_files(settings, view, partition)
         if not files and views is not None:
             raise MissingArtefact(
@@ -128,11 +130,11 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
                 f"run the job that writes it for {partition}"
             )
         for slot, path in files.items():
-            if not may_serve(settings, view, slot, partition):
-                logger.info("left %s %s as it is served: newer than %s", view, slot, partition)
-                continue
-            record_served(settings, view, slot, partition)
-            written[view] = written.get(view, 0) + _serve(store, view, path)
+            with serving(settings, view, slot, partition) as needed:
+                if needed:
+                    written[view] = written.get(view, 0) + _serve(store, view, path)
+                else:
+                    logger.info("left %s %s as it is served: newer than %s", view, slot, partition)
     return written
 
 

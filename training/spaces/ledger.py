@@ -215,17 +215,20 @@ class Ledger:
             found = connection.execute(sa.insert(INTENTS).values(**values)).inserted_primary_key
             return int(found[0]) if found else 0
 
-    def close_intents(self, pointer: int, intent: int | None = None) -> None:
-        """Mark open intents (or one of them): "done" where the pointer has gone on since, else "abandoned"."""
-        outcome = sa.case((INTENTS.c.pointer < pointer, "done"), else_="abandoned")
-        chosen = (INTENTS.c.state == "open") & (sa.true() if intent is None else INTENTS.c.sequence == intent)
+    def close_intent(self, sequence: int, state: str) -> None:
+        """Record of an intent that it was carried out ("done") or that it moved nothing ("void")."""
         with transaction(self._engine) as connection:
-            connection.execute(sa.update(INTENTS).where(chosen).values(state=outcome))
+            connection.execute(sa.update(INTENTS).where(INTENTS.c.sequence == sequence).values(state=state))
 
-    def intents(self) -> list[dict[str, Any]]:
-        """Return every recorded intent, oldest first: kind, subject, reason, pointer, state, recorded_at."""
-        rows = self._rows(sa.select(INTENTS).order_by(INTENTS.c.sequence))
-        return [{**row, "recorded_at": row["recorded_at"].isoformat()} for row in rows]
+    def intents(self, *states: str) -> list[dict[str, Any]]:
+        """Return the intents in any of `states` (all if none is named), oldest first.
+
+        Each has its sequence, kind, subject, reason, the pointer that it began from, state and recorded_at.
+        """
+        query = sa.select(INTENTS).order_by(INTENTS.c.sequence)
+        if states:
+            query = query.where(INTENTS.c.state.in_(states))
+        return [{**row, "recorded_at": row["recorded_at"].isoformat()} for row in self._rows(query)]
 
     def promotions(self) -> list[dict[str, Any]]:
         """Return every recorded move of the pointer, oldest first: sequence, kind, partition, space_id, pointer."""

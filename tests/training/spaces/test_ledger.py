@@ -134,17 +134,20 @@ class LedgerContract:
             ledger.set_space_state(OLD.space_id, "accepted")
         assert ledger.space_state(OLD.space_id) == "retired"
 
-    def test_an_intent_is_done_once_the_pointer_has_gone_on_and_abandoned_otherwise(self, ledger: Ledger) -> None:
-        ledger.record_intent("promote", "2026-11-04", 3, "a reason")
-        ledger.close_intents(4)
+    def test_intents_are_kept_with_their_outcome(self, ledger: Ledger) -> None:
+        first = ledger.record_intent("promote", "2026-11-04", 3, "a reason")
         second = ledger.record_intent("refresh", "2026-11-05", 4)
-        third = ledger.record_intent("refresh", "2026-11-06", 4)
-        ledger.close_intents(4, second)
-        assert [intent["state"] for intent in ledger.intents()] == ["done", "abandoned", "open"]
-        assert (ledger.intents()[0]["kind"], ledger.intents()[0]["reason"]) == ("promote", "a reason")
-        ledger.close_intents(5)
-        assert ledger.intents()[-1]["sequence"] == third
-        assert ledger.intents()[-1]["state"] == "done"
+        assert [intent["sequence"] for intent in ledger.intents("open")] == [first, second]
+        ledger.close_intent(first, "done")
+        assert [intent["state"] for intent in ledger.intents()] == ["done", "open"]
+        assert [intent["sequence"] for intent in ledger.intents("open")] == [second]
+        kept = ledger.intents("done")[0]
+        assert (kept["kind"], kept["subject"], kept["pointer"], kept["reason"]) == (
+            "promote",
+            "2026-11-04",
+            3,
+            "a reason",
+        )
 
     def test_promotions_keep_the_whole_pointer_in_order(self, ledger: Ledger) -> None:
         ledger.record_promotion(2, "refresh", _pointer(NEW))
