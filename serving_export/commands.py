@@ -6,11 +6,16 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from serving_export.lookup import EmbeddingStore, Ranking
 from training.contracts.errors import AttuneError
 from training.settings import Settings
+
+SHUTDOWN_S = 5
+"""How long requests under way may take once the server is told to stop."""
+KEEP_ALIVE_S = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +163,18 @@ def serve(options: argparse.Namespace) -> Answer:
 
     from serving_export.server import build_app
 
-    uvicorn.run(build_app(Settings.from_env()), host=options.host, port=options.port, log_level="info")
+    settings = Settings.from_env()
+    Thread(target=_reconcile, args=(settings,), daemon=True).start()
+    limits = {"timeout_graceful_shutdown": SHUTDOWN_S, "timeout_keep_alive": KEEP_ALIVE_S}
+    uvicorn.run(build_app(settings), host=options.host, port=options.port, log_level="info", **limits)
     return Answer(values={}, text="stopped")
+
+
+def _reconcile(settings: Settings) -> None:
+    """Bring the stores in line beside the first lookups, which need the pointer alone."""
+    from serving_export.reconcile import reconcile
+
+    reconcile(settings, clear=False)
 
 
 def _in_line(settings: Settings, values: dict[str, Any], text: str) -> Answer:

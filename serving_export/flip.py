@@ -25,7 +25,7 @@ from training.contracts.errors import AttuneError, MissingArtefact
 from training.locks import Lease, lease
 from training.settings import Settings
 from training.spaces.ledger import OFFERED, Ledger
-from training.storage import write_json
+from training.storage import sweep, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -67,15 +67,16 @@ def move(settings: Settings, pointer: Pointer, held: Lease | None = None) -> Poi
     found = current.sequence if current else 0
     if found != pointer.sequence:
         raise AttuneError(
-            f"expected pointer {pointer.sequence} to move on from, found {found} at {settings.published_dir / POINTER}; "
-            "another process moved it, run this again"
+            f"expected pointer {pointer.sequence} to move on from, found {found} at "
+            f"{settings.published_dir / POINTER}; another process moved it, run this again"
         )
     if current and _served(current) == _served(pointer):
         return current
     moved = replace(pointer, sequence=found + 1)
-    for leftover in settings.published_dir.glob(f".{POINTER}.*"):
-        leftover.unlink()
-    write_json(moved.to_dict(), history_path(settings.published_dir, moved.sequence))
+    kept = history_path(settings.published_dir, moved.sequence)
+    for folder in (settings.published_dir, kept.parent):
+        sweep(folder, older_than_s=0)  # only who holds the lock writes here
+    write_json(moved.to_dict(), kept)
     if held is not None:
         held.confirm()
     write_json(moved.to_dict(), settings.published_dir / POINTER)

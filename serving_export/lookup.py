@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -17,13 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from serving_export.checksum import MANIFEST, require_lengths, verify
 from serving_export.packed import Floats, Ids, Rows, find_rows, pair_scores, top_rows, unpack_ids
 from serving_export.pointer import Pointer, PublishedSnapshot, read_pointer
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
 
-MANIFEST = "manifest.json"
 OnUnknown = Literal["raise", "warn", "ignore"]
 
 
@@ -124,29 +126,32 @@ class Snapshot:
     """One packed snapshot, mapped and read-only."""
 
     def __init__(self, published_dir: Path, entry: PublishedSnapshot) -> None:
-        """Map the snapshot that a pointer names.
+        """Map the snapshot that a pointer names, whole: once it is open, retention may remove its folder.
 
         Raises:
             SpaceMismatch: The folder holds vectors of another space than the pointer says.
-            MissingArtefact: The folder is gone.
+            MissingArtefact: The folder is gone, or a file of it.
+            AttuneError: A file has another length than the manifest says.
         """
         self.entry, self.folder = entry, published_dir / entry.path
         try:
             self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            require_lengths(self.folder, self.manifest)
             self.user_ids: Ids = _map(self.folder / "user_ids.npy")
             self.vectors: Floats = _map(self.folder / "vectors.npy")
+            self.is_virtual = self._map_virtual()
+            self._consumers = {name: Consumer(self.folder / "consumers" / name) for name in entry.consumers}
         except FileNotFoundError as error:
             raise MissingArtefact(
-                f"expected a snapshot at {self.folder}, found no {error.filename}; run refresh for {entry.partition}"
+                f"expected a snapshot at {self.folder}, found no {error.filename}; run refresh for {entry.partition}, "
+                "or reload() the store where the pointer has moved on"
             ) from error
         if self.manifest["space_id"] != entry.space_id:
             remedy = f"publish {entry.space_id} again for {entry.partition}"
             raise SpaceMismatch(entry.space_id, self.manifest["space_id"], str(self.folder), remedy)
-        self._consumers: dict[str, Consumer] = {}
 
-    @cached_property
-    def is_virtual(self) -> Any:
-        """Bool [U]: users without history, whose vectors are imagined; none where no consumer imagines any."""
+    def _map_virtual(self) -> Any:
+        """Return bool [U]: users without history, whose vectors are imagined; none where no consumer imagines any."""
         path = self.folder / "is_virtual.npy"
         return _map(path) if path.exists() else np.zeros(len(self.user_ids), dtype=np.bool_)
 
@@ -172,8 +177,6 @@ class Snapshot:
                 f"expected consumer {name} in {self.folder}, found {', '.join(self.entry.consumers) or 'none'}; "
                 f"train it on space {self.entry.space_id} and promote"
             )
-        if name not in self._consumers:
-            self._consumers[name] = Consumer(self.folder / "consumers" / name)
         return self._consumers[name]
 
 
@@ -287,22 +290,51 @@ class EmbeddingStore:
         """Return an item's k best users, best first; `drop_seen` leaves out those who already met it."""
         return replace(self.consumer(consumer).target(item_id, k, drop_seen=drop_seen), consumer=consumer)
 
+    def for_space(self, space_id: str | None) -> EmbeddingStore:
+        """Return a store of another served space (None: the live one) over the same pointer and the same maps.
+
+        Raises:
+            SpaceMismatch: `space_id` is not served.
+        """
+        self.pointer.resolve(space_id)
+        other = copy(self)
+        other._space_id = space_id
+        return other
+
+    def verify(self) -> None:
+        """Hold every byte of every served snapshot against its checksum.
+
+        Raises:
+            AttuneError: A file is missing or its bytes differ.
+        """
+        for snapshot in self._snapshots.values():
+            verify(snapshot.folder)
+
     def _snapshot(self, entry: PublishedSnapshot) -> Snapshot:
         if entry.path not in self._snapshots:
             self._snapshots[entry.path] = Snapshot(self._published, entry)
         return self._snapshots[entry.path]
 
     def _open(self) -> tuple[Pointer, dict[str, Snapshot]]:
-        """Map the default snapshot; one that retention removed meanwhile means that the pointer has moved on."""
+        """Map every served snapshot; one that retention removed meanwhile means that the pointer has moved on."""
         for attempt in range(5):
             pointer = read_pointer(self._published)
             entry = pointer.resolve(self._space_id)
             try:
-                return pointer, {entry.path: Snapshot(self._published, entry)}
+                return pointer, {entry.path: Snapshot(self._published, entry), **self._others(pointer, entry)}
             except MissingArtefact:
                 if attempt == 4 or read_pointer(self._published) == pointer:
                     raise
         raise AssertionError("unreachable")
+
+    def _others(self, pointer: Pointer, default: PublishedSnapshot) -> dict[str, Snapshot]:
+        """Map the other served snapshots; what is wrong with one is told to those who ask for it."""
+        found = {}
+        for entry in pointer.snapshots:
+            if entry != default:
+                with suppress(AttuneError):
+                    found[entry.path] = Snapshot(self._published, entry)
+        return found
 
 
 def rank_exactly(queries: Side, answers: Side, external_id: str, k: int, *, drop_seen: bool) -> Ranking:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from serving_export.lookup import MANIFEST
+from serving_export.checksum import MANIFEST
 from serving_export.pointer import (
     Pointer,
     PublishedSnapshot,

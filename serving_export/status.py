@@ -9,19 +9,20 @@ from serving_export.retention import list_snapshots
 from training.contracts.artefacts import ModelRef
 from training.settings import Settings
 from training.spaces.ledger import Ledger
+from training.spaces.ledger_tables import PATIENCE_S
 from training.storage import list_partitions
 
 GATES_SHOWN = 10
 
 
-def status(settings: Settings) -> dict[str, Any]:
+def status(settings: Settings, patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """Return the state of a home as JSON values; an empty home gives nulls and empty lists.
 
     Returns:
         `live`, `legacy`, `pinned` and `candidate` spaces; `spaces` and `consumers` with states, `snapshots` on disk,
         `partitions` (landed, featured, published), `pins`, the last `gates`, and the pointer's `sequence`.
     """
-    ledger = Ledger(settings)
+    ledger = Ledger(settings, patience_s)
     pointer = find_pointer(settings.published_dir)
     candidate = ledger.candidate()
     snapshots = _snapshots(settings)

@@ -104,7 +104,7 @@ def sweep(parent: Path, older_than_s: float = LEFTOVER_AGE_S) -> list[str]:
     One that is younger, or a folder that a living process holds, is another's work and stays.
     """
     removed = []
-    for entry in list(os.scandir(parent)):
+    for entry in list(os.scandir(parent)) if parent.is_dir() else ():
         if _LEFTOVER.fullmatch(entry.name) and _abandoned(entry, older_than_s):
             _remove(Path(entry.path))
             removed.append(entry.name)

@@ -123,7 +123,7 @@ def test_rollback_and_lineage_as_processes(world: World, fresh_mlflow: Callable[
     assert json.loads(run("rollback", "--json").stdout)["live"]["space_id"] == first
     traced = json.loads(run("lineage", "--user", "u01", "--json").stdout)
     assert (traced["snapshot"]["space_id"], traced["pointer"]["kind"]) == (first, "rollback")
-    assert run("rollback").stdout.startswith(f"nothing moved: space {first} of 2026-11-02 is live since the rollback")
+    assert run("rollback").stdout.startswith(f"nothing moved: space {first} of 2026-11-01 is live since the rollback")
     again = run("rollback", "--further")
     assert (again.returncode, again.stdout) == (1, "")
     assert "only one space was ever promoted" in again.stderr

@@ -12,16 +12,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import numpy.typing as npt
 
+from training.contracts.errors import AttuneError
 from training.settings import Settings
 from training.storage import exclusive
 
 _log = logging.getLogger(__name__)
 ALIASES = ("champion", "challenger")
 _SCHEMA_TIMEOUT_S = 300.0
+_ANSWER_WITHIN_S = 5.0
+_CLIENT_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+class TrackingUnavailable(AttuneError):
+    """The MLflow server did not answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +113,14 @@ def aliases(settings: Settings, model_name: str) -> dict[str, str]:
 
 @contextmanager
 def tracking_client(settings: Settings) -> Iterator[Any]:
-    """Yield an MLflow client whose database schema is there."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    """Yield an MLflow client whose database schema is there.
+
+    Raises:
+        TrackingUnavailable: The MLflow server does not answer; its own client would try for minutes.
+    """
+    for name, value in _CLIENT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    _require_server(settings.mlflow_uri)
     from mlflow import MlflowClient
 
     with _schema_lock(settings):
@@ -114,6 +133,21 @@ def tracking_client(settings: Settings) -> Iterator[Any]:
 def _schema_lock(settings: Settings) -> Iterator[None]:
     with exclusive(settings.home / "mlflow" / ".schema.lock", timeout_s=_SCHEMA_TIMEOUT_S):
         yield
+
+
+def _require_server(uri: str) -> None:
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        with urlopen(f"{uri.rstrip('/')}/health", timeout=_ANSWER_WITHIN_S):
+            return
+    except HTTPError:
+        return  # it answers, and its client says what it refuses
+    except OSError as error:
+        raise TrackingUnavailable(
+            f"expected MLflow to answer at {uri} within {_ANSWER_WITHIN_S:g} s, found {error}; start it, or set "
+            "ATTUNE_MLFLOW_URI"
+        ) from error
 
 
 def _experiment(settings: Settings, client: Any, name: str) -> str:
