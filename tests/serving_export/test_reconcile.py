@@ -191,6 +191,15 @@ def test_a_consumer_cannot_be_pinned_where_none_of_its_vectors_are(world: World)
         unpin(world.settings, "matching", world.sources)
 
 
+def test_an_intent_under_way_is_left_alone_by_those_who_do_not_publish(world: World) -> None:
+    world.promote(DAY1)
+    world.ledger.record_intent("refresh", "2026-11-02", 1)
+    reconcile(world.settings, world.sources)
+    assert [intent["state"] for intent in world.ledger.intents()] == ["done", "open"]
+    reconcile(world.settings, world.sources, alone=True)
+    assert [intent["state"] for intent in world.ledger.intents()] == ["done", "void"]
+
+
 def test_an_empty_home_is_in_line(world: World) -> None:
     done = reconcile(world.settings, world.sources)
     assert (done.pointer, done.pending, done.to_dict()["live"]) == (None, {}, None)

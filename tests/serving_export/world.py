@@ -37,13 +37,14 @@ class World:
     """A home with users that grow by one a day, from u00..u39 on the first day.
 
     With `num_vectors` above 1 the consumer gives every user so many: its vector in the space and noise besides. A
-    later `build` makes other vectors of the same day. With `cold`, a consumer `cold_start` answers for users without
-    history, and imagines their vectors.
+    later `build` makes other vectors of the same day; the first `lost` users are known no more. With `cold`, a consumer
+    `cold_start` answers for users without history, and imagines their vectors.
     """
 
     settings: Settings
     num_vectors: int = 1
     build: int = 0
+    lost: int = 0
     cold: bool = False
     validated: list[tuple[str, str]] = field(default_factory=list)
     materialised: list[str] = field(default_factory=list)
@@ -68,7 +69,7 @@ class World:
         )
 
     def users(self, partition: Partition) -> list[str]:
-        return [f"u{number:02d}" for number in range(39 + partition.day.day)]
+        return [f"u{number:02d}" for number in range(self.lost, 39 + partition.day.day)]
 
     @property
     def built(self) -> str:
@@ -137,7 +138,8 @@ class World:
         self.judge(ref)
         self.train_matching(ref, partition)
         if self.cold:
-            cold = ModelRef(consumer="cold_start", version="cold", space_id=space_id, partition=str(partition))
+            version = "cold" if partition == DAY1 else f"cold-{partition}"
+            cold = ModelRef(consumer="cold_start", version=version, space_id=space_id, partition=str(partition))
             self.ledger.record_model(cold)
         return ref
 

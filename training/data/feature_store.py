@@ -7,6 +7,7 @@ Feast takes seconds, so it happens inside the functions.
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from training.data.derived_lock import reads_derived
 from training.data.environment import environment
 from training.data.online_guard import WHOLE_VIEW, serving
 from training.settings import REPO_ROOT, Settings
-from training.storage import PART
+from training.storage import PART, write_json
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -42,14 +43,13 @@ _ROWS_AT_ONCE = 20_000
 
 
 def feature_store(settings: Settings) -> FeatureStore:
-    """Return the Feast store of the home: feature_store.yaml with the registry and online store of the settings."""
-    from feast import FeatureStore, RepoConfig
+    """Return the Feast store of the home: feature_store.yaml with the registry and online store of the settings.
 
-    declared = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text(encoding="utf-8"))
-    declared["registry"]["path"] = settings.registry_url
-    declared["online_store"] = _online_store(settings)
-    (settings.home / "feast").mkdir(parents=True, exist_ok=True)
-    return FeatureStore(config=RepoConfig(**declared, repo_path=FEATURE_REPO))
+    The registry holds the home's absolute paths: in a home that was copied or moved it is declared anew.
+    """
+    if _declared_elsewhere(settings):
+        apply(settings)
+    return _open_store(settings)
 
 
 def apply(settings: Settings) -> None:
@@ -59,7 +59,8 @@ def apply(settings: Settings) -> None:
 
     kinds = (DataSource, Entity, FeatureView, FeatureService)
     declared = {id(value): value for value in _declarations(settings) if isinstance(value, kinds)}
-    feature_store(settings).apply(list(declared.values()))
+    _open_store(settings).apply(list(declared.values()))
+    write_json({"home": str(settings.home)}, _declared_path(settings))
 
 
 @reads_derived
@@ -177,6 +178,27 @@ def _serve(store: FeatureStore, view: str, path: Path) -> int:
             store.write_to_online_store(view, batch.to_pandas())
             rows += len(batch)
     return rows
+
+
+def _open_store(settings: Settings) -> FeatureStore:
+    from feast import FeatureStore, RepoConfig
+
+    declared = yaml.safe_load((FEATURE_REPO / "feature_store.yaml").read_text(encoding="utf-8"))
+    declared["registry"]["path"] = settings.registry_url
+    declared["online_store"] = _online_store(settings)
+    (settings.home / "feast").mkdir(parents=True, exist_ok=True)
+    return FeatureStore(config=RepoConfig(**declared, repo_path=FEATURE_REPO))
+
+
+def _declared_elsewhere(settings: Settings) -> bool:
+    path = _declared_path(settings)
+    if path.exists():
+        return bool(json.loads(path.read_text(encoding="utf-8"))["home"] != str(settings.home))
+    return (settings.home / "feast" / "registry.db").exists()
+
+
+def _declared_path(settings: Settings) -> Path:
+    return settings.home / "feast" / "declared.json"
 
 
 def _online_store(settings: Settings) -> dict[str, Any]:

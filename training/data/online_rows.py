@@ -68,7 +68,8 @@ def _key_prefix(space_key: str, space: str) -> bytes:
     from feast.infra.key_encoding_utils import serialize_entity_key_prefix
 
     encoded = space.encode()
-    return serialize_entity_key_prefix([space_key, "user_id"]) + struct.pack("<II", _STRING, len(encoded)) + encoded
+    names: bytes = serialize_entity_key_prefix([space_key, "user_id"])
+    return names + struct.pack("<II", _STRING, len(encoded)) + encoded
 
 
 def _forget_in_sqlite(path: Path, table: str, prefixes: Sequence[bytes]) -> None:

@@ -238,6 +238,10 @@ class Ledger:
             for row in rows
         ]
 
+    def recorded_moves(self) -> set[int]:
+        """Return the sequence number of every recorded move of the pointer."""
+        return {int(row["sequence"]) for row in self._rows(sa.select(PROMOTIONS.c.sequence))}
+
     def pin(self, consumer: str, space_id: str) -> None:
         """Keep a consumer (or outside team) on a space, which is then not retired; pinning again moves the pin.
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from training.contracts.errors import AttuneError
 from training.settings import Settings
 from training.storage import exclusive
+from training.tracking.moved_home import bring_home
 
 _log = logging.getLogger(__name__)
 ALIASES = ("champion", "challenger")
@@ -124,6 +125,7 @@ def tracking_client(settings: Settings) -> Iterator[Any]:
     from mlflow import MlflowClient
 
     with _schema_lock(settings):
+        bring_home(settings)
         client = MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
         client.search_experiments(max_results=1)
     yield client
