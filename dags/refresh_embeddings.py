@@ -7,6 +7,8 @@ on every event of `user_features`, whatever becomes of the day's retrain: today'
   already (a backfill never regresses what is served). The log says which.
 - **Failed.** The vectors failed their validation, or the disk did. The last snapshot goes on being served, and lookups
   flag it once it is stale. Clear the task when the cause is gone; publishing again changes nothing.
+- **Failed: users are missing.** Logs of a day before were lost, or a tenant has left. Restore the logs, or accept the
+  loss: `python -m serving_export refresh --partition D --accept-loss "REASON"`.
 - **By hand.** `python -m serving_export refresh --partition D`, or trigger with a partition key.
 """
 

@@ -89,17 +89,26 @@ def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
 def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     rollback = _command(subparsers, "rollback", "serve what was served before the last promotion; nothing is retrained")
     rollback.add_argument("--to", type=int, metavar="SEQUENCE", help="return to this past pointer exactly")
+    rollback.add_argument("--further", action="store_true", help="go back once more after a rollback")
+    _command(subparsers, "reconcile", "bring ledger, online store and MLflow in line with what is served")
     pin = _command(subparsers, "pin", "keep a consumer or an outside team on a space, which is then not retired")
     pin.add_argument("consumer", metavar="CONSUMER")
     pin.add_argument("space_id", metavar="SPACE")
     unpin = _command(subparsers, "unpin", "let a consumer follow the live space again")
     unpin.add_argument("consumer", metavar="CONSUMER")
-    for name, what in (
-        ("refresh", "publish a partition's vectors of every served space"),
-        ("promote", "make a partition's candidate space live, once its consumers are ready"),
-    ):
-        parser = _command(subparsers, name, what)
-        parser.add_argument("--partition", type=_partition, required=True, metavar="D", help="UTC day, YYYY-MM-DD")
+    lost = "why users that are served may be missing from now on; it is recorded"
+    _add_publishing(subparsers, "refresh", "publish a partition's vectors of every served space", "--accept-loss", lost)
+    forced = "why to promote what its gate did not accept, a rollback has left, or loses users; it is recorded"
+    what = "make a partition's candidate space live, once its consumers are ready"
+    _add_publishing(subparsers, "promote", what, "--force", forced)
+
+
+def _add_publishing(
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, option: str, reason: str
+) -> None:
+    parser = _command(subparsers, name, what)
+    parser.add_argument("--partition", type=_partition, required=True, metavar="D", help="UTC day, YYYY-MM-DD")
+    parser.add_argument(option, default="", metavar="REASON", help=reason)
 
 
 def _command(

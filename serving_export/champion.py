@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from serving_export.pointer import Pointer
@@ -15,7 +16,13 @@ ENCODER = "user_encoder"
 
 
 def name_champions(settings: Settings, pointer: Pointer) -> dict[str, str]:
-    """Point `champion` at the live space and at its consumers' models; return the MLflow versions that were found."""
+    """Point `champion` at the live space and at its consumers' models; return the MLflow versions that were found.
+
+    A home whose own MLflow was never written has nothing to be named.
+    """
+    own = settings.mlflow_uri.removeprefix("sqlite:///")
+    if own != settings.mlflow_uri and not Path(own).exists():
+        return {}
     from training.tracking.mlflow import set_alias
 
     wanted = {ENCODER: pointer.live.space_id, **pointer.live.versions}

@@ -6,11 +6,16 @@ import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from serving_export.lookup import EmbeddingStore, Ranking
 from training.contracts.errors import AttuneError
 from training.settings import Settings
+
+SHUTDOWN_S = 5
+"""How long requests under way may take once the server is told to stop."""
+KEEP_ALIVE_S = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,52 +89,73 @@ def lineage(options: argparse.Namespace) -> Answer:
 
 
 def rollback(options: argparse.Namespace) -> Answer:
-    """Move the pointer back."""
-    from serving_export.champion import name_champions
+    """Move the pointer back; what could not be brought in line with it yet is named, and is no failure."""
     from serving_export.flip import rollback
+    from serving_export.pointer import read_pointer
 
-    pointer = rollback(Settings.from_env(), options.to)
-    name_champions(Settings.from_env(), pointer)
+    settings = Settings.from_env()
+    before = read_pointer(settings.published_dir)
+    pointer = rollback(settings, options.to, further=options.further)
+    moved = pointer.sequence != before.sequence
     text = f"live is now space {pointer.live.space_id} of {pointer.live.partition} (pointer {pointer.sequence})"
-    return Answer(values=pointer.to_dict(), text=text)
+    if not moved:
+        text = (
+            f"nothing moved: space {pointer.live.space_id} of {pointer.live.partition} is live since the rollback from "
+            f"pointer {pointer.returned}; --further goes back once more"
+        )
+    values = {**pointer.to_dict(), "moved": moved}
+    return _in_line(settings, values, text)
+
+
+def reconcile(options: argparse.Namespace) -> Answer:
+    """Bring every store in line with the pointer; a store that is down makes the command fail."""
+    from serving_export.reconcile import reconcile
+
+    done = reconcile(Settings.from_env())
+    pending = "; ".join(f"{name}: {why}" for name, why in done.pending.items())
+    live = done.pointer.live if done.pointer else None
+    text = f"in line with space {live.space_id} of {live.partition}" if live else "nothing was promoted yet"
+    return Answer(values=done.to_dict(), text="" if pending else text, error=pending)
 
 
 def pin(options: argparse.Namespace) -> Answer:
     """Pin a consumer to a space."""
-    from training.spaces.ledger import Ledger
+    from serving_export.pin import pin
 
-    Ledger(Settings.from_env()).pin(options.consumer, options.space_id)
+    done = pin(Settings.from_env(), options.consumer, options.space_id)
     text = f"{options.consumer} stays on space {options.space_id}, which each refresh now keeps fresh"
-    return Answer(values={"consumer": options.consumer, "space_id": options.space_id}, text=text)
+    values = {"consumer": options.consumer, "space_id": options.space_id, "pending": done.pending}
+    return Answer(values=values, text=_with_pending(text, done.pending))
 
 
 def unpin(options: argparse.Namespace) -> Answer:
     """Remove a consumer's pin."""
-    from training.spaces.ledger import Ledger
+    from serving_export.pin import unpin
 
-    if not Ledger(Settings.from_env()).unpin(options.consumer):
-        raise AttuneError(f"expected a pinned consumer, found none named {options.consumer}; `status` lists the pins")
-    return Answer(values={"consumer": options.consumer}, text=f"{options.consumer} follows the live space again")
+    done = unpin(Settings.from_env(), options.consumer)
+    text = _with_pending(f"{options.consumer} follows the live space again", done.pending)
+    return Answer(values={"consumer": options.consumer, "pending": done.pending}, text=text)
 
 
 def refresh(options: argparse.Namespace) -> Answer:
     """Publish a partition."""
     from serving_export.refresh import refresh_embeddings
 
-    values = refresh_embeddings(Settings.from_env(), options.partition)
+    values = refresh_embeddings(Settings.from_env(), options.partition, accept_loss=options.accept_loss)
     served = {**values["refreshed"], **values["kept"]}
     lines = [f"space {space_id} serves {partition}" for space_id, partition in sorted(served.items())]
-    return Answer(values=values, text="\n".join(lines) or values["reason"])
+    return Answer(values=values, text=_with_pending("\n".join(lines) or values["reason"], values.get("pending", {})))
 
 
 def promote(options: argparse.Namespace) -> Answer:
     """Promote a partition's candidate; a refusal is an answer, not a failure."""
     from serving_export.promote import promote_space
 
-    values = promote_space(Settings.from_env(), options.partition)
+    values = promote_space(Settings.from_env(), options.partition, force=options.force)
     if not values["promoted"]:
         return Answer(values=values, text=f"not promoted: {values['reason']}")
-    return Answer(values=values, text=f"live is now space {values['space_id']} of {values['partition']}")
+    text = f"live is now space {values['space_id']} of {values['partition']}"
+    return Answer(values=values, text=_with_pending(text, values["pending"]))
 
 
 def serve(options: argparse.Namespace) -> Answer:
@@ -138,8 +164,32 @@ def serve(options: argparse.Namespace) -> Answer:
 
     from serving_export.server import build_app
 
-    uvicorn.run(build_app(Settings.from_env()), host=options.host, port=options.port, log_level="info")
+    settings = Settings.from_env()
+    Thread(target=_reconcile, args=(settings,), daemon=True).start()
+    limits = {"timeout_graceful_shutdown": SHUTDOWN_S, "timeout_keep_alive": KEEP_ALIVE_S}
+    uvicorn.run(build_app(settings), host=options.host, port=options.port, log_level="info", **limits)
     return Answer(values={}, text="stopped")
+
+
+def _reconcile(settings: Settings) -> None:
+    """Bring the stores in line beside the first lookups, which need the pointer alone."""
+    from serving_export.reconcile import reconcile
+
+    reconcile(settings, clear=False)
+
+
+def _in_line(settings: Settings, values: dict[str, Any], text: str) -> Answer:
+    from serving_export.reconcile import reconcile
+
+    pending = reconcile(settings).pending
+    return Answer(values={**values, "pending": pending}, text=_with_pending(text, pending))
+
+
+def _with_pending(text: str, pending: dict[str, str]) -> str:
+    lines = [
+        f"{name} is not in line yet ({why}); the next job or `reconcile` sees to it" for name, why in pending.items()
+    ]
+    return "\n".join([text, *lines])
 
 
 def _store(options: argparse.Namespace, settings: Settings) -> EmbeddingStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from training.contracts.partitions import Partition
@@ -26,7 +27,10 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
         MissingArtefact: The partition is later than the newest day that has arrived.
         AttuneError: What the job itself refuses, with its remedy.
     """
-    functions = {"refresh_embeddings": refresh_embeddings, "promote_space": promote_space}
+    functions: dict[str, Callable[..., dict[str, Any]]] = {
+        "refresh_embeddings": refresh_embeddings,
+        "promote_space": promote_space,
+    }
     if job not in functions:
         raise UsageError(f"expected a job among {', '.join(JOBS)}, found {job!r}")
     day = require_partition(partition, job)
@@ -36,15 +40,15 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
     return as_json(functions[job](where, day, **options))
 
 
-def refresh_embeddings(settings: Settings, partition: Partition) -> dict[str, Any]:
+def refresh_embeddings(settings: Settings, partition: Partition, accept_loss: str = "") -> dict[str, Any]:
     """Publish a partition's vectors of the live, legacy and pinned spaces; see `serving_export.refresh`."""
     from serving_export import refresh
 
-    return refresh.refresh_embeddings(settings, partition)
+    return refresh.refresh_embeddings(settings, partition, accept_loss=accept_loss)
 
 
-def promote_space(settings: Settings, partition: Partition) -> dict[str, Any]:
+def promote_space(settings: Settings, partition: Partition, force: str = "") -> dict[str, Any]:
     """Make a partition's candidate space live when its consumers are ready; see `serving_export.promote`."""
     from serving_export import promote
 
-    return promote.promote_space(settings, partition)
+    return promote.promote_space(settings, partition, force=force)

@@ -57,9 +57,17 @@ def trace(settings: Settings, user_id: str, space_id: str | None = None) -> dict
         "snapshot": snapshot.entry.to_dict(),
         "pointer": {"sequence": store.pointer.sequence, "kind": store.pointer.kind},
         **snapshot.manifest["lineage"],
-        "encoder_run": find_run(settings, found.space_id),
+        "encoder_run": _run(settings, found.space_id),
         "raw_files": raw_files(settings, partition),
     }
+
+
+def _run(settings: Settings, space_id: str) -> dict[str, Any]:
+    """Return the encoder's MLflow run; where MLflow does not answer, why, since all else is known without it."""
+    try:
+        return find_run(settings, space_id)
+    except Exception as error:
+        return {"unavailable": " ".join(str(error).split())}
 
 
 def raw_files(settings: Settings, partition: Partition) -> list[dict[str, Any]]:

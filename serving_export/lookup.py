@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -17,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from serving_export.checksum import MANIFEST, require_lengths, verify
 from serving_export.packed import Floats, Ids, find_rows, unpack_ids
 from serving_export.pointer import Pointer, PublishedSnapshot, read_pointer
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
@@ -25,8 +28,6 @@ from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
 
 __all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "rank_exactly"]
-
-MANIFEST = "manifest.json"
 OnUnknown = Literal["raise", "warn", "ignore"]
 OnUnknownUser = Literal["raise", "popularity"]
 
@@ -62,35 +63,38 @@ class Snapshot:
     """One packed snapshot, mapped and read-only."""
 
     def __init__(self, published_dir: Path, entry: PublishedSnapshot) -> None:
-        """Map the snapshot that a pointer names.
+        """Map the snapshot that a pointer names, whole: once it is open, retention may remove its folder.
 
         Raises:
             SpaceMismatch: The folder holds vectors of another space than the pointer says.
-            MissingArtefact: The folder is gone.
+            MissingArtefact: The folder is gone, or a file of it.
+            AttuneError: A file has another length than the manifest says.
         """
         self.entry, self.folder = entry, published_dir / entry.path
         try:
             self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            require_lengths(self.folder, self.manifest)
             self.user_ids: Ids = map_array(self.folder / "user_ids.npy")
             self.vectors: Floats = map_array(self.folder / "vectors.npy")
+            self.is_virtual = self._map_virtual()
+            self._consumers = {name: Consumer(self.folder / "consumers" / name) for name in entry.consumers}
+            self.popularity = self._map_popularity()
         except FileNotFoundError as error:
             raise MissingArtefact(
-                f"expected a snapshot at {self.folder}, found no {error.filename}; run refresh for {entry.partition}"
+                f"expected a snapshot at {self.folder}, found no {error.filename}; run refresh for {entry.partition}, "
+                "or reload() the store where the pointer has moved on"
             ) from error
         if self.manifest["space_id"] != entry.space_id:
             remedy = f"publish {entry.space_id} again for {entry.partition}"
             raise SpaceMismatch(entry.space_id, self.manifest["space_id"], str(self.folder), remedy)
-        self._consumers: dict[str, Consumer] = {}
 
-    @cached_property
-    def is_virtual(self) -> Any:
-        """Bool [U]: users without history, whose vectors are imagined; none where no consumer imagines any."""
+    def _map_virtual(self) -> Any:
+        """Return bool [U]: users without history, whose vectors are imagined; none where no consumer imagines any."""
         path = self.folder / "is_virtual.npy"
         return map_array(path) if path.exists() else np.zeros(len(self.user_ids), dtype=np.bool_)
 
-    @cached_property
-    def popularity(self) -> Popularity | None:
-        """What answers where no consumer can; None in a snapshot that was published without consumers."""
+    def _map_popularity(self) -> Popularity | None:
+        """Return what answers where no consumer can; None in a snapshot that was published without consumers."""
         folder = self.folder / POPULARITY
         return Popularity(folder) if folder.is_dir() else None
 
@@ -129,8 +133,6 @@ class Snapshot:
                 f"expected consumer {name} in {self.folder}, found {', '.join(self.entry.consumers) or 'none'}; "
                 f"train it on space {self.entry.space_id} and promote"
             )
-        if name not in self._consumers:
-            self._consumers[name] = Consumer(self.folder / "consumers" / name)
         return self._consumers[name]
 
 
@@ -260,22 +262,51 @@ class EmbeddingStore:
         """Return an item's k best users, best first; `drop_seen` leaves out those who already met it."""
         return replace(self.consumer(consumer).target(item_id, k, drop_seen=drop_seen), consumer=consumer)
 
+    def for_space(self, space_id: str | None) -> EmbeddingStore:
+        """Return a store of another served space (None: the live one) over the same pointer and the same maps.
+
+        Raises:
+            SpaceMismatch: `space_id` is not served.
+        """
+        self.pointer.resolve(space_id)
+        other = copy(self)
+        other._space_id = space_id
+        return other
+
+    def verify(self) -> None:
+        """Hold every byte of every served snapshot against its checksum.
+
+        Raises:
+            AttuneError: A file is missing or its bytes differ.
+        """
+        for snapshot in self._snapshots.values():
+            verify(snapshot.folder)
+
     def _snapshot(self, entry: PublishedSnapshot) -> Snapshot:
         if entry.path not in self._snapshots:
             self._snapshots[entry.path] = Snapshot(self._published, entry)
         return self._snapshots[entry.path]
 
     def _open(self) -> tuple[Pointer, dict[str, Snapshot]]:
-        """Map the default snapshot; one that retention removed meanwhile means that the pointer has moved on."""
+        """Map every served snapshot; one that retention removed meanwhile means that the pointer has moved on."""
         for attempt in range(5):
             pointer = read_pointer(self._published)
             entry = pointer.resolve(self._space_id)
             try:
-                return pointer, {entry.path: Snapshot(self._published, entry)}
+                return pointer, {entry.path: Snapshot(self._published, entry), **self._others(pointer, entry)}
             except MissingArtefact:
                 if attempt == 4 or read_pointer(self._published) == pointer:
                     raise
         raise AssertionError("unreachable")
+
+    def _others(self, pointer: Pointer, default: PublishedSnapshot) -> dict[str, Snapshot]:
+        """Map the other served snapshots; what is wrong with one is told to those who ask for it."""
+        found = {}
+        for entry in pointer.snapshots:
+            if entry != default:
+                with suppress(AttuneError):
+                    found[entry.path] = Snapshot(self._published, entry)
+        return found
 
 
 def _refuse(unknown: tuple[str, ...], snapshot: Snapshot, on_unknown: OnUnknown) -> None:

@@ -47,7 +47,8 @@ def find_rows(packed: Ids, ids: Sequence[str]) -> Rows:
     """Return the row of each id in a packed array, int64 [n], -1 where it is unknown, as is every text not in UTF-8."""
     encoded = [text.encode(errors="surrogatepass") for text in ids]
     width = packed.dtype.itemsize
-    queries = np.array([text if len(text) <= width else b"" for text in encoded], dtype=packed.dtype)
+    kept = (text if len(text) <= width and not text.endswith(b"\0") else b"" for text in encoded)  # a cell ends in NULs
+    queries = np.array(list(kept), dtype=packed.dtype)
     if not len(packed) or not len(queries):
         return np.full(len(queries), -1, dtype=np.int64)
     rows = np.minimum(np.searchsorted(packed, queries), len(packed) - 1).astype(np.int64)

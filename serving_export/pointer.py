@@ -50,6 +50,10 @@ class Pointer(Artefact):
         live: The snapshot served by default.
         legacy: The newest snapshot of the space before it, still refreshed.
         pinned: Snapshots of older spaces that a consumer is pinned to.
+        pins: The space that each pinned consumer or team stays on.
+        returned: Sequence of the pointer that the last rollback left; None once something was promoted after it.
+        withdrawn: What rollbacks have left: no promotion brings it back unless it is told to.
+        reason: Why the move was forced; empty for one that passed every check.
     """
 
     sequence: int
@@ -58,6 +62,10 @@ class Pointer(Artefact):
     live: PublishedSnapshot
     legacy: PublishedSnapshot | None = None
     pinned: tuple[PublishedSnapshot, ...] = ()
+    pins: dict[str, str] = field(default_factory=dict)
+    returned: int | None = None
+    withdrawn: tuple[PublishedSnapshot, ...] = ()
+    reason: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -67,6 +75,7 @@ class Pointer(Artefact):
             "live": PublishedSnapshot.from_dict(values["live"]),
             "legacy": PublishedSnapshot.from_dict(legacy) if legacy else None,
             "pinned": tuple(PublishedSnapshot.from_dict(entry) for entry in values.get("pinned", ())),
+            "withdrawn": tuple(PublishedSnapshot.from_dict(entry) for entry in values.get("withdrawn", ())),
         }
         return super().from_dict({**values, **restored})
 
@@ -80,11 +89,13 @@ class Pointer(Artefact):
         return next((entry for entry in self.snapshots if entry.space_id == space_id), None)
 
     def resolve(self, space_id: str | None = None, consumer: str | None = None) -> PublishedSnapshot:
-        """Return the snapshot to read: the live one, that of a space, or the first that carries a consumer.
+        """Return the snapshot to read: the live one, that of a space, or for a consumer the one that it is to read.
+
+        That is the snapshot of the space that the consumer is pinned to, else the first that carries it.
 
         Raises:
             SpaceMismatch: `space_id` is not served any more, or not yet.
-            MissingArtefact: No served snapshot carries `consumer`.
+            MissingArtefact: No served snapshot carries `consumer`, or that of its pinned space does not.
         """
         if space_id is not None:
             found = self.of_space(space_id)
@@ -94,6 +105,8 @@ class Pointer(Artefact):
             return found
         if consumer is None:
             return self.live
+        if consumer in self.pins:
+            return self._pinned(consumer)
         for entry in self.snapshots:
             if consumer in entry.consumers:
                 return entry
@@ -102,6 +115,16 @@ class Pointer(Artefact):
             f"expected vectors of consumer {consumer} in a served snapshot, found {', '.join(served) or 'none'} in "
             f"{POINTER}; train {consumer} on space {self.live.space_id} and promote again"
         )
+
+    def _pinned(self, consumer: str) -> PublishedSnapshot:
+        space_id = self.pins[consumer]
+        found = self.of_space(space_id)
+        if found is None or consumer not in found.consumers:
+            raise MissingArtefact(
+                f"expected vectors of {consumer} in space {space_id}, which it is pinned to, found none in {POINTER}; "
+                f"refresh the newest partition, or `unpin {consumer}`"
+            )
+        return found
 
 
 def read_pointer(published_dir: Path) -> Pointer:
@@ -122,6 +145,20 @@ def read_pointer(published_dir: Path) -> Pointer:
 def find_pointer(published_dir: Path) -> Pointer | None:
     """Return the pointer that is in force, None before the first promotion."""
     return _read(published_dir / POINTER)
+
+
+def entry_in_force(published_dir: Path, pointer: Pointer, like: PublishedSnapshot) -> PublishedSnapshot:
+    """Return the snapshot of the space and model versions of `like` that was served last and is still on disk.
+
+    Of several snapshots of one day only the history says which came last: their names are hashes.
+    """
+    for sequence in range(pointer.sequence, 0, -1):
+        past = _read(history_path(published_dir, sequence))
+        for entry in past.snapshots if past else ():
+            same = entry.space_id == like.space_id and entry.consumers == like.consumers
+            if same and (published_dir / entry.path).is_dir():
+                return entry
+    return like
 
 
 def history_path(published_dir: Path, sequence: int) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
-from serving_export.flip import follow, move, pointer_lock, publishing_lock, still_pinned
+from serving_export.champion import ENCODER
+from serving_export.flip import move, pointer_lock, publishing_lock, still_pinned, withdrawn
 from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer
-from serving_export.retention import prune, retain
+from serving_export.reconcile import reconcile, serve_online
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef, SpaceRef
 from training.contracts.consumers import may_be_absent
@@ -18,53 +20,106 @@ from training.spaces.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 
-def promote_space(settings: Settings, partition: Partition, sources: Sources | None = None) -> dict[str, Any]:
+def promote_space(
+    settings: Settings, partition: Partition, sources: Sources | None = None, *, force: str = ""
+) -> dict[str, Any]:
     """Publish a partition's candidate space with its consumers and make it live in one step.
 
     The space that was live becomes legacy, the legacy one is retired unless a consumer is pinned to it. Where the
     encoder was not retrained, the live space stays and only its consumers' models are exchanged. Refusing is a value:
     what is live stays so.
 
+    Args:
+        settings: Where state lives.
+        partition: Whose candidate.
+        sources: The steps around publishing.
+        force: Why a space is promoted that its gate has not accepted, that a rollback has left, or that loses users;
+            kept in the pointer and the ledger. Empty refuses all three.
+
     Returns:
-        `promoted`, the live `space_id` and `partition`, its consumers' `versions`, the pointer's `sequence`, and the
-        `reason` of a refusal.
+        `promoted`, the live `space_id` and `partition`, its consumers' `versions`, the pointer's `sequence`, the
+        `reason` of a refusal, and the stores that are `pending`.
 
     Raises:
         ContractViolation: The vectors must not be served.
         SpaceMismatch: A model was trained on another space than the ledger says.
     """
+    sources = sources or Sources()
     with publishing_lock(settings):
-        return _promote(settings, partition, sources or Sources(), Ledger(settings))
+        reconcile(settings, sources, alone=True, clear=False)
+        pointer = find_pointer(settings.published_dir)
+        chosen = _choose(Ledger(settings), sources, pointer, partition, force)
+        if isinstance(chosen, str):
+            return _refused(pointer, chosen)
+        space, models = chosen
+        _publish(settings, sources, pointer, partition, space, models, force)
+        done = reconcile(settings, sources, alone=True)
+    assert done.pointer is not None
+    return _report(done.pointer, promoted=True, reason="", pending=done.pending)
 
 
-def _promote(settings: Settings, partition: Partition, sources: Sources, ledger: Ledger) -> dict[str, Any]:
-    pointer = find_pointer(settings.published_dir)
+def _choose(
+    ledger: Ledger, sources: Sources, pointer: Pointer | None, partition: Partition, force: str
+) -> tuple[SpaceRef, list[ModelRef]] | str:
+    """Return the space to promote and its models, or why nothing is promoted."""
     space = space_to_promote(ledger, pointer, partition)
     if space is None:
-        return _refused(pointer, _no_candidate(ledger, partition))
+        return _no_candidate(ledger, partition)
     if pointer and _older(ledger, space, pointer):
-        return _refused(pointer, f"space {space.space_id} is older than the live {pointer.live.space_id}")
+        return f"space {space.space_id} is older than the live {pointer.live.space_id}"
     models, missing = choose_models(ledger, sources.required, space.space_id)
     if missing:
         lacking = ", ".join(_why(ledger, name, space.space_id) for name in missing)
-        return _refused(pointer, f"no accepted model of {lacking} on space {space.space_id}; train it")
-    day = _day_to_publish(partition, pointer)
-    live = write_snapshot(settings, sources, space.space_id, day, models)
-    moved = _flip(settings, ledger, live)
-    sources.materialise(settings, Partition.parse(moved.live.partition))
-    sources.announce(settings, moved)
-    prune(settings, ledger, moved)
-    return _report(moved, promoted=True, reason="")
+        return f"no accepted model of {lacking} on space {space.space_id}; train it"
+    refusal = _unfit(ledger, pointer, space, models)
+    if refusal and not force:
+        return f'{refusal}; promote with --force "REASON" to serve it all the same'
+    if refusal:
+        logger.warning("%s; promoted all the same: %s", refusal, force)
+    return space, models
+
+
+def _unfit(ledger: Ledger, pointer: Pointer | None, space: SpaceRef, models: list[ModelRef]) -> str:
+    """Return why a space may only be promoted by force, "" when nothing is against it."""
+    if pointer and withdrawn(pointer, space.space_id, {model.consumer: model.version for model in models}):
+        return f"space {space.space_id} with these models was left by a rollback"
+    if pointer and pointer.of_space(space.space_id):
+        return ""
+    gates = ledger.gates(f"{ENCODER} {space.space_id}")
+    if not gates:
+        return f"no gate has judged space {space.space_id}"
+    return "" if gates[-1].accepted else f"the gate of space {space.space_id} refused it ({gates[-1].report})"
+
+
+def _publish(
+    settings: Settings,
+    sources: Sources,
+    pointer: Pointer | None,
+    partition: Partition,
+    space: SpaceRef,
+    models: list[ModelRef],
+    force: str,
+) -> None:
+    """Prepare everything beside what is served, then move the pointer: the one commit point."""
+    ledger = Ledger(settings)
+    ledger.record_intent("promote", f"{space.space_id} of {partition}", pointer.sequence if pointer else 0, force)
+    replaces = pointer.live if pointer and not force else None
+    live = write_snapshot(settings, sources, space.space_id, _day_to_publish(partition, pointer), models, replaces)
+    serve_online(settings, sources, live)
+    with pointer_lock(settings) as held:
+        current = find_pointer(settings.published_dir)
+        move(settings, replace(_successor(ledger, current, live), reason=force), held)
 
 
 def space_to_promote(ledger: Ledger, pointer: Pointer | None, partition: Partition) -> SpaceRef | None:
-    """Return the partition's candidate; failing that the space already live, whose consumers may be newer."""
+    """Return the partition's candidate or what became of it; failing that the live space, with newer consumers."""
     candidate = ledger.candidate(partition)
     if candidate is not None:
         return candidate
-    of_day = [ref for ref in ledger.spaces("live", "legacy") if ref.partition == str(partition)]
-    if of_day:
-        return of_day[-1]
+    for states in (("live", "legacy"), ("retired",)):
+        of_day = [ref for ref in ledger.spaces(*states) if ref.partition == str(partition)]
+        if of_day:
+            return of_day[-1]
     return ledger.space(pointer.live.space_id) if pointer else None
 
 
@@ -108,24 +163,25 @@ def _day_to_publish(partition: Partition, pointer: Pointer | None) -> Partition:
     return max(partition, Partition.parse(pointer.live.partition)) if pointer else partition
 
 
-def _flip(settings: Settings, ledger: Ledger, live: PublishedSnapshot) -> Pointer:
-    with pointer_lock(settings):
-        current = find_pointer(settings.published_dir)
-        moved = move(settings, _successor(ledger, current, live))
-        follow(ledger, moved)
-        retain(settings, moved, frozenset(ref.space_id for ref in ledger.spaces_in_use()))
-    return moved
-
-
 def _successor(ledger: Ledger, current: Pointer | None, live: PublishedSnapshot) -> Pointer:
+    pins = ledger.pins()
     if current is None:
-        return Pointer(sequence=0, kind="promote", previous=None, live=live)
+        return Pointer(sequence=0, kind="promote", previous=None, live=live, pins=pins)
     same_space = current.live.space_id == live.space_id
     legacy = current.legacy if same_space else current.live
     unchanged = same_space and current.live.consumers == live.consumers
-    pinned = still_pinned(ledger, current, live, legacy)
-    previous = current.previous if unchanged else current.sequence
-    return Pointer(sequence=0, kind="promote", previous=previous, live=live, legacy=legacy, pinned=pinned)
+    kept = (e for e in current.withdrawn if (e.space_id, e.consumers) != (live.space_id, live.consumers))
+    return Pointer(
+        sequence=current.sequence,
+        kind="promote",
+        previous=current.previous if unchanged else current.sequence,
+        live=live,
+        legacy=legacy,
+        pinned=still_pinned(ledger, current, live, legacy),
+        pins=pins,
+        returned=current.returned if unchanged else None,
+        withdrawn=tuple(kept),
+    )
 
 
 def _refused(pointer: Pointer | None, reason: str) -> dict[str, Any]:
@@ -135,7 +191,7 @@ def _refused(pointer: Pointer | None, reason: str) -> dict[str, Any]:
     return _report(pointer, promoted=False, reason=reason)
 
 
-def _report(pointer: Pointer, *, promoted: bool, reason: str) -> dict[str, Any]:
+def _report(pointer: Pointer, *, promoted: bool, reason: str, pending: dict[str, str] | None = None) -> dict[str, Any]:
     return {
         "promoted": promoted,
         "reason": reason,
@@ -143,4 +199,5 @@ def _report(pointer: Pointer, *, promoted: bool, reason: str) -> dict[str, Any]:
         "partition": pointer.live.partition,
         "versions": pointer.live.versions,
         "sequence": pointer.sequence,
+        "pending": pending or {},
     }

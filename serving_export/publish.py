@@ -6,7 +6,6 @@ The folder's name carries a hash of its content, without times, so that publishi
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving_export.checksum import MANIFEST, sha256, verify
 from serving_export.index import write_index
-from serving_export.lookup import MANIFEST
 from serving_export.pointer import PublishedSnapshot
 from serving_export.vectors import ConsumerVectors, SpaceVectors, check_space
 from training.contracts.consumers import POPULARITY
-from training.contracts.errors import AttuneError
 from training.settings import Settings
 from training.storage import new_dir, write_json
 
@@ -70,21 +68,6 @@ def content_hash(space: SpaceVectors, consumers: Sequence[ConsumerVectors], arra
     return digest.hexdigest()[:8]
 
 
-def verify(folder: Path) -> None:
-    """Hold every file of a snapshot against its manifest's checksum.
-
-    Raises:
-        AttuneError: A file is missing or its bytes differ.
-    """
-    for name, entry in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"].items():
-        found = _sha256(folder / name) if (folder / name).exists() else "no file"
-        if found != entry["sha256"]:
-            raise AttuneError(
-                f"expected sha256 {entry['sha256'][:12]}, found {found[:12]} at {folder / name}; roll back, "
-                f"then delete {folder.name} and refresh that partition again"
-            )
-
-
 def _arrays(space: SpaceVectors, consumers: Sequence[ConsumerVectors]) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"user_ids": space.user_ids, "vectors": space.vectors_UZ}
     if space.is_virtual is not None:
@@ -129,7 +112,7 @@ def _manifest(
         "num_users": len(space.user_ids),
         "dimension": int(space.vectors_UZ.shape[1]),
         "consumers": {c.model.consumer: _described(c, indexes[c.model.consumer]) for c in consumers},
-        "files": {str(p.relative_to(folder)): {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in files},
+        "files": {str(p.relative_to(folder)): {"sha256": sha256(p), "bytes": p.stat().st_size} for p in files},
         "lineage": lineage,
     }
 
@@ -147,8 +130,3 @@ def _described(consumer: ConsumerVectors, indexes: dict[str, Any]) -> dict[str, 
 
 def _models(consumers: Sequence[ConsumerVectors]) -> dict[str, dict[str, str]]:
     return {c.model.consumer: {"version": c.model.version, "space_id": c.model.space_id} for c in consumers}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

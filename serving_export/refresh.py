@@ -6,12 +6,12 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from serving_export.flip import follow, move, pointer_lock, publishing_lock
+from serving_export.flip import move, pointer_lock, publishing_lock
 from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer, read_pointer
-from serving_export.retention import list_snapshots, prune, retain
+from serving_export.reconcile import reconcile, serve_online
+from serving_export.retention import list_snapshots
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef
-from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.settings import Settings
 from training.spaces.ledger import Ledger
@@ -19,11 +19,19 @@ from training.spaces.ledger import Ledger
 logger = logging.getLogger(__name__)
 
 
-def refresh_embeddings(settings: Settings, partition: Partition, sources: Sources | None = None) -> dict[str, Any]:
+def refresh_embeddings(
+    settings: Settings, partition: Partition, sources: Sources | None = None, *, accept_loss: str = ""
+) -> dict[str, Any]:
     """Encode, validate and publish a partition for each served space, then move the pointer once.
 
     A partition older than what a space already serves is not published over it. A space other than the live one that
     cannot be encoded keeps its last snapshot; the live one is published all the same, and the error is raised then.
+
+    Args:
+        settings: Where state lives.
+        partition: Whose users.
+        sources: The steps around publishing.
+        accept_loss: Why users that are served may be missing from now on; kept in the ledger. Empty refuses a loss.
 
     Returns:
         `refreshed` and `kept` spaces with their partitions, the pointer's `sequence`, and the `reason` where nothing
@@ -33,20 +41,22 @@ def refresh_embeddings(settings: Settings, partition: Partition, sources: Source
         ContractViolation: Vectors must not be served; the last good snapshot goes on being served.
     """
     sources = sources or Sources()
-    ledger = Ledger(settings)
     if find_pointer(settings.published_dir) is None:
         return {"refreshed": {}, "kept": {}, "sequence": None, "reason": "no space is live yet; promote one first"}
     with publishing_lock(settings):
-        fresh, failures = _publish_all(settings, sources, ledger, partition)
+        reconcile(settings, sources, alone=True, clear=False)
+        ledger = Ledger(settings)
+        ledger.record_intent("refresh", str(partition), read_pointer(settings.published_dir).sequence, accept_loss)
+        fresh, failures = _publish_all(settings, sources, ledger, partition, bool(accept_loss))
         moved = _serve(settings, ledger, fresh)
-    if fresh:  # nothing of a day older than what is served is written online; a repeated newest day is fresh again
-        sources.materialise(settings, partition)
-        prune(settings, ledger, moved)
-    if failures:
-        raise failures[0]
+        written = _write_online(settings, sources, moved, fresh)
+        done = reconcile(settings, sources, alone=True, clear=bool(fresh))
+    for error in (*written, *failures):
+        raise error
     kept = {entry.space_id: entry.partition for entry in moved.snapshots if entry.space_id not in fresh}
     refreshed = {space_id: entry.partition for space_id, entry in fresh.items()}
-    return {"refreshed": refreshed, "kept": kept, "sequence": moved.sequence, "reason": ""}
+    report = {"refreshed": refreshed, "kept": kept, "sequence": moved.sequence, "reason": ""}
+    return {**report, "pending": done.pending}
 
 
 def served_or_pinned(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[PublishedSnapshot]:
@@ -71,18 +81,22 @@ def models_of(entry: PublishedSnapshot) -> list[ModelRef]:
 
 
 def _publish_all(
-    settings: Settings, sources: Sources, ledger: Ledger, partition: Partition
-) -> tuple[dict[str, PublishedSnapshot], list[AttuneError]]:
+    settings: Settings, sources: Sources, ledger: Ledger, partition: Partition, may_lose: bool
+) -> tuple[dict[str, PublishedSnapshot], list[Exception]]:
     fresh: dict[str, PublishedSnapshot] = {}
-    failures: list[AttuneError] = []
+    failures: list[Exception] = []
     pointer = read_pointer(settings.published_dir)
     for entry in served_or_pinned(settings, ledger, pointer):
         if entry.partition > str(partition):
             logger.info("space %s already serves %s; %s is not served", entry.space_id, entry.partition, partition)
             continue
         try:
-            fresh[entry.space_id] = write_snapshot(settings, sources, entry.space_id, partition, models_of(entry))
-        except AttuneError as error:
+            since = entry if entry.path and not may_lose else None
+            models = models_of(entry)
+            fresh[entry.space_id] = write_snapshot(settings, sources, entry.space_id, partition, models, since)
+        except (
+            Exception
+        ) as error:  # whatever is wrong with an older space, the live one is published, then it is raised
             if entry == pointer.live:
                 raise
             logger.error("space %s keeps serving %s: %s", entry.space_id, entry.partition or "nothing", error)
@@ -92,7 +106,7 @@ def _publish_all(
 
 def _serve(settings: Settings, ledger: Ledger, fresh: dict[str, PublishedSnapshot]) -> Pointer:
     """Move the pointer to the fresh snapshots, unless a promotion or a newer refresh has come between."""
-    with pointer_lock(settings):
+    with pointer_lock(settings) as held:
         current = read_pointer(settings.published_dir)
 
         def newest(entry: PublishedSnapshot) -> PublishedSnapshot:
@@ -102,7 +116,7 @@ def _serve(settings: Settings, ledger: Ledger, fresh: dict[str, PublishedSnapsho
 
         kept = {current.live.space_id} | ({current.legacy.space_id} if current.legacy else set())
         pinned = [e for e in served_or_pinned(settings, ledger, current) if e.space_id not in kept]
-        moved = move(
+        return move(
             settings,
             replace(
                 current,
@@ -110,8 +124,22 @@ def _serve(settings: Settings, ledger: Ledger, fresh: dict[str, PublishedSnapsho
                 live=newest(current.live),
                 legacy=newest(current.legacy) if current.legacy else None,
                 pinned=tuple(served for served in map(newest, pinned) if served.path),
+                pins=ledger.pins(),
             ),
+            held,
         )
-        follow(ledger, moved)
-        retain(settings, moved, frozenset(ref.space_id for ref in ledger.spaces_in_use()))
-    return moved
+
+
+def _write_online(
+    settings: Settings, sources: Sources, moved: Pointer, fresh: dict[str, PublishedSnapshot]
+) -> list[Exception]:
+    """Write online what this refresh has served, even where it is there: it may have been lost there since."""
+    failures: list[Exception] = []
+    for entry in moved.snapshots:
+        if fresh.get(entry.space_id) != entry:
+            continue
+        try:
+            serve_online(settings, sources, entry, again=True)
+        except Exception as error:  # the vectors are served all the same; the caller is told
+            failures.append(error)
+    return failures

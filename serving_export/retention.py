@@ -8,13 +8,20 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from serving_export.lookup import MANIFEST
-from serving_export.pointer import Pointer, PublishedSnapshot, history_path, read_history
+from serving_export.checksum import MANIFEST
+from serving_export.pointer import (
+    Pointer,
+    PublishedSnapshot,
+    entry_in_force,
+    history_path,
+    read_history,
+    read_pointer,
+)
 from training.contracts.columns import USER_ONBOARDING, USER_TASTE
 from training.contracts.partitions import Partition
 from training.data.derived_lock import free_to_remove
 from training.settings import Settings
-from training.spaces.ledger import Ledger
+from training.spaces.ledger import OFFERED, Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +48,8 @@ def list_snapshots(settings: Settings, space_id: str) -> list[PublishedSnapshot]
 
 
 def freshest(settings: Settings, entry: PublishedSnapshot) -> PublishedSnapshot:
-    """Return the newest snapshot on disk of the same space and the same model versions."""
-    same = [s for s in list_snapshots(settings, entry.space_id) if s.consumers == entry.consumers]
-    newer = [s for s in same if s.partition > entry.partition]
-    return newer[-1] if newer else entry
+    """Return the snapshot of the same space and the same model versions that was served last and is still there."""
+    return entry_in_force(settings.published_dir, read_pointer(settings.published_dir), entry)
 
 
 def retain(settings: Settings, pointer: Pointer, pinned: frozenset[str] = frozenset()) -> list[str]:
@@ -110,7 +115,7 @@ def _derived(settings: Settings) -> list[Path]:
 def _kept_spaces(settings: Settings, ledger: Ledger, pointer: Pointer) -> set[str]:
     """Return every space that is served or pinned, may yet be promoted, or could be returned to."""
     entries = (*pointer.snapshots, *_rollback_targets(settings, pointer))
-    in_use = (*ledger.spaces("candidate", "live", "legacy"), *ledger.spaces_in_use())
+    in_use = (*ledger.spaces(*OFFERED, "live", "legacy"), *ledger.spaces_in_use())
     return {entry.space_id for entry in entries} | {ref.space_id for ref in in_use}
 
 

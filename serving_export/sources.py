@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from serving_export.consumers import consumer_vectors
+from serving_export.continuity import require_continuity
 from serving_export.lineage import describe_origin
 from serving_export.pointer import Pointer, PublishedSnapshot
 from serving_export.publish import publish
@@ -32,10 +33,16 @@ def _validate(settings: Settings, space: SpaceVectors) -> None:
     validate_vectors(settings, space)
 
 
-def _materialise(settings: Settings, partition: Partition) -> None:
-    from training.data.feature_store import materialise
+def _materialise(settings: Settings, entry: PublishedSnapshot) -> None:
+    from serving_export.online import write_online
 
-    materialise(settings, partition, views=["user_embedding"])
+    write_online(settings, entry)
+
+
+def _forget(settings: Settings, pointer: Pointer) -> None:
+    from serving_export.online import forget_retired
+
+    forget_retired(settings, pointer)
 
 
 def _announce(settings: Settings, pointer: Pointer) -> None:
@@ -53,7 +60,8 @@ class Sources:
         encode: External ids [U] and float32 [U, Z] of a space as of a partition.
         consume: A consumer model's vectors as of a partition.
         validate: Raises ContractViolation for vectors that must not be served.
-        materialise: Brings the online store to a partition; never back in time.
+        materialise: Writes a published snapshot's vectors into the online store, under the key of their space.
+        forget: Removes the online rows of spaces that are read no more.
         announce: Tells the model registry what is live.
     """
 
@@ -61,17 +69,31 @@ class Sources:
     encode: Callable[[Settings, str, Partition], tuple[Sequence[str], NDArray[Any]]] = _encode
     consume: Callable[[Settings, ModelRef, Partition], ConsumerVectors] = consumer_vectors
     validate: Callable[[Settings, SpaceVectors], None] = _validate
-    materialise: Callable[[Settings, Partition], None] = _materialise
+    materialise: Callable[[Settings, PublishedSnapshot], None] = _materialise
+    forget: Callable[[Settings, Pointer], None] = _forget
     announce: Callable[[Settings, Pointer], None] = _announce
 
 
 def write_snapshot(
-    settings: Settings, sources: Sources, space_id: str, partition: Partition, models: Sequence[ModelRef]
+    settings: Settings,
+    sources: Sources,
+    space_id: str,
+    partition: Partition,
+    models: Sequence[ModelRef],
+    replaces: PublishedSnapshot | None = None,
 ) -> PublishedSnapshot:
     """Encode a partition with a space, validate, and write the snapshot with its consumers; nothing is served yet.
 
+    Args:
+        settings: Where state lives.
+        sources: The steps around publishing.
+        space_id: The space.
+        partition: Whose users.
+        models: The consumers' models.
+        replaces: What is served now, whose users must go on being served; None where their loss was accepted.
+
     Raises:
-        ContractViolation: The vectors must not be served.
+        ContractViolation: The vectors must not be served, or users that are served would be lost.
         SpaceMismatch: A model was trained on another space.
     """
     user_ids, vectors_UZ = sources.encode(settings, space_id, partition)
@@ -80,5 +102,7 @@ def write_snapshot(
     for consumer in consumers:
         if consumer.virtual_ids is not None and consumer.virtual_z is not None:
             space = space.imagined(consumer.virtual_ids, consumer.virtual_z)
+    if replaces is not None:
+        require_continuity(settings, space.user_ids, replaces)
     sources.validate(settings, space)
     return publish(settings, space, consumers, describe_origin(settings, space_id, partition, models))

@@ -11,12 +11,13 @@ from training.contracts.errors import AttuneError
 from training.ingest.landed_days import late_days
 from training.settings import Settings
 from training.spaces.ledger import Ledger
+from training.spaces.ledger_tables import PATIENCE_S
 from training.storage import list_partitions
 
 GATES_SHOWN = 10
 
 
-def status(settings: Settings) -> dict[str, Any]:
+def status(settings: Settings, patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """Return the state of a home as JSON values; an empty home gives nulls and empty lists.
 
     Returns:
@@ -24,7 +25,7 @@ def status(settings: Settings) -> dict[str, Any]:
         lacks for those that are not applicable, `snapshots` on disk, `partitions` (landed, featured, published), `late`
         days of raw logs with the command that takes them in, `pins`, the last `gates`, and the pointer's `sequence`.
     """
-    ledger = Ledger(settings)
+    ledger = Ledger(settings, patience_s)
     pointer = find_pointer(settings.published_dir)
     candidate = ledger.candidate()
     snapshots = _snapshots(settings)

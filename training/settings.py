@@ -36,6 +36,7 @@ class Settings:
         retrain_every_days: Days between two encoder retrains; between them consumers train on the live space.
         item_space_every_days: Days after which item vectors are learned anew.
         stale_after_days: Age of `as_of` above which a lookup is flagged stale.
+        lost_users_max_share: Share of the served users that a new snapshot may lack before it is refused, in [0, 1].
         seed: The one seed of every random draw.
         schedule: "daily" sends the daily schedule's ticks, "manual" only takes backfills and runs by hand.
     """
@@ -53,6 +54,7 @@ class Settings:
     retrain_every_days: int = 1
     item_space_every_days: int = 7
     stale_after_days: float = 2.0
+    lost_users_max_share: float = 0.01
     seed: int = 17
     schedule: str = "daily"
 
@@ -79,6 +81,7 @@ class Settings:
             retrain_every_days=int(_number(env, "ATTUNE_RETRAIN_EVERY_DAYS", 1, 1, 3650)),
             item_space_every_days=int(_number(env, "ATTUNE_ITEM_SPACE_EVERY_DAYS", 7, 1, 3650)),
             stale_after_days=_number(env, "ATTUNE_STALE_AFTER_DAYS", 2.0, 0, 36500),
+            lost_users_max_share=_number(env, "ATTUNE_LOST_USERS_MAX_SHARE", 0.01, 0, 1),
             seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
             schedule=_choice(env, "ATTUNE_SCHEDULE", ("daily", "manual")),
         )

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
+import re
 import shutil
+import socket
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +27,13 @@ from training.contracts.columns import Kind, Table
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 
+logger = logging.getLogger(__name__)
+
 PART = "part-0.parquet"
+LEFTOVER_AGE_S = 3600.0
+"""Age from which a temporary name that no process holds is taken for what a killed one left."""
+LOCK_TIMEOUT_S = 7200.0
+_LEFTOVER = re.compile(r"\.(.+\.[0-9a-f]{8}|draft\..+)")
 _TYPES: dict[Kind, pa.DataType] = {
     "string": pa.string(),
     "double": pa.float64(),
@@ -44,7 +55,7 @@ def arrow_schema(table: Table) -> pa.Schema:
 def replace_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` in one step on success and vanishes on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary = _temporary(path)
     try:
         yield temporary
         _fsync(temporary)
@@ -58,11 +69,15 @@ def replace_file(path: Path) -> Iterator[Path]:
 def new_dir(target: Path) -> Iterator[Path]:
     """Yield a temporary folder that becomes `target` in one step on success and vanishes on failure.
 
-    For immutable artefacts whose name contains a hash of their content: an existing `target` is kept.
+    For immutable artefacts whose name contains a hash of their content: an existing `target` is kept. What a killed
+    process left beside it is removed first.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    sweep(target.parent)
+    temporary = _temporary(target)
     temporary.mkdir()
+    held = os.open(temporary, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_SH)
     try:
         yield temporary
         for path in sorted(temporary.rglob("*")):
@@ -72,7 +87,30 @@ def new_dir(target: Path) -> Iterator[Path]:
             temporary.rename(target)
             _fsync(target.parent)
     finally:
+        os.close(held)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def folders(parent: Path) -> list[Path]:
+    """Return the folders below `parent` by name; temporary ones, whose names start with a dot, are no folders yet."""
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if not path.name.startswith(".") and path.is_dir())
+
+
+def sweep(parent: Path, older_than_s: float = LEFTOVER_AGE_S) -> list[str]:
+    """Remove the temporary files and folders in `parent` that a killed process left, and return their names.
+
+    One that is younger, or a folder that a living process holds, is another's work and stays.
+    """
+    removed = []
+    for entry in list(os.scandir(parent)) if parent.is_dir() else ():
+        if _LEFTOVER.fullmatch(entry.name) and _abandoned(entry, older_than_s):
+            _remove(Path(entry.path))
+            removed.append(entry.name)
+    if removed:
+        logger.info("removed %d leftovers of killed processes in %s", len(removed), parent)
+    return removed
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
@@ -88,12 +126,42 @@ def write_json(value: Any, path: Path) -> None:
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` for the block; another process that wants it waits. A crash lets it go."""
+def exclusive(path: Path, *, shared: bool = False, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold the lock file `path` for the block; another process that wants it waits. A crash lets it go.
+
+    Whoever waits longer than a second says so once, naming the holder; `shared` holders only keep exclusive ones out.
+
+    Raises:
+        AttuneError: The lock was not let go within `timeout_s`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with path.open("a+", encoding="utf-8") as file:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        wait_for(lambda: _try_lock(file, kind), f"lock {path}", lambda: _holder(path), timeout_s)
+        if not shared:
+            _sign(file)
         yield
+
+
+def wait_for(take: Callable[[], bool], what: str, holder: Callable[[], str], timeout_s: float) -> None:
+    """Call `take` until it returns true, and say after a second what is waited for and who holds it.
+
+    Raises:
+        AttuneError: It was not taken within `timeout_s`.
+    """
+    started, told, pause = time.monotonic(), False, 0.01
+    while not take():
+        waited = time.monotonic() - started
+        if waited >= timeout_s:
+            raise AttuneError(
+                f"expected {what} to be let go within {timeout_s:g} s, found it held by {holder()}; "
+                "let that job end, or end its process, and run this again"
+            )
+        if waited >= 1 and not told:
+            logger.warning("waiting for %s, held by %s", what, holder())
+            told = True
+        time.sleep(min(pause, max(timeout_s - waited, 0.0)))
+        pause = min(2 * pause, 0.25)
 
 
 def list_partitions(folder: Path) -> list[Partition]:
@@ -107,6 +175,53 @@ def list_partitions(folder: Path) -> list[Partition]:
         if any(not name.startswith(".") for name in os.listdir(child)):
             found.append(partition)
     return sorted(found)
+
+
+def _try_lock(file: TextIO, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _sign(file: TextIO) -> None:
+    """Leave in a lock file who holds it, for those who wait."""
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+
+
+def _holder(path: Path) -> str:
+    since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"{path.read_text(encoding='utf-8').strip() or 'a reader'} since {since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+
+
+def _abandoned(entry: os.DirEntry[str], older_than_s: float) -> bool:
+    try:
+        if time.time() - entry.stat(follow_symlinks=False).st_mtime < older_than_s:
+            return False
+        descriptor = os.open(entry.path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _fsync(path: Path) -> None:

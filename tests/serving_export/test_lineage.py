@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import time
+from dataclasses import replace
 
 import pytest
 
@@ -79,3 +82,16 @@ def test_a_served_vector_leads_back_to_its_raw_files(world: World) -> None:
     assert traced["encoder_run"] == {}
     with pytest.raises(UnknownId):
         trace(world.settings, "nobody")
+
+
+@pytest.mark.integration
+def test_lineage_without_mlflow_leads_to_all_else_in_seconds(world: World) -> None:
+    _prepare(world)
+    world.promote(DAY1)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        uri = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        started = time.monotonic()
+        traced = trace(replace(world.settings, mlflow_uri=uri), "u05")
+    assert time.monotonic() - started < 20
+    assert f"expected MLflow to answer at {uri}" in traced["encoder_run"]["unavailable"]
+    assert traced["encoder"]["data_hash"] == "d00d"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -222,3 +223,31 @@ def test_a_snapshot_without_cold_start_imagines_nothing(world: World) -> None:
     world.promote(DAY1)
     assert not _store(world).snapshot.is_virtual.any()
     assert _store(world).lookup(["u20"]).virtual == ()
+
+
+def test_an_open_store_answers_whole_after_its_snapshot_was_removed(world: World) -> None:
+    world.cold = True
+    world.promote(DAY1)
+    store = _store(world)
+    shutil.rmtree(world.settings.published_dir / store.pointer.live.path)
+    assert store.lookup(["u10", "u11"]).virtual == ("u10",)
+    assert store.recommend("u11", 3).ids
+
+
+def test_a_file_that_was_cut_short_is_named_on_opening(world: World) -> None:
+    world.promote(DAY1)
+    path = world.settings.published_dir / _store(world).pointer.live.path / "vectors.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(AttuneError, match=r"expected 1408 bytes, found 1404 at .*vectors.npy; roll back"):
+        _store(world)
+
+
+def test_an_older_space_that_is_broken_does_not_keep_the_live_one_from_answering(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    legacy = _store(world).pointer.of_space(first)
+    assert legacy is not None
+    shutil.rmtree(world.settings.published_dir / legacy.path)
+    store = _store(world)
+    assert store.lookup(["u01"]).space_id == second
+    with pytest.raises(MissingArtefact, match="reload"):
+        store.for_space(first).lookup(["u01"])

@@ -15,7 +15,7 @@ from tests.serving_export.world import DAY1, DAY2, World
 from training.settings import Settings
 
 COMMANDS = ["lookup", "status", "lineage", "serve", "recommend", "target", "rank", "rollback", "pin", "unpin"]
-COMMANDS += ["refresh", "promote"]
+COMMANDS += ["refresh", "promote", "reconcile"]
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +141,7 @@ def test_rollback_and_lineage_as_processes(world: World, fresh_mlflow: Callable[
     assert json.loads(run("rollback", "--json").stdout)["live"]["space_id"] == first
     traced = json.loads(run("lineage", "--user", "u01", "--json").stdout)
     assert (traced["snapshot"]["space_id"], traced["pointer"]["kind"]) == (first, "rollback")
-    again = run("rollback")
+    assert run("rollback").stdout.startswith(f"nothing moved: space {first} of 2026-11-01 is live since the rollback")
+    again = run("rollback", "--further")
     assert (again.returncode, again.stdout) == (1, "")
     assert "only one space was ever promoted" in again.stderr

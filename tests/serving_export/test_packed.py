@@ -32,6 +32,10 @@ def test_an_id_longer_than_any_is_unknown_and_not_cut() -> None:
     assert find_rows(pack_ids(["u1", "u2"]), ["u11", "u2", "u"]).tolist() == [-1, 1, -1]
 
 
+def test_an_id_with_a_nul_at_its_end_is_not_the_shorter_one() -> None:
+    assert find_rows(pack_ids(["u1", "u22"]), ["u1\0", "u22\0", "u1\0\0", "u1"]).tolist() == [-1, -1, -1, 0]
+
+
 def test_nothing_packed_and_nothing_asked() -> None:
     assert find_rows(pack_ids([]), ["u1"]).tolist() == [-1]
     assert find_rows(pack_ids(["u1"]), []).tolist() == []

@@ -232,3 +232,20 @@ def test_a_space_that_its_gate_refused_is_said_so(world: World) -> None:
     check = Check(name="rank", passed=False, observed="0.0", allowed="0.1")
     world.ledger.record_gate(decide(world.settings, f"user_encoder {space.space_id}", DAY1, [check]))
     assert "refused: rank: 0.0, allowed 0.1" in promote_space(world.settings, DAY1, world.sources)["reason"]
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_space_that_its_gate_did_not_accept_is_promoted_by_force_alone(world: World, judged: bool) -> None:
+    [first] = world.promote(DAY1)
+    space = SpaceRef(space_id="20261102-deadbeef", item_space_id="20261101-11111111", partition="2026-11-02")
+    world.ledger.record_space(space)
+    world.train_matching(space, DAY2)
+    if judged:
+        world.judge(space, accepted=False)
+    refused = promote_space(world.settings, DAY2, world.sources)
+    assert (refused["promoted"], refused["space_id"]) == (False, first)
+    assert ("refused it" if judged else "no gate has judged space 20261102-deadbeef") in refused["reason"]
+    forced = promote_space(world.settings, DAY2, world.sources, force="an outage is worse")
+    assert forced["space_id"] == space.space_id
+    assert read_pointer(world.settings.published_dir).reason == "an outage is worse"
+    assert world.ledger.intents("done")[-1]["reason"] == "an outage is worse"

@@ -45,7 +45,7 @@ def test_rollback_targets_stay_and_spaces_beyond_them_go(world: World) -> None:
     kept = [space_id for space_id in spaces if list_snapshots(world.settings, space_id)]
     assert kept == spaces[-4:]
     for expected in reversed(spaces[-4:-1]):
-        assert rollback(world.settings).live.space_id == expected
+        assert rollback(world.settings, further=True).live.space_id == expected
 
 
 def test_a_pinned_space_stays(world: World) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from serving_export.flip import rollback
 from serving_export.lookup import EmbeddingStore
+from serving_export.pin import pin
+from serving_export.pointer import POINTER, read_pointer
 from serving_export.refresh import refresh_embeddings
 from serving_export.server import Served, build_app
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
@@ -18,11 +28,12 @@ def client(world: World) -> TestClient:
     return TestClient(build_app(world.settings))
 
 
-def test_before_the_first_promotion_it_is_not_healthy(client: TestClient) -> None:
-    answer = client.get("/healthz")
+def test_before_the_first_promotion_it_is_alive_and_not_ready(client: TestClient) -> None:
+    answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "promote a space first" in answer.json()["error"]
     assert client.get("/status").json()["live"] is None
+    assert client.get("/healthz").json() == {"alive": True}
 
 
 def test_one_user(world: World, client: TestClient) -> None:
@@ -71,7 +82,7 @@ def test_rankings(world: World, client: TestClient) -> None:
 
 def test_it_follows_the_pointer_forwards_and_back(world: World, client: TestClient) -> None:
     first, second = world.promote(DAY1, DAY2)
-    assert client.get("/healthz").json() == {"space_id": second, "partition": "2026-11-02", "sequence": 2}
+    assert client.get("/readyz").json() == {"space_id": second, "partition": "2026-11-02", "sequence": 2}
     refresh_embeddings(world.settings, DAY3, world.sources)
     assert client.get("/users/u41/embedding").json()["partition"] == "2026-11-03"
     rollback(world.settings)
@@ -105,3 +116,108 @@ def test_without_cold_start_popularity_answers_and_says_so(world: World, client:
     assert client.get("/recommend/nobody").status_code == 404
     assert client.get("/recommend/nobody", params={"on_unknown": "popularity"}).json()["ids"][:3] == answer["ids"]
     assert client.get("/recommend/u21").json()["fallback"] is False
+
+
+def test_rankings_of_a_named_space_and_of_a_pinned_consumer(world: World, client: TestClient) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    of_first = client.get("/recommend/u03", params={"space_id": first}).json()
+    assert (of_first["space_id"], client.get("/recommend/u03").json()["space_id"]) == (first, second)
+    assert client.get("/target/i03", params={"space_id": first}).json()["space_id"] == first
+    assert client.get("/recommend/u03", params={"space_id": "20260101-00000000"}).status_code == 409
+    pin(world.settings, "matching", first, world.sources)
+    assert client.get("/recommend/u03").json()["ids"] == of_first["ids"]
+
+
+@pytest.mark.parametrize("torn", ["{", '{"live": {}}'])
+def test_a_pointer_that_cannot_be_read_leaves_the_last_snapshot_answering(
+    world: World, client: TestClient, torn: str
+) -> None:
+    [space_id] = world.promote(DAY1)
+    assert client.get("/users/u05/embedding").status_code == 200
+    whole = (world.settings.published_dir / POINTER).read_text()
+    (world.settings.published_dir / POINTER).write_text(torn)
+    assert client.get("/users/u05/embedding").json()["space_id"] == space_id
+    (world.settings.published_dir / POINTER).write_text(whole)
+    assert client.get("/users/u05/embedding").status_code == 200
+
+
+def test_a_snapshot_whose_bytes_have_changed_never_answers(world: World, client: TestClient) -> None:
+    world.promote(DAY1)
+    assert client.get("/users/u05/embedding").json()["partition"] == "2026-11-01"
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    path = world.settings.published_dir / read_pointer(world.settings.published_dir).live.path / "vectors.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert client.get("/users/u05/embedding").json()["partition"] == "2026-11-01"
+
+
+def test_input_that_breaks_the_contract_is_neither_an_error_of_the_server_nor_sent_back(
+    world: World, client: TestClient
+) -> None:
+    world.promote(DAY1)
+    headers = {"content-type": "application/json"}
+    half = '{"user_ids": ["\\ud800"], "on_unknown": "ignore"}'
+    for body in (
+        half,
+        '{"user_ids": ["u05"], "space_id": "\\ud800"}',
+        '{"user_ids": ["u05"], "space_id": NaN}',
+        '{"user_ids": "secret"}',
+        "{",
+    ):
+        answer = client.post("/embeddings", content=body, headers=headers)
+        assert answer.status_code in (404, 422), body
+        assert "secret" not in answer.text
+
+
+def test_messages_name_no_folder_of_the_server(world: World, client: TestClient) -> None:
+    missing = client.get("/readyz").json()["error"]
+    world.promote(DAY1)
+    unknown = client.get("/users/nobody/embedding").json()["error"]
+    assert "published/pointer.json" in missing
+    for text in (missing, unknown):
+        assert str(world.settings.home) not in text
+
+
+def test_a_locked_ledger_holds_up_no_lookup(world: World, client: TestClient) -> None:
+    world.promote(DAY1)
+    client.get("/readyz")
+    with sqlite3.connect(world.settings.home / "ledger.db", isolation_level=None) as other:
+        other.execute("begin exclusive")
+        started = time.monotonic()
+        with ThreadPoolExecutor(40) as pool:
+            asked = [pool.submit(client.get, "/status") for _ in range(40)]
+            assert client.get("/users/u05/embedding").status_code == 200
+            assert time.monotonic() - started < 5
+            assert {answer.result().status_code for answer in asked} == {503}
+        assert time.monotonic() - started < 15
+        other.execute("rollback")
+    assert client.get("/status").status_code == 200
+
+
+@pytest.mark.integration
+def test_a_half_sent_request_does_not_hold_up_the_end_of_the_server(world: World) -> None:
+    world.promote(DAY1)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "serving_export", "serve", "--port", str(port)]
+    server = subprocess.Popen(command, env={**os.environ, "ATTUNE_HOME": str(world.settings.home)})
+    try:
+        half = _connected(port)
+        half.sendall(b"POST /embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+        with _connected(port) as other:
+            other.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert b"200 OK" in other.recv(1000)
+        server.terminate()
+        server.wait(10)
+        half.close()
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _connected(port: int) -> socket.socket:
+    for _ in range(600):
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=10)
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not start")

@@ -32,7 +32,7 @@ def test_it_names_spaces_consumers_snapshots_partitions_and_gates(world: World) 
         write_json({}, world.settings.landed_dir("manifests") / f"dt={day}" / "manifest.json")
     write_json({}, world.settings.home / "features" / "user_profile" / "dt=2026-11-01" / "part-0.parquet")
     values = status(world.settings)
-    assert json.loads(json.dumps(values))["gates"][0]["checks"][0]["name"] == "auc"
+    assert json.loads(json.dumps(values))["gates"][-1]["checks"][0]["name"] == "auc"
     assert (values["live"]["space_id"], values["live"]["partition"]) == (second, "2026-11-03")
     assert values["legacy"]["space_id"] == first
     assert values["candidate"]["space_id"] == candidate

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from serving_export.champion import ENCODER
+from serving_export.online import retired_online
 from serving_export.packed import pack_ids
-from serving_export.pointer import Pointer
+from serving_export.pointer import Pointer, PublishedSnapshot
 from serving_export.promote import promote_space
 from serving_export.sources import Sources
 from serving_export.vectors import ConsumerVectors, SpaceVectors
-from training.contracts.artefacts import ModelRef, SpaceRef
+from training.contracts.artefacts import Check, GateDecision, ModelRef, SpaceRef
 from training.contracts.partitions import Partition
+from training.data.online_guard import forget_slots
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 
@@ -33,15 +36,19 @@ def noise(name: str, *shape: int) -> NDArray[np.float32]:
 class World:
     """A home with users that grow by one a day, from u00..u39 on the first day.
 
-    With `num_vectors` above 1 the consumer gives every user so many: its vector in the space and noise besides. With
-    `cold`, a consumer `cold_start` answers for users without history, and imagines their vectors.
+    With `num_vectors` above 1 the consumer gives every user so many: its vector in the space and noise besides. A
+    later `build` makes other vectors of the same day; the first `lost` users are known no more. With `cold`, a consumer
+    `cold_start` answers for users without history, and imagines their vectors.
     """
 
     settings: Settings
     num_vectors: int = 1
+    build: int = 0
+    lost: int = 0
     cold: bool = False
     validated: list[tuple[str, str]] = field(default_factory=list)
     materialised: list[str] = field(default_factory=list)
+    online: dict[str, str] = field(default_factory=dict)
     announced: list[str] = field(default_factory=list)
     before_validating: Callable[[SpaceVectors], None] = lambda _: None
 
@@ -56,16 +63,22 @@ class World:
             consume=self.consume,
             validate=self.validate,
             materialise=self.materialise,
+            forget=self.forget,
             announce=self.announce,
             required=("matching", "cold_start") if self.cold else ("matching",),
         )
 
     def users(self, partition: Partition) -> list[str]:
-        return [f"u{number:02d}" for number in range(39 + partition.day.day)]
+        return [f"u{number:02d}" for number in range(self.lost, 39 + partition.day.day)]
+
+    @property
+    def built(self) -> str:
+        """Tells builds of the same day's features apart; the first one adds nothing."""
+        return f" build {self.build}" if self.build else ""
 
     def encode(self, settings: Settings, space_id: str, partition: Partition) -> tuple[list[str], NDArray[np.float32]]:
         users = self.users(partition)
-        return users, np.stack([noise(f"{space_id} {partition} {user}", DIMENSION) for user in users])
+        return users, np.stack([noise(f"{space_id} {partition} {user}{self.built}", DIMENSION) for user in users])
 
     def consume(self, settings: Settings, model: ModelRef, partition: Partition) -> ConsumerVectors:
         """User n has seen items n and n + 1 (modulo the items); users with n divisible by 10 have no history."""
@@ -96,8 +109,15 @@ class World:
         self.before_validating(space)
         self.validated.append((space.space_id, str(space.partition)))
 
-    def materialise(self, settings: Settings, partition: Partition) -> None:
-        self.materialised.append(str(partition))
+    def materialise(self, settings: Settings, entry: PublishedSnapshot) -> None:
+        self.materialised.append(entry.partition)
+        self.online[entry.space_id] = entry.path
+
+    def forget(self, settings: Settings, pointer: Pointer) -> None:
+        for view, spaces in retired_online(settings, pointer).items():
+            forget_slots(settings, view, spaces)
+            for space_id in spaces:
+                self.online.pop(space_id, None)
 
     def announce(self, settings: Settings, pointer: Pointer) -> None:
         self.announced.append(pointer.live.space_id)
@@ -111,15 +131,29 @@ class World:
         return spaces
 
     def train(self, partition: Partition, tag: str = "a") -> SpaceRef:
-        """Record a candidate space of a partition and an accepted `matching` model on it."""
+        """Record a candidate space of a partition that its gate accepted, and an accepted `matching` model on it."""
         space_id = f"{partition.day:%Y%m%d}-{zlib.crc32(f'{partition}{tag}'.encode()):08x}"
         ref = SpaceRef(space_id=space_id, item_space_id="20261101-11111111", partition=str(partition))
         self.ledger.record_space(ref)
+        self.judge(ref)
         self.train_matching(ref, partition)
         if self.cold:
-            cold = ModelRef(consumer="cold_start", version="cold", space_id=space_id, partition=str(partition))
+            version = "cold" if partition == DAY1 else f"cold-{partition}"
+            cold = ModelRef(consumer="cold_start", version=version, space_id=space_id, partition=str(partition))
             self.ledger.record_model(cold)
         return ref
+
+    def judge(self, space: SpaceRef, *, accepted: bool = True) -> None:
+        """Record what a space's gate decided; its state stays as it is."""
+        subject, check = (
+            f"{ENCODER} {space.space_id}",
+            Check(name="auc", passed=accepted, observed="0.7", allowed="0.6"),
+        )
+        self.ledger.record_gate(
+            GateDecision(
+                subject=subject, partition=space.partition, accepted=accepted, checks=(check,), report="gate.html"
+            )
+        )
 
     def train_matching(self, space: SpaceRef, partition: Partition, tag: str = "") -> ModelRef:
         version = f"{partition.day:%Y%m%d}-{zlib.crc32(f'{space.space_id}{tag}'.encode()):08x}"

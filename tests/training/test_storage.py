@@ -1,12 +1,26 @@
 import hashlib
+import os
+import time
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from training.contracts.columns import USER_EMBEDDING, USER_HISTORY
+from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
-from training.storage import PART, arrow_schema, list_partitions, new_dir, replace_file, write_json, write_parquet
+from training.storage import (
+    PART,
+    arrow_schema,
+    exclusive,
+    folders,
+    list_partitions,
+    new_dir,
+    replace_file,
+    sweep,
+    write_json,
+    write_parquet,
+)
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -41,6 +55,40 @@ def test_an_existing_immutable_folder_is_kept(tmp_path: Path) -> None:
             (temporary / "content").write_text(text)
     assert (tmp_path / "space" / "content").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["space"]
+
+
+def test_leftovers_of_the_dead_are_swept_and_the_work_of_the_living_is_not(tmp_path: Path) -> None:
+    dead, young = tmp_path / ".space.0123abcd", tmp_path / ".other.89ab4567"
+    for folder in (dead, young):
+        folder.mkdir()
+        (folder / "manifest.json").write_text("{}")
+    (tmp_path / ".part.feedbeef").write_text("half")
+    (tmp_path / ".publishing.lock").touch()
+    for path in (dead, tmp_path / ".part.feedbeef", tmp_path / ".publishing.lock"):
+        os.utime(path, (1, 1))
+    assert folders(tmp_path) == []
+    with new_dir(tmp_path / "mine") as mine:
+        assert not dead.exists(), "the next run sweeps"
+        os.utime(mine, (1, 1))
+        assert sweep(tmp_path) == []
+        assert mine.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.89ab4567", ".publishing.lock", "mine"]
+
+
+def test_who_waits_for_a_lock_says_for_which_and_for_whom(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / ".lock"
+    with exclusive(path):
+        started = time.monotonic()
+        with (
+            pytest.raises(
+                AttuneError, match=rf"lock {path} to be let go within 1.2 s, found it held by process {os.getpid()}"
+            ),
+            exclusive(path, timeout_s=1.2),
+        ):
+            pass
+        assert time.monotonic() - started < 5
+    assert f"waiting for lock {path}, held by process {os.getpid()}" in caplog.text
+    assert caplog.text.count("waiting for") == 1
 
 
 def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from training.settings import Settings
+from training.storage import exclusive
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,8 +25,7 @@ def reads_derived(function: Callable[Concatenate[Settings, P], R]) -> Callable[C
 
     @wraps(function)
     def kept(settings: Settings, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with _lock_path(settings).open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+        with exclusive(_lock_path(settings), shared=True):
             return function(settings, *args, **kwargs)
 
     return kept

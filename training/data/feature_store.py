@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import json
 import logging
 import os
 import sys
@@ -29,11 +30,11 @@ from training.data.derived_lock import reads_derived
 from training.data.environment import environment
 from training.data.online.blocks import ONLINE_TABLES
 from training.data.online.writer import OnlineWriter, online_writer
-from training.data.online_guard import WHOLE_VIEW, may_serve, record_served
+from training.data.online_guard import WHOLE_VIEW, serving
 from training.data.online_removal import remove_absent
 from training.data.vector_columns import as_frame
 from training.settings import REPO_ROOT, Settings
-from training.storage import PART
+from training.storage import PART, write_json
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
@@ -42,7 +43,9 @@ logger = logging.getLogger(__name__)
 FEATURE_REPO = REPO_ROOT / "feature_repo"
 _DECLARATIONS = ("entities", "data_sources", "feature_views", "feature_services")
 ONLINE_VIEWS = tuple(ONLINE_TABLES)
-"""Every view, in the order in which `materialise` takes them."""
+"""Every view; `materialise` takes them in this order where they are named."""
+SNAPSHOT_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES)
+"""The views that follow a partition's features; vectors follow what is published, which `serving_export` writes."""
 _USERS_AT_ONCE = 100_000
 """Users in one point-in-time join: what Feast holds on the way is several times the rows."""
 _ROWS_AT_ONCE = 5_000
@@ -50,11 +53,13 @@ _ROWS_AT_ONCE = 5_000
 
 
 def feature_store(settings: Settings) -> FeatureStore:
-    """Return the Feast store of the home: feature_store.yaml with the registry and online store of the settings."""
-    from feast import FeatureStore, RepoConfig
+    """Return the Feast store of the home: feature_store.yaml with the registry and online store of the settings.
 
-    (settings.home / "feast").mkdir(parents=True, exist_ok=True)
-    return FeatureStore(config=RepoConfig(**_configuration(settings), repo_path=FEATURE_REPO))
+    The registry holds the home's absolute paths: in a home that was copied or moved it is declared anew.
+    """
+    if _declared_elsewhere(settings):
+        apply(settings)
+    return _open_store(settings)
 
 
 def apply(settings: Settings) -> None:
@@ -64,7 +69,8 @@ def apply(settings: Settings) -> None:
 
     kinds = (DataSource, Entity, FeatureView, FeatureService)
     declared = {id(value): value for value in _declarations(settings) if isinstance(value, kinds)}
-    feature_store(settings).apply(list(declared.values()))
+    _open_store(settings).apply(list(declared.values()))
+    write_json({"home": str(settings.home)}, _declared_path(settings))
 
 
 @reads_derived
@@ -157,7 +163,7 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
     Args:
         settings: Names the home and the online store.
         partition: Whose snapshots are served.
-        views: Names of feature views; None takes every view that has a snapshot of the partition.
+        views: Names of feature views; None takes every one of `SNAPSHOT_VIEWS` that has a snapshot of the partition.
 
     Returns:
         Rows written per view; a view whose online snapshot is newer is noted in the log and left out.
@@ -167,7 +173,7 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
     """
     writer = writer_of(settings)
     written: dict[str, int] = {}
-    for view in ONLINE_VIEWS if views is None else views:
+    for view in SNAPSHOT_VIEWS if views is None else views:
         files = snapshot_files(settings, view, partition)
         if not files and views is not None:
             raise MissingArtefact(
@@ -175,16 +181,16 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
                 f"run the job that writes it for {partition}"
             )
         for slot, path in files.items():
-            if not may_serve(settings, view, slot, partition):
-                logger.info("left %s %s as it is served: newer than %s", view, slot, partition)
-                continue
-            record_served(settings, view, slot, partition)
-            written[view] = written.get(view, 0) + writer.write(view, snapshot_blocks(path))
-            removed = remove_absent(feature_store(settings), view, slot, path)
-            if removed:
-                logger.info(
-                    "removed %d of %s %s from online: not in the snapshot of %s", removed, view, slot, partition
-                )
+            with serving(settings, view, slot, partition) as needed:
+                if not needed:
+                    logger.info("left %s %s as it is served: newer than %s", view, slot, partition)
+                    continue
+                written[view] = written.get(view, 0) + writer.write(view, snapshot_blocks(path))
+                removed = remove_absent(feature_store(settings), view, slot, path)
+                if removed:
+                    logger.info(
+                        "removed %d of %s %s from online: not in the snapshot of %s", removed, view, slot, partition
+                    )
     return written
 
 
@@ -236,6 +242,24 @@ def _configuration(settings: Settings) -> dict[str, Any]:
     declared["registry"]["path"] = settings.registry_url
     declared["online_store"] = _online_store(settings)
     return declared
+
+
+def _open_store(settings: Settings) -> FeatureStore:
+    from feast import FeatureStore, RepoConfig
+
+    (settings.home / "feast").mkdir(parents=True, exist_ok=True)
+    return FeatureStore(config=RepoConfig(**_configuration(settings), repo_path=FEATURE_REPO))
+
+
+def _declared_elsewhere(settings: Settings) -> bool:
+    path = _declared_path(settings)
+    if path.exists():
+        return bool(json.loads(path.read_text(encoding="utf-8"))["home"] != str(settings.home))
+    return (settings.home / "feast" / "registry.db").exists()
+
+
+def _declared_path(settings: Settings) -> Path:
+    return settings.home / "feast" / "declared.json"
 
 
 def _online_store(settings: Settings) -> dict[str, Any]:

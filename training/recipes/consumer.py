@@ -27,7 +27,7 @@ from training.contracts.partitions import Partition
 from training.data.vocabulary import Vocabulary
 from training.evaluation.gate import decide
 from training.settings import Settings
-from training.spaces.ledger import Ledger
+from training.spaces.ledger import OFFERED, Ledger
 from training.storage import new_dir, write_json
 from training.tracking.mlflow import RunRecord, log_run, set_alias
 
@@ -210,7 +210,7 @@ def refuse_unknown_space(ledger: Ledger, ref: ModelRef, folder: Path) -> None:
 
     One that was retired meanwhile is no mistake of the consumer's: its day was overtaken, and promotes nothing.
     """
-    usable = [space.space_id for space in ledger.spaces("candidate", "live", "legacy")]
+    usable = [space.space_id for space in ledger.spaces(*OFFERED, "live", "legacy")]
     if ref.space_id not in usable and ledger.space_state(ref.space_id) != "retired":
         offered = usable[-1] if usable else "none"
         raise SpaceMismatch(offered, ref.space_id, str(folder), f"train {ref.consumer} on a space that is offered")

@@ -104,7 +104,7 @@ def gate_space(settings: Settings, partition: Partition, space_id: str) -> GateD
     decision = decide(settings, f"{MODEL_NAME} {space_id}", partition, checks_of(evaluation))
     ledger = Ledger(settings)
     ledger.record_gate(decision)
-    ledger.record_space(_read_ref(folder), "candidate" if decision.accepted else "rejected")
+    ledger.record_space(_read_ref(folder), "accepted" if decision.accepted else "rejected")
     if decision.accepted:
         set_alias(settings, MODEL_NAME, "challenger", space_id)
     return decision

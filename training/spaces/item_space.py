@@ -24,7 +24,7 @@ from training.settings import Settings
 from training.spaces.collaborative import CollaborativeConfig, FloatArray, IndexedLog, learn_collaborative
 from training.spaces.collaborative_choice import choose_method
 from training.spaces.content import ContentEncoder, item_tokens
-from training.storage import new_dir, write_json
+from training.storage import folders, new_dir, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -157,10 +157,11 @@ def current_item_space(settings: Settings, partition: Partition) -> str | None:
     Due is counted in partitions, never against the clock.
     """
     oldest = partition.shift(1 - settings.item_space_every_days)
+    manifests = [folder / "manifest.json" for folder in folders(settings.home / "item_spaces")]
     found = [
         (manifest["partition"], manifest["item_space_id"])
-        for path in sorted((settings.home / "item_spaces").glob("*/manifest.json"))
-        if str(oldest) <= (manifest := json.loads(path.read_text()))["partition"] <= str(partition)
+        for path in manifests
+        if path.exists() and str(oldest) <= (manifest := json.loads(path.read_text()))["partition"] <= str(partition)
     ]
     return max(found)[1] if found else None
 

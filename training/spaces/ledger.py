@@ -8,85 +8,59 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.engine import Engine
 
 from training.contracts.artefacts import GateDecision, ModelRef, SpaceRef
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.settings import Settings
+from training.spaces.ledger_tables import (
+    GATES,
+    INTENTS,
+    MODELS,
+    PATIENCE_S,
+    PINS,
+    PROMOTIONS,
+    SPACES,
+    open_engine,
+    transaction,
+)
 
-STATES = ("candidate", "live", "legacy", "retired", "rejected", "not_applicable")
-_REPLACEABLE = ("candidate", "rejected", "not_applicable")
-"""States that recording again may change; the others are changed by a promotion alone."""
-
-_METADATA = sa.MetaData()
-_SPACES = sa.Table(
-    "spaces",
-    _METADATA,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("space_id", sa.String(64), nullable=False, unique=True),
-    sa.Column("item_space_id", sa.String(64), nullable=False),
-    sa.Column("partition", sa.String(10), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-)
-_MODELS = sa.Table(
-    "models",
-    _METADATA,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("consumer", sa.String(64), nullable=False),
-    sa.Column("version", sa.String(64), nullable=False),
-    sa.Column("space_id", sa.String(64), nullable=False),
-    sa.Column("partition", sa.String(10), nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.UniqueConstraint("consumer", "version"),
-)
-_GATES = sa.Table(
-    "gate_decisions",
-    _METADATA,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("subject", sa.String(128), nullable=False),
-    sa.Column("partition", sa.String(10), nullable=False),
-    sa.Column("accepted", sa.Boolean, nullable=False),
-    sa.Column("decision", sa.Text, nullable=False),
-    sa.UniqueConstraint("subject", "partition"),
-)
-_PROMOTIONS = sa.Table(
-    "promotions",
-    _METADATA,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("partition", sa.String(10), nullable=False),
-    sa.Column("space_id", sa.String(64), nullable=False),
-    sa.Column("pointer", sa.Text, nullable=False),
-    sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-)
-_PINS = sa.Table(
-    "pins",
-    _METADATA,
-    sa.Column("consumer", sa.String(64), primary_key=True),
-    sa.Column("space_id", sa.String(64), nullable=False),
-)
+STATES = ("candidate", "accepted", "live", "legacy", "retired", "rejected", "not_applicable")
+OFFERED = ("candidate", "accepted")
+"""States of a space that may yet be promoted: trained, and accepted by its gate."""
+_JUDGED = ("candidate", "accepted", "rejected", "not_applicable")
+"""States that a gate may change; the others follow the pointer, and none goes back from there to these."""
 
 
 class Ledger:
     """Read and write the account of one home; safe for several processes at once."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Open the ledger at `settings.database_url`, creating its tables where they are missing."""
-        self._engine = _engine(settings.database_url)
-        self._insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self._engine.dialect.name]
-        _create_tables(self._engine)
+    def __init__(self, settings: Settings, patience_s: float = PATIENCE_S) -> None:
+        """Open the ledger at `settings.database_url`, creating its tables where they are missing.
 
-    def record_space(self, ref: SpaceRef, state: str = "candidate") -> None:
-        """Record a trained space; one that a promotion has already moved on keeps its state."""
-        self._upsert(_SPACES, ("space_id",), {**ref.to_dict(), "state": _known(state)}, ("state",), _SPACES.c.state)
+        Raises:
+            LedgerUnavailable: It does not answer within `patience_s`, as in every other method.
+        """
+        self._engine = open_engine(settings.database_url, patience_s)
+        self._insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self._engine.dialect.name]
+
+    def record_space(self, ref: SpaceRef, state: str | None = None) -> None:
+        """Record a trained space; one that a promotion has already moved on keeps its state.
+
+        Args:
+            ref: The space.
+            state: What its gate made of it. None, as training says, makes a new space a candidate and leaves one that
+                was judged already as it is: training a rejected space again does not accept it.
+        """
+        if state is None:
+            self._insert_new(SPACES, {**ref.to_dict(), "state": "candidate"})
+        else:
+            self._upsert(SPACES, ("space_id",), {**ref.to_dict(), "state": _known(state)}, ("state",), SPACES.c.state)
 
     def record_model(self, ref: ModelRef, state: str = "candidate") -> None:
         """Record a trained consumer model: "candidate" if its gate accepted it, else "rejected".
@@ -94,18 +68,25 @@ class Ledger:
         What stands in a model's place where the log gives a consumer nothing to learn from is "not_applicable".
         """
         self._upsert(
-            _MODELS, ("consumer", "version"), {**ref.to_dict(), "state": _known(state)}, ("state",), _MODELS.c.state
+            MODELS, ("consumer", "version"), {**ref.to_dict(), "state": _known(state)}, ("state",), MODELS.c.state
         )
 
     def record_gate(self, decision: GateDecision) -> None:
-        """Record a gate's decision; deciding the same subject and partition again replaces it."""
-        values = {
-            "subject": decision.subject,
-            "partition": decision.partition,
-            "accepted": decision.accepted,
-            "decision": decision.to_json(),
-        }
-        self._upsert(_GATES, ("subject", "partition"), values, ("accepted", "decision"))
+        """Record a gate's decision beside earlier ones on the same subject and partition; the last one counts."""
+        key = (GATES.c.subject == decision.subject) & (GATES.c.partition == decision.partition)
+        with transaction(self._engine) as connection:
+            newest = sa.select(GATES.c.attempt, GATES.c.decision).where(key).order_by(GATES.c.attempt.desc())
+            found = connection.execute(newest).first()
+            if found is not None and found.decision == decision.to_json():
+                return
+            values = {
+                "subject": decision.subject,
+                "partition": decision.partition,
+                "attempt": found.attempt + 1 if found else 1,
+                "accepted": decision.accepted,
+                "decision": decision.to_json(),
+            }
+            connection.execute(self._insert(GATES).values(**values))
 
     def record_promotion(self, sequence: int, kind: str, pointer: Mapping[str, Any]) -> None:
         """Record one move of the pointer under the pointer's own sequence number.
@@ -123,17 +104,16 @@ class Ledger:
             "space_id": live["space_id"],
             "pointer": json.dumps(pointer, sort_keys=True),
         }
-        with self._engine.begin() as connection:
-            connection.execute(self._insert(_PROMOTIONS).values(**values).on_conflict_do_nothing())
+        self._insert_new(PROMOTIONS, values)
 
     def set_space_state(self, space_id: str, state: str) -> None:
-        """Move a recorded space to `state`.
+        """Move a recorded space to `state`, but never from what was served back to what is judged.
 
         Raises:
             MissingArtefact: The ledger holds no such space.
+            AttuneError: The space was served, and `state` is one before that.
         """
-        statement = sa.update(_SPACES).where(_SPACES.c.space_id == space_id).values(state=_known(state))
-        self._update(statement, f"space {space_id}")
+        self._move(SPACES, SPACES.c.space_id == space_id, state, f"space {space_id}")
 
     def set_model_state(self, consumer: str, version: str, state: str) -> None:
         """Move a recorded model to `state`.
@@ -141,14 +121,14 @@ class Ledger:
         Raises:
             MissingArtefact: The ledger holds no such model.
         """
-        key = (_MODELS.c.consumer == consumer) & (_MODELS.c.version == version)
-        self._update(sa.update(_MODELS).where(key).values(state=_known(state)), f"model {consumer} {version}")
+        key = (MODELS.c.consumer == consumer) & (MODELS.c.version == version)
+        self._move(MODELS, key, state, f"model {consumer} {version}")
 
     def spaces(self, *states: str) -> list[SpaceRef]:
         """Return the spaces in any of `states` (all if none is named), oldest partition first."""
-        query = sa.select(_SPACES).order_by(_SPACES.c.partition, _SPACES.c.sequence)
+        query = sa.select(SPACES).order_by(SPACES.c.partition, SPACES.c.sequence)
         if states:
-            query = query.where(_SPACES.c.state.in_(states))
+            query = query.where(SPACES.c.state.in_(states))
         return [_space(row) for row in self._rows(query)]
 
     def space(self, space_id: str) -> SpaceRef:
@@ -157,22 +137,22 @@ class Ledger:
         Raises:
             MissingArtefact: The ledger holds no such space.
         """
-        for row in self._rows(sa.select(_SPACES).where(_SPACES.c.space_id == space_id)):
+        for row in self._rows(sa.select(SPACES).where(SPACES.c.space_id == space_id)):
             return _space(row)
         raise _missing(f"space {space_id}", self._engine)
 
     def space_state(self, space_id: str) -> str | None:
         """Return the state of a space, None if it was never recorded."""
-        rows = self._rows(sa.select(_SPACES.c.state).where(_SPACES.c.space_id == space_id))
+        rows = self._rows(sa.select(SPACES.c.state).where(SPACES.c.space_id == space_id))
         return str(rows[0]["state"]) if rows else None
 
     def space_states(self) -> dict[str, str]:
         """Return the state of every recorded space."""
-        return {row["space_id"]: row["state"] for row in self._rows(sa.select(_SPACES))}
+        return {row["space_id"]: row["state"] for row in self._rows(sa.select(SPACES))}
 
     def candidate(self, partition: Partition | None = None) -> SpaceRef | None:
         """Return the newest candidate space (of `partition` if given), None if there is none."""
-        found = [ref for ref in self.spaces("candidate") if partition is None or ref.partition == str(partition)]
+        found = [ref for ref in self.spaces(*OFFERED) if partition is None or ref.partition == str(partition)]
         return found[-1] if found else None
 
     def spaces_in_use(self) -> list[SpaceRef]:
@@ -185,13 +165,13 @@ class Ledger:
 
     def models(self, consumer: str | None = None, *states: str, space_id: str | None = None) -> list[ModelRef]:
         """Return a consumer's models (of one space, in any of `states`), oldest partition first."""
-        query = sa.select(_MODELS).order_by(_MODELS.c.partition, _MODELS.c.sequence)
+        query = sa.select(MODELS).order_by(MODELS.c.partition, MODELS.c.sequence)
         if consumer is not None:
-            query = query.where(_MODELS.c.consumer == consumer)
+            query = query.where(MODELS.c.consumer == consumer)
         if states:
-            query = query.where(_MODELS.c.state.in_(states))
+            query = query.where(MODELS.c.state.in_(states))
         if space_id is not None:
-            query = query.where(_MODELS.c.space_id == space_id)
+            query = query.where(MODELS.c.space_id == space_id)
         return [_model(row) for row in self._rows(query)]
 
     def newest_model(self, consumer: str, space_id: str, until: Partition | None = None) -> ModelRef | None:
@@ -211,34 +191,65 @@ class Ledger:
 
     def is_not_applicable(self, consumer: str, space_id: str) -> bool:
         """Return whether the newest that is known of a consumer on a space is that there is nothing to learn."""
-        states = ("candidate", "live", "legacy", "retired", "not_applicable")
+        states = ("candidate", "accepted", "live", "legacy", "retired", "not_applicable")
         found = self.models(consumer, *states, space_id=space_id)
         return bool(found) and self.model_state(consumer, found[-1].version) == "not_applicable"
 
     def model_state(self, consumer: str, version: str) -> str | None:
         """Return the state of a model, None if it was never recorded."""
-        key = (_MODELS.c.consumer == consumer) & (_MODELS.c.version == version)
-        rows = self._rows(sa.select(_MODELS.c.state).where(key))
+        key = (MODELS.c.consumer == consumer) & (MODELS.c.version == version)
+        rows = self._rows(sa.select(MODELS.c.state).where(key))
         return str(rows[0]["state"]) if rows else None
 
     def model_states(self) -> dict[tuple[str, str], str]:
         """Return the state of every recorded model, by consumer and version."""
-        return {(row["consumer"], row["version"]): row["state"] for row in self._rows(sa.select(_MODELS))}
+        return {(row["consumer"], row["version"]): row["state"] for row in self._rows(sa.select(MODELS))}
 
     def gates(self, subject: str | None = None) -> list[GateDecision]:
-        """Return the gate decisions (on one subject), oldest partition first."""
-        query = sa.select(_GATES).order_by(_GATES.c.partition, _GATES.c.sequence)
+        """Return the decision that counts of each gate (on one subject), oldest partition first."""
+        last = {(decision.subject, decision.partition): decision for decision in self.gate_history(subject)}
+        return list(last.values())
+
+    def gate_history(self, subject: str | None = None) -> list[GateDecision]:
+        """Return every decision that a gate ever made (on one subject), oldest partition first, then as decided."""
+        query = sa.select(GATES).order_by(GATES.c.partition, GATES.c.sequence)
         if subject is not None:
-            query = query.where(_GATES.c.subject == subject)
+            query = query.where(GATES.c.subject == subject)
         return [GateDecision.from_dict(json.loads(row["decision"])) for row in self._rows(query)]
+
+    def record_intent(self, kind: str, subject: str, pointer: int, reason: str = "") -> int:
+        """Record what is about to be done to the pointer of a sequence number, and return the intent's own number."""
+        values = {"kind": kind, "subject": subject, "pointer": pointer, "reason": reason, "state": "open"}
+        with transaction(self._engine) as connection:
+            found = connection.execute(sa.insert(INTENTS).values(**values)).inserted_primary_key
+            return int(found[0]) if found else 0
+
+    def close_intent(self, sequence: int, state: str) -> None:
+        """Record of an intent that it was carried out ("done") or that it moved nothing ("void")."""
+        with transaction(self._engine) as connection:
+            connection.execute(sa.update(INTENTS).where(INTENTS.c.sequence == sequence).values(state=state))
+
+    def intents(self, *states: str) -> list[dict[str, Any]]:
+        """Return the intents in any of `states` (all if none is named), oldest first.
+
+        Each has its sequence, kind, subject, reason, the pointer that it began from, state and recorded_at.
+        """
+        query = sa.select(INTENTS).order_by(INTENTS.c.sequence)
+        if states:
+            query = query.where(INTENTS.c.state.in_(states))
+        return [{**row, "recorded_at": row["recorded_at"].isoformat()} for row in self._rows(query)]
 
     def promotions(self) -> list[dict[str, Any]]:
         """Return every recorded move of the pointer, oldest first: sequence, kind, partition, space_id, pointer."""
-        rows = self._rows(sa.select(_PROMOTIONS).order_by(_PROMOTIONS.c.sequence))
+        rows = self._rows(sa.select(PROMOTIONS).order_by(PROMOTIONS.c.sequence))
         return [
             {**row, "pointer": json.loads(row["pointer"]), "recorded_at": row["recorded_at"].isoformat()}
             for row in rows
         ]
+
+    def recorded_moves(self) -> set[int]:
+        """Return the sequence number of every recorded move of the pointer."""
+        return {int(row["sequence"]) for row in self._rows(sa.select(PROMOTIONS.c.sequence))}
 
     def pin(self, consumer: str, space_id: str) -> None:
         """Keep a consumer (or outside team) on a space, which is then not retired; pinning again moves the pin.
@@ -247,19 +258,19 @@ class Ledger:
             MissingArtefact: The ledger holds no such space.
         """
         self.space(space_id)
-        self._upsert(_PINS, ("consumer",), {"consumer": consumer, "space_id": space_id}, ("space_id",))
+        self._upsert(PINS, ("consumer",), {"consumer": consumer, "space_id": space_id}, ("space_id",))
 
     def unpin(self, consumer: str) -> bool:
         """Let a consumer follow the live space again; return whether it was pinned."""
-        with self._engine.begin() as connection:
-            return connection.execute(sa.delete(_PINS).where(_PINS.c.consumer == consumer)).rowcount > 0
+        with transaction(self._engine) as connection:
+            return connection.execute(sa.delete(PINS).where(PINS.c.consumer == consumer)).rowcount > 0
 
     def pins(self) -> dict[str, str]:
         """Return the pinned space of each pinned consumer."""
-        return {row["consumer"]: row["space_id"] for row in self._rows(sa.select(_PINS).order_by(_PINS.c.consumer))}
+        return {row["consumer"]: row["space_id"] for row in self._rows(sa.select(PINS).order_by(PINS.c.consumer))}
 
     def _rows(self, query: sa.Select[Any]) -> list[Mapping[str, Any]]:
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def _upsert(
@@ -271,40 +282,24 @@ class Ledger:
         state: sa.Column[str] | None = None,
     ) -> None:
         insert = self._insert(table).values(**values)
-        where = None if state is None else state.in_(_REPLACEABLE)
+        where = None if state is None else state.in_(_JUDGED)
         changes = {name: values[name] for name in replaced}
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changes, where=where))
 
-    def _update(self, statement: sa.Update, what: str) -> None:
-        with self._engine.begin() as connection:
-            if not connection.execute(statement).rowcount:
-                raise _missing(what, self._engine)
+    def _insert_new(self, table: sa.Table, values: dict[str, Any]) -> None:
+        with transaction(self._engine) as connection:
+            connection.execute(self._insert(table).values(**values).on_conflict_do_nothing())
 
-
-def _engine(url: str) -> Engine:
-    dialect = make_url(url).get_backend_name()
-    if dialect not in ("sqlite", "postgresql"):
-        raise AttuneError(f"expected a ledger on sqlite or postgresql, found {dialect}; set ATTUNE_DATABASE_URL")
-    if dialect == "sqlite":
-        database = make_url(url).database
-        if database:
-            Path(database).parent.mkdir(parents=True, exist_ok=True)
-        return sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": 60})
-    return sa.create_engine(url, poolclass=NullPool)
-
-
-def _create_tables(engine: Engine) -> None:
-    """Create what is missing; `if not exists` may still collide between two PostgreSQL sessions, so ask twice."""
-    for attempt in range(3):
-        try:
-            with engine.begin() as connection:
-                for table in _METADATA.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))
-            return
-        except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
-            if attempt == 2:
-                raise
+    def _move(self, table: sa.Table, key: sa.ColumnElement[bool], state: str, what: str) -> None:
+        free = table.c.state.in_(_JUDGED) if _known(state) in _JUDGED else sa.true()
+        with transaction(self._engine) as connection:
+            if connection.execute(sa.update(table).where(key & free).values(state=state)).rowcount:
+                return
+            found = connection.execute(sa.select(table.c.state).where(key)).scalar()
+        if found is None:
+            raise _missing(what, self._engine)
+        raise AttuneError(f"expected {what} not served yet to make it {state}, found it {found}; it can only go on")
 
 
 def _known(state: str) -> str:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from training.contracts.artefacts import SpaceRef
-from training.contracts.columns import USER_EMBEDDING
+from training.contracts.columns import POOLED_FEATURES, USER_EMBEDDING
 from training.contracts.errors import MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
@@ -104,12 +104,13 @@ class UserSpace:
 def encode_partition(settings: Settings, space_id: str, partition: Partition) -> tuple[list[str], FloatArray]:
     """Return every known user's id (sorted) and vector, float32 [U, Z], as of a partition; stored once.
 
-    Taste is pooled first where the space's item space lacks it. The stored file names the digest of the
-    features that it was encoded from, and is made anew when they have changed.
+    Taste and onboarding are pooled first where the space's item space lacks one of them. The stored file names the
+    digest of the features that it was encoded from, and is made anew when they have changed.
     """
     space = UserSpace.load(settings, space_id)
     path = settings.embeddings_dir(space_id, partition) / PART
-    if not (settings.features_dir("user_taste", partition, space.ref.item_space_id) / PART).exists():
+    pooled = [settings.features_dir(table, partition, space.ref.item_space_id) / PART for table in POOLED_FEATURES]
+    if not all(path.exists() for path in pooled):
         pool(settings, partition, space.ref.item_space_id)
     sources = _sources_digest(settings, partition, space.ref.item_space_id)
     if not path.exists() or (pq.read_schema(path).metadata or {}).get(_SOURCES) != sources:

@@ -5,7 +5,6 @@ The schema is created once, under a file lock: two processes that meet a fresh d
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -13,14 +12,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import numpy.typing as npt
 
+from training.contracts.errors import AttuneError
 from training.settings import Settings
+from training.storage import exclusive
+from training.tracking.moved_home import bring_home
 
 _log = logging.getLogger(__name__)
 ALIASES = ("champion", "challenger")
+_SCHEMA_TIMEOUT_S = 300.0
+_ANSWER_WITHIN_S = 5.0
+_CLIENT_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+
+
+class TrackingUnavailable(AttuneError):
+    """The MLflow server did not answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +114,18 @@ def aliases(settings: Settings, model_name: str) -> dict[str, str]:
 
 @contextmanager
 def tracking_client(settings: Settings) -> Iterator[Any]:
-    """Yield an MLflow client whose database schema is there."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    """Yield an MLflow client whose database schema is there.
+
+    Raises:
+        TrackingUnavailable: The MLflow server does not answer; its own client would try for minutes.
+    """
+    for name, value in _CLIENT_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    _require_server(settings.mlflow_uri)
     from mlflow import MlflowClient
 
     with _schema_lock(settings):
+        bring_home(settings)
         client = MlflowClient(tracking_uri=settings.mlflow_uri, registry_uri=settings.mlflow_uri)
         client.search_experiments(max_results=1)
     yield client
@@ -111,11 +133,23 @@ def tracking_client(settings: Settings) -> Iterator[Any]:
 
 @contextmanager
 def _schema_lock(settings: Settings) -> Iterator[None]:
-    folder = settings.home / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".schema.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with exclusive(settings.home / "mlflow" / ".schema.lock", timeout_s=_SCHEMA_TIMEOUT_S):
         yield
+
+
+def _require_server(uri: str) -> None:
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        with urlopen(f"{uri.rstrip('/')}/health", timeout=_ANSWER_WITHIN_S):
+            return
+    except HTTPError:
+        return  # it answers, and its client says what it refuses
+    except OSError as error:
+        raise TrackingUnavailable(
+            f"expected MLflow to answer at {uri} within {_ANSWER_WITHIN_S:g} s, found {error}; start it, or set "
+            "ATTUNE_MLFLOW_URI"
+        ) from error
 
 
 def _experiment(settings: Settings, client: Any, name: str) -> str:

@@ -1,6 +1,7 @@
 """Feast on the small log: point-in-time reads, and what is served online by SQLite and the Redis protocol."""
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,6 +113,19 @@ class TestApply:
         settings = dataclasses.replace(settings_at(tmp_path), online_store="memcached://x:1")
         with pytest.raises(AttuneError, match="expected ATTUNE_ONLINE_STORE as sqlite or redis://host:port"):
             feature_store.feature_store(settings)
+
+
+def test_a_copied_home_reads_its_own_snapshots(tmp_path: Path) -> None:
+    original = fill(settings_at(tmp_path / "original"))
+    shutil.copytree(original.home, tmp_path / "copy")
+    copied = settings_at(tmp_path / "copy")
+    write_snapshot(copied, USER_PROFILE, DAY2, 7)
+    assert feature_store.read_user_features(copied, DAY2, "user_encoder_v1", ITEM_SPACE)["tenure_days"].tolist() == [
+        7,
+        7,
+    ]
+    shutil.rmtree(original.home)
+    assert len(feature_store.read_user_features(copied, DAY1, "user_encoder_v1", ITEM_SPACE)) == 2
 
 
 class TestPointInTime:

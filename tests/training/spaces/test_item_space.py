@@ -17,6 +17,7 @@ from training.spaces.item_space import (
     learn_item_space,
     load_item_space,
 )
+from training.storage import write_json
 
 LAST = Partition.parse("2026-03-24")
 CONFIG = ItemSpaceConfig(width=8)
@@ -99,6 +100,16 @@ def test_renewal_is_due_by_partition(world, space):
     assert current_item_space(settings, LAST.shift(2)) is not None
     assert current_item_space(settings, LAST.shift(3)) is None
     assert current_item_space(settings, LAST.shift(-1)) is None, "an item space of a later day is not known yet"
+
+
+def test_what_a_crash_left_half_written_is_no_item_space(world, space, tmp_path):
+    settings = replace(world.settings, home=tmp_path)
+    folder = settings.item_space_dir(space.item_space_id)
+    manifest = {"item_space_id": space.item_space_id, "partition": str(LAST)}
+    write_json(manifest, folder / "manifest.json")
+    half = folder.with_name(f".{LAST.day:%Y%m%d}-ffffffff.0123abcd")
+    write_json(manifest | {"item_space_id": f"{LAST.day:%Y%m%d}-ffffffff"}, half / "manifest.json")
+    assert current_item_space(settings, LAST) == space.item_space_id
 
 
 def test_interactions_after_the_partition_change_nothing(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +17,7 @@ from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.settings import Settings
 from training.spaces.ledger import Ledger
+from training.spaces.ledger_tables import LedgerUnavailable
 
 OLD = SpaceRef(space_id="20261104-aaaaaaaa", item_space_id="20261104-11111111", partition="2026-11-04")
 NEW = SpaceRef(space_id="20261105-bbbbbbbb", item_space_id="20261104-11111111", partition="2026-11-05")
@@ -107,6 +110,45 @@ class LedgerContract:
         ledger.record_gate(accepted)
         assert ledger.gates() == [accepted]
 
+    def test_every_decision_of_a_gate_is_kept(self, ledger: Ledger) -> None:
+        refused = GateDecision(subject="space", partition="2026-11-04", accepted=False, checks=(), report="r.md")
+        accepted = replace(refused, accepted=True)
+        for decision in (refused, refused, accepted, refused):
+            ledger.record_gate(decision)
+        assert ledger.gate_history("space") == [refused, accepted, refused]
+        assert ledger.gates("space") == [refused]
+
+    def test_training_a_rejected_space_again_leaves_it_rejected(self, ledger: Ledger) -> None:
+        ledger.record_space(OLD, "rejected")
+        ledger.record_space(OLD)
+        assert ledger.space_state(OLD.space_id) == "rejected"
+        ledger.record_space(NEW)
+        ledger.record_space(NEW, "accepted")
+        ledger.record_space(NEW)
+        assert (ledger.space_state(NEW.space_id), ledger.candidate()) == ("accepted", NEW)
+
+    def test_what_was_served_is_never_judged_again(self, ledger: Ledger) -> None:
+        ledger.record_space(OLD)
+        ledger.set_space_state(OLD.space_id, "retired")
+        with pytest.raises(AttuneError, match=f"space {OLD.space_id} not served yet to make it accepted, found it ret"):
+            ledger.set_space_state(OLD.space_id, "accepted")
+        assert ledger.space_state(OLD.space_id) == "retired"
+
+    def test_intents_are_kept_with_their_outcome(self, ledger: Ledger) -> None:
+        first = ledger.record_intent("promote", "2026-11-04", 3, "a reason")
+        second = ledger.record_intent("refresh", "2026-11-05", 4)
+        assert [intent["sequence"] for intent in ledger.intents("open")] == [first, second]
+        ledger.close_intent(first, "done")
+        assert [intent["state"] for intent in ledger.intents()] == ["done", "open"]
+        assert [intent["sequence"] for intent in ledger.intents("open")] == [second]
+        kept = ledger.intents("done")[0]
+        assert (kept["kind"], kept["subject"], kept["pointer"], kept["reason"]) == (
+            "promote",
+            "2026-11-04",
+            3,
+            "a reason",
+        )
+
     def test_promotions_keep_the_whole_pointer_in_order(self, ledger: Ledger) -> None:
         ledger.record_promotion(2, "refresh", _pointer(NEW))
         ledger.record_promotion(1, "promote", _pointer(OLD))
@@ -140,7 +182,7 @@ class LedgerContract:
             ledger.pin("team", "nope")
         with pytest.raises(MissingArtefact, match="model matching v1"):
             ledger.set_model_state("matching", "v1", "live")
-        with pytest.raises(AttuneError, match="candidate, live"):
+        with pytest.raises(AttuneError, match="candidate, accepted, live"):
             ledger.record_space(OLD, "best")
 
 
@@ -154,6 +196,27 @@ class TestSqlite(LedgerContract):
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(write, range(16)))
         assert len(Ledger(settings).spaces()) == 16
+
+    def test_a_ledger_that_another_process_has_locked_says_so_in_seconds(self, tmp_path: Path) -> None:
+        settings = _settings(tmp_path)
+        Ledger(settings)
+        with sqlite3.connect(tmp_path / "ledger.db", isolation_level=None) as other:
+            other.execute("begin exclusive")
+            started = time.monotonic()
+            with pytest.raises(
+                LedgerUnavailable, match=r"expected the ledger .*ledger.db to answer, found database is"
+            ):
+                Ledger(settings, patience_s=0.5)
+            assert time.monotonic() - started < 5
+            other.execute("rollback")
+
+    def test_decisions_of_an_older_ledger_are_taken_over_once(self, tmp_path: Path) -> None:
+        decision = GateDecision(subject="space", partition="2026-11-04", accepted=True, checks=(), report="r.md")
+        with sqlite3.connect(tmp_path / "ledger.db") as old:
+            old.execute("create table gate_decisions (sequence integer, subject, partition, accepted, decision)")
+            old.execute("insert into gate_decisions values (1, 'space', '2026-11-04', 1, ?)", [decision.to_json()])
+        assert Ledger(_settings(tmp_path)).gate_history() == [decision]
+        assert Ledger(_settings(tmp_path)).gate_history() == [decision]
 
     def test_an_unsupported_database_is_refused_by_name(self, tmp_path: Path) -> None:
         settings = replace(_settings(tmp_path), database_url="mysql://host/ledger")

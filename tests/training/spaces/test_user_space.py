@@ -57,6 +57,15 @@ def test_vectors_of_other_features_are_made_anew(trained, space):
     np.testing.assert_array_equal(encode_partition(trained.settings, space.ref.space_id, LAST)[1], z)
 
 
+def test_onboarding_that_a_crash_kept_back_is_pooled_though_taste_is_there(trained, space):
+    _, z = encode_partition(trained.settings, space.ref.space_id, LAST)
+    onboarding = trained.settings.features_dir("user_onboarding", LAST, space.ref.item_space_id) / PART
+    onboarding.unlink()
+    path_of(trained).unlink()
+    np.testing.assert_array_equal(encode_partition(trained.settings, space.ref.space_id, LAST)[1], z)
+    assert onboarding.exists()
+
+
 def test_a_partition_that_was_not_pooled_is_pooled(trained, space):
     item_space_id = space.ref.item_space_id
     folder = trained.settings.features_dir("user_taste", LAST.shift(-2), item_space_id)

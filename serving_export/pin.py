@@ -1,0 +1,52 @@
+"""Keep a consumer or an outside team on a space, or let it follow the live one again."""
+
+from __future__ import annotations
+
+from serving_export.pointer import Pointer, find_pointer
+from serving_export.reconcile import Reconciled, newest_snapshots, reconcile
+from serving_export.sources import Sources
+from training.contracts.errors import AttuneError, MissingArtefact
+from training.settings import Settings
+from training.spaces.ledger import Ledger
+
+
+def pin(settings: Settings, consumer: str, space_id: str, sources: Sources | None = None) -> Reconciled:
+    """Serve a consumer from one space from now on, which is then refreshed and not retired.
+
+    The ledger's pin is the intent; the pointer carries it out, at once or, after a crash between, with the next job.
+
+    Raises:
+        MissingArtefact: The ledger holds no such space, or no snapshot of it carries the consumer's vectors.
+    """
+    pointer = find_pointer(settings.published_dir)
+    if pointer is not None and any(consumer in entry.consumers for entry in pointer.snapshots):
+        _require_vectors(settings, pointer, consumer, space_id)
+    Ledger(settings).pin(consumer, space_id)
+    return _carried_out(settings, sources)
+
+
+def unpin(settings: Settings, consumer: str, sources: Sources | None = None) -> Reconciled:
+    """Let a consumer follow the live space again.
+
+    Raises:
+        AttuneError: It is not pinned.
+    """
+    if not Ledger(settings).unpin(consumer):
+        raise AttuneError(f"expected a pinned consumer, found none named {consumer}; `status` lists the pins")
+    return _carried_out(settings, sources)
+
+
+def _carried_out(settings: Settings, sources: Sources | None) -> Reconciled:
+    done = reconcile(settings, sources)
+    if "pins" in done.failures:
+        raise done.failures["pins"]
+    return done
+
+
+def _require_vectors(settings: Settings, pointer: Pointer, consumer: str, space_id: str) -> None:
+    entry = pointer.of_space(space_id) or newest_snapshots(settings, {space_id}).get(space_id)
+    if entry is None or consumer not in entry.consumers:
+        raise MissingArtefact(
+            f"expected a snapshot of space {space_id} with vectors of {consumer} below {settings.published_dir}, found "
+            "none; pin a space that `status` lists among its snapshots"
+        )

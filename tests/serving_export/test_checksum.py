@@ -1,0 +1,43 @@
+"""A snapshot's files are held against its manifest, by length and by checksum."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from serving_export.checksum import MANIFEST, require_lengths, sha256, verify
+from serving_export.pointer import read_pointer
+from tests.serving_export.world import DAY1, World
+from training.contracts.errors import AttuneError
+
+
+@pytest.fixture
+def folder(world: World) -> Path:
+    world.promote(DAY1)
+    return world.settings.published_dir / read_pointer(world.settings.published_dir).live.path
+
+
+def test_a_whole_snapshot_passes(folder: Path) -> None:
+    verify(folder)
+    require_lengths(folder, json.loads((folder / MANIFEST).read_text()))
+
+
+def test_a_changed_byte_is_found_by_the_checksum_alone(folder: Path) -> None:
+    path = folder / "vectors.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    require_lengths(folder, json.loads((folder / MANIFEST).read_text()))
+    with pytest.raises(AttuneError, match=f"found {sha256(path)[:12]} at {path}; roll back"):
+        verify(folder)
+
+
+def test_a_short_or_missing_file_is_found_by_its_length(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    path = folder / "vectors.npy"
+    path.write_bytes(b"")
+    with pytest.raises(AttuneError, match=f"bytes, found 0 at {path}"):
+        require_lengths(folder, manifest)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        require_lengths(folder, manifest)
