@@ -24,7 +24,7 @@ from serving_export.packed import Floats, Ids, find_rows, unpack_ids
 from serving_export.pointer import Pointer, PublishedSnapshot, read_pointer
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
-from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownId
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
 
 __all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "rank_exactly"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serving_export.checksum import MANIFEST
 from serving_export.lookup import EmbeddingStore
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, DIMENSION, World, noise
@@ -212,8 +214,11 @@ def test_an_unknown_user_is_answered_by_popularity_where_asked(world: World, col
 
 def test_a_snapshot_of_before_popularity_was_published_still_answers(world: World) -> None:
     world.promote(DAY1)
-    folder = world.settings.published_dir / _store(world).pointer.live.path / "popularity"
-    folder.rename(folder.with_name("elsewhere"))
+    folder = world.settings.published_dir / _store(world).pointer.live.path
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"] = {name: file for name, file in manifest["files"].items() if not name.startswith("popularity/")}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    shutil.rmtree(folder / "popularity")
     assert _store(world).recommend("u21", 3).consumer == "matching"
     with pytest.raises(UnknownId, match="unknown user 'u20'"):
         _store(world).recommend("u20", 3)
