@@ -53,9 +53,10 @@ def move(settings: Settings, pointer: Pointer) -> Pointer:
     if current and _served(current) == _served(pointer) and current.previous == pointer.previous:
         return current
     moved = replace(pointer, sequence=current.sequence + 1 if current else 1)
-    for leftover in settings.published_dir.glob(f".{POINTER}.*"):
+    history = history_path(settings.published_dir, moved.sequence)
+    for leftover in [*settings.published_dir.glob(f".{POINTER}.*"), *history.parent.glob(".*.json.*")]:
         leftover.unlink()
-    write_json(moved.to_dict(), history_path(settings.published_dir, moved.sequence))
+    write_json(moved.to_dict(), history)
     write_json(moved.to_dict(), settings.published_dir / POINTER)
     logger.info("%s: live is now %s of %s", moved.kind, moved.live.space_id, moved.live.partition)
     return moved
