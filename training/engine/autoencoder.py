@@ -23,6 +23,9 @@ from training.models.reproducible import deterministic
 
 _log = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float32]
+MIN_EPOCHS = 3
+MAX_JUDGED_ROWS = 16_384
+"""Held-out rows that a validation loss is the mean of, at most."""
 _ROWS_AT_ONCE = 8192
 _NO_VARIANCE = 1e-10
 """Share of the largest variance below which an axis is rounding."""
@@ -39,7 +42,8 @@ class AutoencoderTrainingConfig:
         learning_rate: Adam's, decayed to a tenth by a cosine over the epochs.
         batch_size: Users per step.
         max_epochs: Passes over the training users at most.
-        max_steps: Steps at most; large data makes fewer passes, at least three.
+        max_steps: Steps at most; large data makes fewer passes, at least `MIN_EPOCHS`, of which each takes no more rows
+            than the steps allow, drawn anew.
         patience: Epochs without a better validation loss before stopping.
         validation_share: Share of users held out for early stopping.
     """
@@ -125,15 +129,15 @@ class _Trainer:
         self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
 
     def fit(self, inputs: UserInputs, held_out_U: torch.Tensor) -> tuple[dict[str, list[float]], int]:
-        train, validation = inputs.take(~held_out_U), inputs.take(held_out_U)
-        epochs = self.num_epochs(len(train.x_UF))
+        train_rows, validation = torch.where(~held_out_U)[0], inputs.take(self._judged(held_out_U))
+        epochs = self.num_epochs(len(train_rows))
         schedule = CosineAnnealingLR(self.optimiser, epochs, eta_min=self.config.learning_rate / 10)
         curves: dict[str, list[float]] = {"train_loss": [], "validation_loss": []}
         best_loss, best_epoch, best = float("inf"), 0, copy.deepcopy(self.model.state_dict())
         for epoch in range(epochs):
-            curves["train_loss"].append(self._epoch(train))
+            curves["train_loss"].append(self._epoch(inputs, train_rows))
             schedule.step()
-            loss = self._validate(validation if len(validation.x_UF) else train)
+            loss = self._validate(validation)
             curves["validation_loss"].append(loss)
             if loss < best_loss:
                 best_loss, best_epoch, best = loss, epoch, copy.deepcopy(self.model.state_dict())
@@ -147,12 +151,21 @@ class _Trainer:
     def num_epochs(self, num_rows: int) -> int:
         """Return the passes that the limits on epochs and steps allow."""
         steps = -(-num_rows // self.config.batch_size)
-        return max(min(self.config.max_epochs, self.config.max_steps // max(steps, 1)), 3)
+        return max(min(self.config.max_epochs, self.config.max_steps // max(steps, 1)), MIN_EPOCHS)
 
-    def _epoch(self, train: UserInputs) -> float:
+    def _judged(self, held_out_U: torch.Tensor) -> torch.Tensor:
+        """Return the rows that tell when to stop: those held out, at most as many as suffice; all where none are."""
+        rows = torch.where(held_out_U if bool(held_out_U.any()) else ~held_out_U)[0]
+        if len(rows) <= MAX_JUDGED_ROWS:
+            return rows
+        generator = torch.Generator().manual_seed(self.seed)
+        return rows[torch.randperm(len(rows), generator=generator)[:MAX_JUDGED_ROWS].sort().values]
+
+    def _epoch(self, inputs: UserInputs, train_rows: torch.Tensor) -> float:
         self.model.train()
-        order = torch.randperm(len(train.x_UF), generator=self.generator)
-        losses = [self._step(train.take(rows)) for rows in torch.split(order, self.config.batch_size)]
+        most = max(self.config.max_steps // MIN_EPOCHS, 1) * self.config.batch_size
+        order = train_rows[torch.randperm(len(train_rows), generator=self.generator)[:most]]
+        losses = [self._step(inputs.take(rows)) for rows in torch.split(order, self.config.batch_size)]
         return float(np.mean(losses))
 
     def _step(self, batch: UserInputs) -> float:

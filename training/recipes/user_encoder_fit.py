@@ -27,6 +27,8 @@ from training.spaces.inputs import InputAssembler, InputConfig
 from training.spaces.item_space import ItemSpaceConfig
 
 FloatArray = npt.NDArray[np.float32]
+ROWS_AT_ONCE = 32_768
+"""Users whose inputs are held at once while they are encoded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +66,11 @@ class FittedEncoder:
 
     def encode(self, frame: pd.DataFrame) -> FloatArray:
         """Return z, float32 [U, Z], by torch; what is stored and served comes from the ONNX file."""
-        x_UF, _ = self.assembler.transform(frame)
+        starts = range(0, max(len(frame), 1), ROWS_AT_ONCE)
+        inputs = (self.assembler.transform(frame.iloc[start : start + ROWS_AT_ONCE])[0] for start in starts)
         with deterministic(0), torch.no_grad():
-            z_UZ: FloatArray = self.trained.model.encode(torch.from_numpy(x_UF)).numpy()
-        return z_UZ
+            parts = [self.trained.model.encode(torch.from_numpy(x_UF)).numpy() for x_UF in inputs]
+        return np.vstack(parts)
 
     def content_hash(self, item_space_id: str, config: UserEncoderConfig) -> str:
         """Return 8 hex digits of everything that decides a vector: item space, scalers, weights, configuration."""

@@ -64,6 +64,18 @@ def test_matrix_marks_pairs_once() -> None:
     assert LOG.matrix().toarray().tolist() == [[0, 1, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0]]
 
 
+def test_histories_of_any_log_keep_the_order_of_its_rows() -> None:
+    rng = np.random.default_rng(0)
+    log = PairLog.of(rng.integers(0, 30, 500), rng.integers(0, 9, 500), np.sort(rng.integers(0, 99, 500)), 32, 9)
+    histories = log.histories()
+    for user in range(32):
+        rows = slice(*histories.offsets[user : user + 2])
+        own = np.flatnonzero(log.user_idx == user)
+        assert histories.item_idx[rows].tolist() == log.item_idx[own].tolist()
+        assert histories.occurred_at[rows].tolist() == log.occurred_at[own].tolist()
+    assert histories.item_idx.dtype == histories.offsets.dtype == np.int64
+
+
 def test_histories_are_oldest_first() -> None:
     histories = LOG.histories()
     assert histories.lengths.tolist() == [3, 2, 0]

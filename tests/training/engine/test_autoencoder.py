@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from training.data.input_layout import Block, InputLayout
-from training.engine.autoencoder import AutoencoderTrainingConfig, measure_blocks, principal_axes, train_autoencoder
+from training.engine import autoencoder
+from training.engine.autoencoder import (
+    AutoencoderTrainingConfig,
+    UserInputs,
+    measure_blocks,
+    principal_axes,
+    train_autoencoder,
+)
 from training.engine.corruption import CorruptionConfig
 from training.models.autoencoder import AutoencoderConfig
 
@@ -84,6 +91,40 @@ def test_it_stops_when_validation_no_longer_improves():
 def test_large_data_makes_fewer_passes():
     trained = train_autoencoder(*users(), LAYOUT, replace(CONFIG, max_steps=50), seed=1)
     assert len(trained.curves["train_loss"]) == 5
+
+
+def test_the_largest_data_takes_no_more_steps_than_allowed_and_still_learns(monkeypatch):
+    rows, observed = users(3000)
+    taken = []
+    take = UserInputs.take
+
+    def counted(inputs, chosen):
+        taken.append(chosen)
+        return take(inputs, chosen)
+
+    monkeypatch.setattr(UserInputs, "take", counted)
+    trained = train_autoencoder(rows, observed, LAYOUT, replace(CONFIG, max_steps=60), seed=1)
+    steps = [batch for batch in taken if len(batch) == CONFIG.batch_size]
+    assert len(trained.curves["train_loss"]) == 3
+    assert len(steps) == 60
+    assert len(torch.cat(steps).unique()) > 60 * CONFIG.batch_size / 2, "an epoch's rows are drawn anew"
+    losses = measure_blocks(trained.model, rows, observed, LAYOUT)
+    assert max(losses.values()) < 0.5 * float(rows.var())
+
+
+def test_of_many_held_out_rows_some_tell_when_to_stop(monkeypatch):
+    monkeypatch.setattr(autoencoder, "MAX_JUDGED_ROWS", 10)
+    rows, observed = users()
+    rows[40:] *= 50
+    held_out = np.arange(len(rows)) < 40
+    few = train_autoencoder(rows, observed, LAYOUT, CONFIG, seed=1, validation_U=held_out)
+    monkeypatch.setattr(autoencoder, "MAX_JUDGED_ROWS", 40)
+    all_of_them = train_autoencoder(rows, observed, LAYOUT, CONFIG, seed=1, validation_U=held_out)
+    assert few.curves["train_loss"][0] == all_of_them.curves["train_loss"][0]
+    assert few.curves["validation_loss"][0] != all_of_them.curves["validation_loss"][0]
+    assert few.curves["validation_loss"][0] < 10 * all_of_them.curves["validation_loss"][0], (
+        "not rows fifty times larger"
+    )
 
 
 def test_a_warm_start_begins_where_the_other_ended():

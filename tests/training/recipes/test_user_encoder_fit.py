@@ -7,6 +7,7 @@ import pytest
 from tests.training.spaces.test_inputs import rows
 from tests.training.spaces.trained_home import SMALL
 from training.contracts.partitions import Partition
+from training.recipes import user_encoder_fit
 from training.recipes.user_encoder_fit import fit_encoder, hash_rows, version_name
 
 
@@ -17,6 +18,12 @@ def fitted():
 
 def test_rows_become_vectors(fitted):
     assert fitted.encode(rows()).shape == (40, 12)
+
+
+def test_users_encoded_in_blocks_get_the_same_vectors(fitted, monkeypatch):
+    whole = fitted.encode(rows())
+    monkeypatch.setattr(user_encoder_fit, "ROWS_AT_ONCE", 16)
+    np.testing.assert_allclose(fitted.encode(rows()), whole, rtol=1e-5, atol=1e-6)
 
 
 def test_blocks_are_measured_beside_their_mean(fitted):
