@@ -54,9 +54,7 @@ class Accounts:
             write_rejected(settings, name, self.tables[table], rows)
 
 
-def account(
-    place: Workspace, tables: Mapping[str, StagedTable], columns: ColumnMap, allowed: float
-) -> Accounts:
+def account(place: Workspace, tables: Mapping[str, StagedTable], columns: ColumnMap, allowed: float) -> Accounts:
     """Return what will become of each staged row.
 
     Raises:
@@ -179,9 +177,11 @@ def _column_rows(place: Workspace, staged: StagedTable) -> list[dict[str, Any]]:
         name = SOURCE_TYPE if one.column == "event_type" else one.column
         by = "constant" if one.source is None else "guess" if one.guessed else "map"
         found = place.connection.execute(
-            f"select distinct {identifier(name)}::varchar from (select {identifier(name)} from "
-            f"staged_{staged.table.name} where verdict = 0 and {identifier(name)} is not null limit 1000) limit {_SAMPLES}"
+            f"select distinct cell::varchar from (select {identifier(name)} as cell from staged_{staged.table.name} "
+            f"where verdict = 0 and {identifier(name)} is not null limit 1000) limit {_SAMPLES}"
         ).fetchall()
         samples = sorted(value for (value,) in found)
-        rows.append({"table": staged.table.name, "column": one.column, "source": one.source, "by": by, "samples": samples})
+        rows.append(
+            {"table": staged.table.name, "column": one.column, "source": one.source, "by": by, "samples": samples}
+        )
     return rows

@@ -108,7 +108,7 @@ class TableMap(_Part):
     def _known_timezone(cls, value: str | None) -> str | None:
         try:
             return str(ZoneInfo(value)) if value else None
-        except (ValueError, OSError) as error:
+        except (KeyError, ValueError, OSError) as error:
             raise ValueError("a time zone such as UTC or Europe/Berlin") from error
 
     @model_validator(mode="after")

@@ -70,7 +70,8 @@ def _expressions(tree: Any) -> Iterator[dict[str, Any]]:
 def _require_allowed(part: dict[str, Any], expression: str, where: str) -> None:
     if part["class"] not in _ALLOWED:
         raise AttuneError(
-            f"{where}: expected a condition on the row itself, found a {part['class'].lower()} in {expression!r}; {_HINT}"
+            f"{where}: expected a condition on the row itself, found a {part['class'].lower()} in {expression!r}; "
+            f"{_HINT}"
         )
     if part["class"] == "FUNCTION" and part["function_name"].lower() not in _pure_functions():
         raise AttuneError(

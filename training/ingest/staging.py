@@ -21,7 +21,7 @@ from training.ingest.column_map import ColumnMap, InteractionsMap, TableMap
 from training.ingest.column_names import guess
 from training.ingest.contract_sql import contract_sql
 from training.ingest.expressions import Reading, identifier, is_nested, literal
-from training.ingest.reasons import ANONYMOUS, FIRST_OF, WHERE
+from training.ingest.reasons import ANONYMOUS, FIRST_OF, NO_JSON, WHERE
 from training.ingest.source_tables import RejectedLine, SourceTable, open_source, rejected_lines
 
 _MEMORY = "2GB"
@@ -187,19 +187,27 @@ def _require(table: Table, source: SourceTable, found: Mapping[str, str], column
 
 
 def _query(
-    staged: StagedTable, source: SourceTable, found: Mapping[str, str], columns: ColumnMap, reading: Reading, number: int
+    staged: StagedTable,
+    source: SourceTable,
+    found: Mapping[str, str],
+    columns: ColumnMap,
+    reading: Reading,
+    number: int,
 ) -> str:
     """SQL of a file's rows in contract types, each with its verdict and, where it is at fault, the row as it came."""
     options = columns.of(staged.table.name)
     sql = contract_sql(staged.table, source, found, columns, reading)
     staged.unread.append(tuple(name for name in source.types if name not in sql.used))
-    tests = [("not kept", staged.code(WHERE, ""))] if options.where else []
+    tests = [("broken", staged.code(NO_JSON, ""))] if source.broken != "false" else []
+    tests += [("not kept", staged.code(WHERE, ""))] if options.where else []
     if options.first_of:
         tests.append(("place > 1", staged.code(FIRST_OF, "")))
     if isinstance(options, InteractionsMap) and options.anonymous:
         tests.append(("user_id is null", staged.code(ANONYMOUS, "")))
-    dropped = [code for _, code in tests]
+    dropped = [code for _, code in tests if staged.verdicts[code][0] != NO_JSON]
     tests += [(test, staged.code(reason, column)) for reason, column, test in sql.faults]
+    if sql.sound:
+        tests.insert(len(dropped) + (source.broken != "false"), (sql.sound, 0))
     verdict = " ".join(f"when {test} then {code}" for test, code in tests)
     cells = ", ".join(f"{identifier(name)} := {identifier(name)}" for name in sql.used) or "nothing := null"
     kept = f"coalesce((\n{options.where}\n), false)" if options.where else "true"
@@ -210,8 +218,9 @@ def _query(
     return (
         f"select {number}::usmallint as file, verdict, {raw} as raw, {listed} from ("
         f"select *, (case {verdict} else 0 end)::utinyint as verdict from ("
-        f"select came, kept, place, source_order, {values} from ("
-        f"select struct_pack({cells}) as came, kept, {_place(options)} as place, {order} as source_order from ("
+        f"select came, broken, kept, place, source_order, {values} from ("
+        f"select struct_pack({cells}) as came, {source.broken} as broken, kept, {_place(options)} as place, "
+        f"{order} as source_order from ("
         f"select *, {kept} as kept from {source.relation} as source))))"
         + (" order by source_order" if options.order_by else "")
     )

@@ -152,7 +152,11 @@ def test_what_is_imported_lands(settings: Settings, logs: Path) -> None:
         ("movielens", {}, r"expected ratings\.dat or interactions\.parquet or u\.data"),
         ("movielens", {"u.data": ""}, r"u\.data, found an empty file"),
         ("movielens", {"u.data": "1\t2\t3\tnoon\n"}, r"column occurred_at of .*u\.data, found 'noon' in data row 1"),
-        ("movielens", {"u.data": "1\t2\t3\n"}, r"expected 4 columns in .*u\.data as interactions\.header names, found 3"),
+        (
+            "movielens",
+            {"u.data": "1\t2\t3\n"},
+            r"expected 4 columns in .*u\.data as interactions\.header names, found 3",
+        ),
         (
             "movielens",
             {"interactions.parquet": "PAR1 cut"},
@@ -166,9 +170,17 @@ def test_what_is_imported_lands(settings: Settings, logs: Path) -> None:
         ("amazon", {"item.txt": "1 2\n"}, r"expected a file at .*time\.txt, found none"),
         ("csv", {}, r"expected a \.csv, \.parquet or \.jsonl of interactions"),
         ("csv", {"events.csv": "user,item,time\n"}, r"found only a header"),
-        ("csv", {"events.csv": "user,item,time\n1,2\n"}, r"line with too few cells \(1 rows\): line 2 of .*events\.csv, '1,2'"),
+        (
+            "csv",
+            {"events.csv": "user,item,time\n1,2\n"},
+            r"line with too few cells \(1 rows\): line 2 of .*events\.csv, '1,2'",
+        ),
         ("csv", {"events.csv": "user,time\n1,5\n"}, r"a column for item_id in .*events\.csv, found user, time"),
-        ("csv", {"events.jsonl": '{"user": \n'}, r"expected JSON objects in .*events\.jsonl, found .*[Mm]alformed JSON"),
+        (
+            "csv",
+            {"events.jsonl": '{"user": \n'},
+            r"expected JSON objects in .*events\.jsonl, found .*[Mm]alformed JSON",
+        ),
         ("xml", {}, r"expected FORMAT as one of csv, amazon, hm, .*, found 'xml'"),
     ],
 )
