@@ -17,6 +17,7 @@ from training.ingest.expressions import (
     id_text,
     identifier,
     is_nested,
+    json_list,
     label,
     literal,
     moment,
@@ -189,10 +190,12 @@ def _items(source: SourceTable, found: Mapping[str, str], options: ItemsMap, rea
         kind = source.types[name]
         if is_nested(kind) and not (kind.endswith("[]") and (name in source.lists or isinstance(chosen, tuple))):
             continue
-        several = name in source.lists or kind.endswith("[]")
-        listed = (
-            parts(_cell(name), kind, source.lists.get(name)) if several else f"[{label(_cell(name), kind, reading)}]"
-        )
+        if name in source.lists or kind.endswith("[]"):
+            listed = parts(_cell(name), kind, source.lists.get(name))
+        elif "JSON" in source.format.get("form", ""):
+            listed = json_list(label(_cell(name), kind, reading))
+        else:
+            listed = f"[{label(_cell(name), kind, reading)}]"
         tags.append(_tags(name, listed))
         used.add(name)
     if "attributes" in found:

@@ -116,12 +116,17 @@ def parts(cell: str, kind: str, separator: str | None) -> str:
     if kind.endswith("[]"):
         split = f"list_transform({cell}, lambda part: part::varchar)"
     elif separator is None:
-        listed = f"try_cast({cell}::json as varchar[])"
-        split = f"(case when starts_with({cell}, '[') and json_valid({cell}) then {listed} else [{cell}] end)"
+        split = json_list(cell)
         split = f"(case when contains({cell}, '|') then string_split({cell}, '|') else {split} end)"
     else:
         split = f"string_split({cell}::varchar, {literal(separator)})"
     return f"list_filter(list_transform({split}, lambda part: trim(part)), lambda part: part <> '')"
+
+
+def json_list(cell: str) -> str:
+    """Return the values of a JSON list; of other text a list of itself."""
+    listed = f"try_cast({cell}::json as varchar[])"
+    return f"(case when starts_with({cell}, '[') and json_valid({cell}) then {listed} else [{cell}] end)"
 
 
 def _text(cell: str, kind: str) -> str:

@@ -24,6 +24,7 @@ _ALLOWED = {
     "COLLATE",
     "TYPE",
 }
+_PURE_MACROS = {"nullif", "ifnull", "split_part", "list_contains", "contains"}
 _HINT = "compare source columns and constants, such as \"status = 'ok' and price is not null\""
 
 
@@ -87,4 +88,4 @@ def _pure_functions() -> frozenset[str]:
             "select function_name from duckdb_functions() where function_type = 'scalar' "
             "group by function_name having bool_and(stability = 'CONSISTENT')"
         ).fetchall()
-    return frozenset(name for (name,) in rows)
+    return frozenset(name for (name,) in rows) | _PURE_MACROS

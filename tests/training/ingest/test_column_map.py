@@ -142,7 +142,10 @@ def test_scalars_stay_text(tmp_path: Path) -> None:
         ("event_types: {order: buy}", "event_types.order: expected one of view, .*, or drop .* found 'buy'"),
         ("interactions: {encoding: latin-99}", "interactions.encoding: expected an encoding .* found 'latin-99'"),
         ("interactions: {timezone: Mars}", "interactions.timezone: expected a time zone .* found 'Mars'"),
-        ("interactions: {time_unit: weeks}", "interactions.time_unit: expected 's', 'ms', 'us' or 'ns'.* found 'weeks'"),
+        (
+            "interactions: {time_unit: weeks}",
+            "interactions.time_unit: expected 's', 'ms', 'us' or 'ns'.* found 'weeks'",
+        ),
         ("interactions: {anonymous: keep}", "interactions.anonymous: expected 'drop'.* found 'keep'"),
         ("users: {anonymous: drop}", "users.anonymous: .* under users .* found 'anonymous'"),
         ("constants: {colour: red}", "constants: expected columns of interactions, found 'colour'"),
