@@ -85,7 +85,9 @@ def test_logs_that_cannot_be_read_keep_no_others_out(settings, ratings, tmp_path
 def test_a_corrected_map_withdraws_what_was_delivered(settings, tmp_path):
     folder = tmp_path / "own"
     folder.mkdir()
-    (folder / "events.csv").write_text("user,item,shipped,ordered\nu,i,2001-01-05,2001-01-01\nv,j,2001-01-06,2001-01-02\n")
+    (folder / "events.csv").write_text(
+        "user,item,shipped,ordered\nu,i,2001-01-05,2001-01-01\nv,j,2001-01-06,2001-01-02\n"
+    )
     for column in ("shipped", "ordered"):
         (tmp_path / "map.yaml").write_text(f"interactions: {{occurred_at: {column}}}\n")
         source = LogSource(folder=folder, format="csv", columns=tmp_path / "map.yaml")

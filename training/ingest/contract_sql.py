@@ -31,6 +31,8 @@ from training.ingest.source_tables import SourceTable
 AGE_BANDS = ((56, "56+"), (50, "50-55"), (45, "45-49"), (35, "35-44"), (25, "25-34"), (18, "18-24"), (0, "under 18"))
 """MovieLens' bands: the lower bound in years, which is also its code in the 1M release."""
 SOURCE_TYPE = "source_type"
+LENIENT = ("signed_up_at", "created_at")
+"""Times of users and items that may be unreadable without costing the row."""
 _OPTIONAL = ("event_id", "event_value", ARRIVED_ON)
 _RATED = ("rating", "stars", "score", "overall", "rate")
 
@@ -162,7 +164,22 @@ def _users(source: SourceTable, found: Mapping[str, str], reading: Reading) -> C
     if "age_band" in values:
         values["age_band"] = _age_band(values["age_band"])
     faults = [(MISSING_VALUE, "user_id", "user_id is null")]
+    values |= _lost(source, found, values, reading)
     return ContractSql(values, faults, tuple(dict.fromkeys(found.values())))
+
+
+def lost(column: str) -> str:
+    """Return the name under which staging keeps cells of a lenient column that could not be read."""
+    return f"lost {column}"
+
+
+def _lost(source: SourceTable, found: Mapping[str, str], values: Mapping[str, str], reading: Reading) -> dict[str, str]:
+    return {
+        lost(column): f"(case when {values[column]} is null then "
+        f"{id_text(_cell(found[column]), source.types[found[column]], reading)} end)"
+        for column in found
+        if column in LENIENT
+    }
 
 
 def _age_band(text: str) -> str:
@@ -208,6 +225,7 @@ def _items(source: SourceTable, found: Mapping[str, str], options: ItemsMap, rea
         )
     faults = [(MISSING_VALUE, "item_id", "item_id is null")]
     ordered = tuple(name for name in source.types if name in used)
+    values |= _lost(source, plain, values, reading)
     return ContractSql(values, faults, ordered)
 
 

@@ -97,13 +97,14 @@ def number(cell: str, kind: str, reading: Reading) -> str:
 def moment(cell: str, kind: str, reading: Reading) -> str:
     """Return a time (UTC, without zone), else null; a number counts only where it is plausible."""
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
-        stamp = f"{cell}::timestamp"
+        stamp = f"{cell}::timestamptz::timestamp" if kind == "TIMESTAMPTZ_NS" else f"{cell}::timestamp"
         return f"(case when isfinite({stamp}) then {_in_utc(stamp, reading, kind)} end)"
-    if _is_number(kind):
+    if _is_number(kind) and not reading.time_formats:
         return _counted(f"try_cast({cell} as double)", reading)
-    if kind != "VARCHAR":
+    if kind != "VARCHAR" and not _is_number(kind):
         return "null::timestamp"
     if reading.time_formats:
+        cell = _text(cell, kind)
         formats = ", ".join(literal(one) for one in reading.time_formats)
         text = f"try_strptime(trim({cell}), [{formats}])"
         return _in_utc(f"{text}::timestamp", reading, "TIMESTAMP")

@@ -171,11 +171,11 @@ def _num_rejected(
 ) -> int:
     connection.execute(f"select count(*) from {_read_csv(file, dialect, quote, None, name)}").fetchall()
     faults = "'MISSING COLUMNS', 'TOO MANY COLUMNS', 'UNQUOTED VALUE'"
-    row = connection.execute(
+    ((rejected,),) = connection.execute(
         f"select coalesce(sum(1 + if(error_type = 'UNQUOTED VALUE', length(csv_line) - length(replace(csv_line, "
         f"chr(10), '')), 0)), 0)::bigint from {name} where error_type in ({faults})"
-    ).fetchone()
-    return int(row[0]) if row else 0
+    ).fetchall()
+    return int(rejected)
 
 
 def _read_csv(file: TextFile, dialect: Dialect, quote: str, escape: str | None, name: str) -> str:

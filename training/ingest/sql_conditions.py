@@ -42,8 +42,8 @@ def require_pure(expression: str, where: str) -> str:
     """
     with duckdb.connect() as connection:
         text = f"select 1 from t where (\n{expression}\n)"
-        row = connection.execute("select json_serialize_sql(?)", [text]).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True}
+        ((serialised,),) = connection.execute("select json_serialize_sql(?)", [text]).fetchall()
+    tree = json.loads(serialised)
     if tree["error"]:
         raise AttuneError(f"{where}: expected one SQL condition, found {expression!r}; {tree.get('error_message')}")
     statements = tree["statements"]

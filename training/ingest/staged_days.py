@@ -158,7 +158,8 @@ def _fetch(
     stamp = f"epoch_us(occurred_at){raised}"
     return place.connection.sql(
         f"select event_id, user_id, item_id, {event_type} as event_type, event_value, session_id, surface, "
-        f"{stamp} as stamp, staged_interactions.rowid as place, hash(user_id, occurred_at) as tie, {day} - date '1970-01-01' as day "
+        f"{stamp} as stamp, staged_interactions.rowid as place, hash(user_id, occurred_at) as tie, "
+        f"{day} - date '1970-01-01' as day "
         f"from staged_interactions{ties} where {_kept(event_types)} and {day} between date '{first}' and date '{last}' "
         f"order by {'day, ' if told else ''}stamp, place"
     ).to_arrow_table()
@@ -244,6 +245,5 @@ def _typed(rows: pa.Table, table: str) -> pa.Table:
 
 
 def _one(place: Workspace, query: str) -> tuple[int, ...]:
-    row = place.connection.execute(query).fetchone()
-    assert row is not None
+    (row,) = place.connection.execute(query).fetchall()
     return tuple(row)

@@ -19,7 +19,7 @@ from training.contracts.columns import RAW_INTERACTIONS, RAW_ITEMS, RAW_USERS, T
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.ingest.column_map import ColumnMap, InteractionsMap, TableMap
 from training.ingest.column_names import guess
-from training.ingest.contract_sql import contract_sql
+from training.ingest.contract_sql import LENIENT, contract_sql, lost
 from training.ingest.expressions import Reading, identifier, is_nested, literal
 from training.ingest.reasons import ANONYMOUS, FIRST_OF, NO_JSON, WHERE
 from training.ingest.source_tables import RejectedLine, SourceTable, open_source, rejected_lines
@@ -119,11 +119,31 @@ def stage_table(
         source = open_source(place.connection, place.folder, path, options)
         sources = _sources(table, source, columns, staged)
         query = _query(staged, source, sources, columns, reading, number)
-        verb = "insert into staged_{0} {1}" if number else "create table staged_{0} as {1}"
+        verb = "insert into staged_{0} by name {1}" if number else "create table staged_{0} as {1}"
         _execute(place, verb.format(table.name, query), path, table)
         staged.files.append(source)
         staged.lines.append(rejected_lines(place.connection, source))
+        staged.notes += _lost_notes(place, table, source, sources, number)
     return staged
+
+
+def _lost_notes(
+    place: Workspace, table: Table, source: SourceTable, found: Mapping[str, str], number: int
+) -> list[str]:
+    """What of descriptive columns could not be read: the row stays, the cell is empty."""
+    notes = []
+    for column in (name for name in found if name in LENIENT):
+        ((cells, example),) = place.connection.execute(
+            f"select count(*), any_value({identifier(lost(column))}) from staged_{table.name} where file = {number} "
+            f"and {identifier(lost(column))} is not null"
+        ).fetchall()
+        if cells:
+            notes.append(
+                f"{source.path.name}: {cells} cells of {found[column]!r} are no time, such as {example!r}; {column} "
+                f"was left empty there; say how it is written ({table.name}: {{time_format: ...}}), or leave the "
+                f"column out ({table.name}: {{{column}: null}})"
+            )
+    return notes
 
 
 def _execute(place: Workspace, query: str, path: Path, table: Table) -> None:

@@ -203,7 +203,9 @@ def test_a_missing_folder_is_named(settings: Settings, tmp_path: Path) -> None:
 
 
 def test_importing_a_source_again_leaves_nothing_of_the_first(settings: Settings, logs: Path, tmp_path: Path) -> None:
-    (logs / "events.csv").write_text("user,item,shipped,ordered\nu,i,2001-01-05,2001-01-01\nv,j,2001-01-06,2001-01-02\n")
+    (logs / "events.csv").write_text(
+        "user,item,shipped,ordered\nu,i,2001-01-05,2001-01-01\nv,j,2001-01-06,2001-01-02\n"
+    )
     (tmp_path / "wrong.yaml").write_text("interactions: {occurred_at: shipped}\n")
     (tmp_path / "right.yaml").write_text("interactions: {occurred_at: ordered}\n")
     import_logs(settings, logs, "csv", tmp_path / "wrong.yaml")
@@ -211,7 +213,10 @@ def test_importing_a_source_again_leaves_nothing_of_the_first(settings: Settings
     assert [row["dt"] for row in raw(settings)] == ["dt=2001-01-01"]
     import_logs(settings, logs, "csv", tmp_path / "right.yaml")
     assert [row["dt"] for row in raw(settings)] == ["dt=2001-01-01", "dt=2001-01-02"]
-    assert sorted(path.name for path in settings.raw_dir("interactions").iterdir()) == ["dt=2001-01-01", "dt=2001-01-02"]
+    assert sorted(path.name for path in settings.raw_dir("interactions").iterdir()) == [
+        "dt=2001-01-01",
+        "dt=2001-01-02",
+    ]
 
 
 def test_two_sources_stay_apart_whatever_their_format(settings: Settings, logs: Path, tmp_path: Path) -> None:
@@ -248,9 +253,10 @@ def test_a_killed_import_leaves_no_day_marked_and_the_next_one_completes_it(
         written.append(str(partition))
         write(self, table, partition, rows)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(DayFiles, "write", dying)
+    monkeypatch.setattr(DayFiles, "write", dying)
+    with pytest.raises(KeyboardInterrupt):
         import_logs(settings, logs, "movielens")
+    monkeypatch.undo()
     assert len(written) == 2
     assert not list(settings.home.rglob("_SUCCESS"))
     import_logs(settings, logs, "movielens")

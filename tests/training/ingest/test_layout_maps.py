@@ -148,8 +148,10 @@ def test_retailrocket(settings: Settings, logs: Path) -> None:
 
 def test_hm(settings: Settings, logs: Path) -> None:
     files = {
-        "transactions_train.csv": "t_dat,customer_id,article_id,price,sales_channel_id\n2018-09-20,00a,0663713001,0.05,2\n",
-        "customers.csv": "customer_id,FN,Active,club_member_status,fashion_news_frequency,age,postal_code\n00a,,,ACTIVE,NONE,24,x\n",
+        "transactions_train.csv": "t_dat,customer_id,article_id,price,sales_channel_id\n"
+        "2018-09-20,00a,0663713001,0.05,2\n",
+        "customers.csv": "customer_id,FN,Active,club_member_status,fashion_news_frequency,age,postal_code\n"
+        "00a,,,ACTIVE,NONE,24,x\n",
         "articles.csv": "article_id,product_code,prod_name,product_type_name,product_group_name,colour_group_name,"
         "department_name,section_name\n0663713001,0663713,Strap top,Vest top,Garment Upper body,Black,Jersey,Basics\n",
     }

@@ -231,6 +231,12 @@ def test_parquet_types_become_text_with_every_digit(settings: Settings, logs: Pa
     assert {row["occurred_at"] for row in found} == {AT}
 
 
+def test_numbers_in_parquet_are_read_by_a_time_format(settings: Settings, logs: Path) -> None:
+    pq.write_table(pa.table({"user_id": ["u"], "item_id": ["i"], "day": [20240201]}), logs / "events.parquet")
+    (row,) = imported(settings, logs, {"interactions": {"time_format": "%Y%d%m"}})
+    assert row["occurred_at"].date() == AT.date()
+
+
 def test_a_nested_id_is_an_error_that_names_the_column(settings: Settings, logs: Path) -> None:
     rows = pa.table({"user_id": [["a"]], "item_id": ["i"], "timestamp": [AT]})
     pq.write_table(rows, logs / "events.parquet")

@@ -69,3 +69,23 @@ def test_a_table_without_its_id_is_an_error(tmp_path: Path) -> None:
 
 def test_a_layout_without_its_files_tells_nothing(tmp_path: Path) -> None:
     assert read_layout_sides("movielens", tmp_path) == {}
+
+
+def test_a_sign_up_that_cannot_be_read_is_told_and_costs_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("user_id,registered\nu,2001-01-01\nv,01/02/2001\nw,\n")
+    with workspace() as place:
+        staged = stage_table(place, RAW_TABLES["users"], [path], ColumnMap())
+        rows = staged_side(place, "users").to_pylist()
+    assert [row["signed_up_at"] is None for row in rows] == [False, True, True]
+    (note,) = staged.notes
+    assert "1 cells of 'registered' are no time, such as '01/02/2001'; signed_up_at was left empty" in note
+
+
+def test_files_of_one_table_may_have_their_columns_in_another_order(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user_id,country,sex\nu,DE,F\n")
+    (tmp_path / "b.csv").write_text("sex,user_id\nM,v\n")
+    with workspace() as place:
+        stage_table(place, RAW_TABLES["users"], [tmp_path / "a.csv", tmp_path / "b.csv"], ColumnMap())
+        rows = staged_side(place, "users").to_pylist()
+    assert [(row["user_id"], row["country"], row["gender"]) for row in rows] == [("u", "DE", "F"), ("v", None, "M")]
