@@ -15,13 +15,15 @@ PREVIEW ?=
 # make bench: folders of public logs
 DATA ?=
 FOLDERS = $(foreach folder,$(DATA),--data "$(folder)")
+# make bench-import: size of the CSV
+ROWS ?= 1000000
 BENCH := $(BIN)/python -m training.jobs.bench
 
 export PYTHONPATH := dags
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup run test lint lint-types lint-imports lint-sql up down bench bench-quality bench-speed lock clean
+.PHONY: help setup run test lint lint-types lint-imports lint-sql up down bench bench-quality bench-speed bench-import lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -76,6 +78,9 @@ bench-quality: $(STAMP) ## three seeds, intervals, both protocols, and each syst
 
 bench-speed: $(STAMP) ## lookups, top-k, feature building and training beside incumbents and limits, as ratios
 	@$(BIN)/python -m serving_export.bench
+
+bench-import: $(STAMP) ## import of a large CSV beside DuckDB's bare copy, with peak memory; ROWS=20000000
+	@$(BENCH) import --rows $(ROWS)
 
 lock: ## write requirements.lock anew from the newest versions that pyproject.toml allows
 	rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock

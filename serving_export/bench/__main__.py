@@ -33,13 +33,14 @@ def _measure(settings: Settings, options: argparse.Namespace) -> str:
 
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=settings.home) as folder:
-        return measure(settings, Path(folder), options.users, options.items)
+        return measure(settings, Path(folder), options.users, options.items, options.rows)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving_export.bench", description=__doc__)
     parser.add_argument("--users", type=int, default=50_000, help="users in the published snapshot (default 50000)")
     parser.add_argument("--items", type=int, default=50_000, help="items to search (default 50000)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of CSV to import (default 1000000)")
     return parser
 
 

@@ -10,6 +10,7 @@ from serving_export.bench.top_k import top_k_timing
 from training.jobs.bench.cache import library_versions
 from training.jobs.bench.quality import report_dir
 from training.jobs.bench.speed_features import feature_timings
+from training.jobs.bench.speed_import import NUM_ROWS, import_timings
 from training.jobs.bench.speed_materialise import materialise_timings
 from training.jobs.bench.speed_training import training_timings
 from training.jobs.bench.timing import speed_table
@@ -21,7 +22,7 @@ FEAST_USERS = 2_000
 MATERIALISED_USERS = 10_000
 
 
-def measure(settings: Settings, scratch: Path, num_users: int, num_items: int) -> str:
+def measure(settings: Settings, scratch: Path, num_users: int, num_items: int, num_rows: int = NUM_ROWS) -> str:
     """Return the Markdown of all timings, written to `home/reports/bench/speed.{md,json}` as well.
 
     Args:
@@ -29,6 +30,7 @@ def measure(settings: Settings, scratch: Path, num_users: int, num_items: int) -
         scratch: An empty folder; homes of the measurements' own lie in it.
         num_users: Users in the published snapshot.
         num_items: Items to search.
+        num_rows: Rows of the CSV to import.
     """
     own = Settings.from_env({"ATTUNE_HOME": str(scratch / "lookups"), "ATTUNE_SEED": str(settings.seed)})
     timings = lookup_timings(own, num_users, min(FEAST_USERS, num_users))
@@ -40,6 +42,8 @@ def measure(settings: Settings, scratch: Path, num_users: int, num_items: int) -
     timings += training_timings(seed=settings.seed)
     logger.info("training and encoding are measured")
     timings += feature_timings(scratch / "features", settings.seed)
+    logger.info("features are measured")
+    timings += import_timings(scratch / "import", num_rows)
     table = speed_table(timings, library_versions())
     folder = report_dir(settings)
     write_json([one.to_dict() for one in timings], folder / "speed.json")

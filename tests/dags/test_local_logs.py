@@ -1,7 +1,7 @@
 """Logs arrive as they would: everything up to a day, then day by day; a home keeps to one source."""
 
 import pytest
-from orchestration.local_logs import LogSource, deliver, stage
+from orchestration.local_logs import LogSource, deliver, import_reports, preview, stage
 
 from training.contracts.errors import AttuneError
 from training.settings import Settings
@@ -80,3 +80,32 @@ def test_logs_that_cannot_be_read_keep_no_others_out(settings, ratings, tmp_path
     with pytest.raises(AttuneError, match=r"ratings as recbole, which .* holds, found the simulator"):
         stage(settings, LogSource(simulated=WORLD))
     assert stage(settings, ratings) == days
+
+
+def test_a_corrected_map_withdraws_what_was_delivered(settings, tmp_path):
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "events.csv").write_text(
+        "user,item,shipped,ordered\nu,i,2001-01-05,2001-01-01\nv,j,2001-01-06,2001-01-02\n"
+    )
+    for column in ("shipped", "ordered"):
+        (tmp_path / "map.yaml").write_text(f"interactions: {{occurred_at: {column}}}\n")
+        source = LogSource(folder=folder, format="csv", columns=tmp_path / "map.yaml")
+        days = stage(settings, source)
+        deliver(settings, source, days[-1])
+    assert [str(day) for day in arrived(settings)] == ["2001-01-01", "2001-01-02"]
+
+
+def test_each_delivered_day_is_marked_and_the_report_is_kept(settings, ratings):
+    days = stage(settings, ratings)
+    deliver(settings, ratings, days[1])
+    marked = [path.parent.name for path in sorted(settings.home.glob("raw/interactions/*/_SUCCESS"))]
+    assert marked == [f"dt={day}" for day in days[:2]]
+    assert "small.inter  interactions  12" in import_reports(settings)
+
+
+def test_a_preview_reads_and_writes_nothing(settings, ratings):
+    assert "preview: nothing was written" in preview(settings, ratings)
+    assert not settings.home.exists()
+    with pytest.raises(AttuneError, match="expected a folder to preview"):
+        preview(settings, LogSource())

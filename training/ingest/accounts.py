@@ -54,9 +54,7 @@ class Accounts:
             write_rejected(settings, name, self.tables[table], rows)
 
 
-def account(
-    place: Workspace, tables: Mapping[str, StagedTable], columns: ColumnMap, allowed: float
-) -> Accounts:
+def account(place: Workspace, tables: Mapping[str, StagedTable], columns: ColumnMap, allowed: float) -> Accounts:
     """Return what will become of each staged row.
 
     Raises:
@@ -94,7 +92,7 @@ def report_of(
         AttuneError: The rows written are not those that were accounted for: a fault of ours.
     """
     _require_identity(place, tables, accounts, written)
-    first, last = _span(place, accounts)
+    first, last = _span(place)
     notes = [note for staged in tables.values() for note in staged.notes]
     if written.num_later:
         notes.append(f"{written.num_later} interactions of later days are not in raw yet")
@@ -124,8 +122,9 @@ def _require_identity(
     """Rows read = to raw + rejected + dropped, for each file; and what was to go to raw is what was written."""
     for name, staged in tables.items():
         for number, (source, one) in enumerate(zip(staged.files, accounts.files[name], strict=True)):
-            row = place.connection.execute(f"select count(*) from staged_{name} where file = {number}").fetchone()
-            read = (row[0] if row else 0) + len(staged.lines[number])
+            query = f"select count(*) from staged_{name} where file = {number}"
+            ((rows,),) = place.connection.execute(query).fetchall()
+            read = rows + len(staged.lines[number])
             if read != one.read:
                 raise AttuneError(f"expected {read} rows of {source.path} to be accounted for, found {one.read}")
     events = RAW_INTERACTIONS.name
@@ -136,11 +135,10 @@ def _require_identity(
         raise AttuneError(f"expected {to_raw} interactions in raw, found {found} written and {by_type} by event type")
 
 
-def _span(place: Workspace, accounts: Accounts) -> tuple[str, str]:
-    row = place.connection.execute(
+def _span(place: Workspace) -> tuple[str, str]:
+    ((first, last),) = place.connection.execute(
         "select min(occurred_at), max(occurred_at) from staged_interactions where verdict = 0"
-    ).fetchone()
-    first, last = row or (None, None)
+    ).fetchall()
     return (f"{first.isoformat()}Z", f"{last.isoformat()}Z") if first and last else ("", "")
 
 
@@ -179,9 +177,11 @@ def _column_rows(place: Workspace, staged: StagedTable) -> list[dict[str, Any]]:
         name = SOURCE_TYPE if one.column == "event_type" else one.column
         by = "constant" if one.source is None else "guess" if one.guessed else "map"
         found = place.connection.execute(
-            f"select distinct {identifier(name)}::varchar from (select {identifier(name)} from "
-            f"staged_{staged.table.name} where verdict = 0 and {identifier(name)} is not null limit 1000) limit {_SAMPLES}"
+            f"select distinct cell::varchar from (select {identifier(name)} as cell from staged_{staged.table.name} "
+            f"where verdict = 0 and {identifier(name)} is not null limit 1000) limit {_SAMPLES}"
         ).fetchall()
         samples = sorted(value for (value,) in found)
-        rows.append({"table": staged.table.name, "column": one.column, "source": one.source, "by": by, "samples": samples})
+        rows.append(
+            {"table": staged.table.name, "column": one.column, "source": one.source, "by": by, "samples": samples}
+        )
     return rows

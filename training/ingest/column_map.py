@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
+import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -103,12 +104,22 @@ class TableMap(_Part):
         except LookupError as error:
             raise ValueError("an encoding that Python knows, such as latin-1, cp1252 or utf-16") from error
 
+    @field_validator("time_format")
+    @classmethod
+    def _known_format(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            with duckdb.connect() as connection:
+                connection.execute("select try_strptime('', ?::varchar[])", [list(value)]).fetchall()
+        except duckdb.Error as error:
+            raise ValueError("formats of strptime, such as '%d/%m/%Y %H:%M:%S'") from error
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str | None) -> str | None:
         try:
             return str(ZoneInfo(value)) if value else None
-        except (ValueError, OSError) as error:
+        except (KeyError, ValueError, OSError) as error:
             raise ValueError("a time zone such as UTC or Europe/Berlin") from error
 
     @model_validator(mode="after")

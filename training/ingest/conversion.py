@@ -123,7 +123,9 @@ def _uuid_or_text(column: pa.Array) -> Converted:
     """Sixteen bytes that are not all printable are a UUID, and become its 36 characters."""
     cells = column.to_pylist()
     texts = [_utf8_or_none(cell) for cell in cells]
-    if any(cell is not None and (text is None or not text.isprintable()) for cell, text in zip(cells, texts, strict=True)):
+    if any(
+        cell is not None and (text is None or not text.isprintable()) for cell, text in zip(cells, texts, strict=True)
+    ):
         texts = [None if cell is None else str(UUID(bytes=cell)) for cell in cells]
     return Converted(pa.array(texts, pa.string()), np.zeros(len(column), dtype=bool))
 

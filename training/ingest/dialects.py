@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.contracts.errors import AttuneError
-from training.ingest.column_names import is_known
 from training.ingest.column_map import TableMap
+from training.ingest.column_names import is_known
 
 _DELIMITERS = ("\t", "::", ";", "|", ",")
 _NUMBER_OR_TIME = re.compile(r"[-+]?\d[\d.,:/TZ +-]*(e[-+]?\d+)?", re.IGNORECASE)
@@ -59,7 +59,7 @@ def read_dialect(head: str, path: Path, options: TableMap) -> Dialect:
     else:
         _require_header(names, path, options)
         height = len(lines[: _height(lines, delimiter)])
-    types = {}
+    types: dict[str, str] = {}
     if options.typed_header == "true":
         names, types = _typed(names, path)
     columns, repeated = _distinct(names)
@@ -97,6 +97,7 @@ def _sep_line(head: str) -> str | None:
 
 def _most_even(lines: list[str], options: TableMap) -> str:
     """The delimiter by which most of the first rows have as many cells as the header, then the one with most cells."""
+
     def score(delimiter: str) -> tuple[float, int]:
         rows = cells(lines[:-1] or lines, delimiter, _SAMPLE)
         widths = Counter(len(row) for row in rows)

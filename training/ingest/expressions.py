@@ -14,6 +14,8 @@ MISSING = ("", "NULL", "null", "Null", "None", "none", "NaN", "nan", "NA", "N/A"
 BLANK = ("", "NULL", "null", "NaN", "nan", "<NA>", "\\N")
 """Those that mean it in descriptions, where "None" or "NA" may be a word."""
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_BLANKS = 2
+"""Blanks that may surround a cell that means "nothing"."""
 _UNITS = {"s": 1_000_000.0, "ms": 1_000.0, "us": 1.0, "ns": 0.001}
 _DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _WRITTEN = (
@@ -78,12 +80,12 @@ def is_nested(kind: str) -> bool:
 
 def id_text(cell: str, kind: str, reading: Reading) -> str:
     """Return an id, without blanks around it; null where the cell means nothing."""
-    return _without(_text(cell, kind), reading.missing or MISSING)
+    return _without(cell, kind, reading.missing or MISSING)
 
 
 def label(cell: str, kind: str, reading: Reading) -> str:
     """Return text of a description; null where it is empty."""
-    return _without(_text(cell, kind), reading.missing or BLANK)
+    return _without(cell, kind, reading.missing or BLANK)
 
 
 def number(cell: str, kind: str, reading: Reading) -> str:
@@ -95,13 +97,14 @@ def number(cell: str, kind: str, reading: Reading) -> str:
 def moment(cell: str, kind: str, reading: Reading) -> str:
     """Return a time (UTC, without zone), else null; a number counts only where it is plausible."""
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
-        stamp = f"{cell}::timestamp"
+        stamp = f"{cell}::timestamptz::timestamp" if kind == "TIMESTAMPTZ_NS" else f"{cell}::timestamp"
         return f"(case when isfinite({stamp}) then {_in_utc(stamp, reading, kind)} end)"
-    if _is_number(kind):
+    if _is_number(kind) and not reading.time_formats:
         return _counted(f"try_cast({cell} as double)", reading)
-    if kind != "VARCHAR":
+    if kind != "VARCHAR" and not _is_number(kind):
         return "null::timestamp"
     if reading.time_formats:
+        cell = _text(cell, kind)
         formats = ", ".join(literal(one) for one in reading.time_formats)
         text = f"try_strptime(trim({cell}), [{formats}])"
         return _in_utc(f"{text}::timestamp", reading, "TIMESTAMP")
@@ -114,12 +117,17 @@ def parts(cell: str, kind: str, separator: str | None) -> str:
     if kind.endswith("[]"):
         split = f"list_transform({cell}, lambda part: part::varchar)"
     elif separator is None:
-        listed = f"try_cast({cell}::json as varchar[])"
-        split = f"(case when starts_with({cell}, '[') and json_valid({cell}) then {listed} else [{cell}] end)"
+        split = json_list(cell)
         split = f"(case when contains({cell}, '|') then string_split({cell}, '|') else {split} end)"
     else:
         split = f"string_split({cell}::varchar, {literal(separator)})"
     return f"list_filter(list_transform({split}, lambda part: trim(part)), lambda part: part <> '')"
+
+
+def json_list(cell: str) -> str:
+    """Return the values of a JSON list; of other text a list of itself."""
+    listed = f"try_cast({cell}::json as varchar[])"
+    return f"(case when starts_with({cell}, '[') and json_valid({cell}) then {listed} else [{cell}] end)"
 
 
 def _text(cell: str, kind: str) -> str:
@@ -140,10 +148,13 @@ def _text(cell: str, kind: str) -> str:
     return f"{cell}::varchar"
 
 
-def _without(text: str, missing: Sequence[str]) -> str:
-    longest = max((len(one) for one in missing), default=0)
+def _without(cell: str, kind: str, missing: Sequence[str]) -> str:
+    """Text, null where it is one of `missing`; long text is not compared, which most ids are."""
+    text = _text(cell, kind)
+    longest = max((len(one) for one in missing), default=0) + _BLANKS
     listed = ", ".join(literal(one) for one in missing) or "''"
-    return f"(case when length({text}) <= {longest} and {text} in ({listed}) then null else {text} end)"
+    short = f"length({cell}) <= {longest} and " if kind == "VARCHAR" else ""
+    return f"(case when {short}{text} in ({listed}) then null else {text} end)"
 
 
 def _is_number(kind: str) -> bool:
@@ -173,8 +184,12 @@ def _written(cell: str, reading: Reading) -> str:
     bare = f"trim(regexp_replace({cell}, '{_UTC}', ''))"
     formats = ", ".join(literal(one) for one in _WRITTEN)
     iso = f"case when regexp_matches({cell}, '{_ZONE}') or ends_with({cell}, 'Z') or ends_with({cell}, 'UTC') then "
-    iso += f"try_cast({cell} as timestamptz)::timestamp else {_in_utc(f'try_cast({cell} as timestamp)', reading, '')} end"
-    return f"coalesce(if(isfinite(({iso})), ({iso}), null), {_in_utc(f'try_strptime({bare}, [{formats}])', reading, '')})"
+    iso += (
+        f"try_cast({cell} as timestamptz)::timestamp else {_in_utc(f'try_cast({cell} as timestamp)', reading, '')} end"
+    )
+    return (
+        f"coalesce(if(isfinite(({iso})), ({iso}), null), {_in_utc(f'try_strptime({bare}, [{formats}])', reading, '')})"
+    )
 
 
 def _in_utc(stamp: str, reading: Reading, kind: str) -> str:

@@ -18,7 +18,7 @@ from training.contracts.errors import AttuneError
 from training.ingest.column_map import TableMap
 from training.ingest.dialects import Dialect, read_dialect
 from training.ingest.expressions import identifier, literal
-from training.ingest.reasons import LONG_LINE, NO_JSON, NOT_UTF8, TOO_FEW_CELLS, TOO_MANY_CELLS, UNCLOSED_QUOTE
+from training.ingest.reasons import LONG_LINE, NOT_UTF8, TOO_FEW_CELLS, TOO_MANY_CELLS, UNCLOSED_QUOTE
 from training.ingest.sources import kind_of, require_parquet
 from training.ingest.sql_conditions import require_pure
 from training.ingest.text_files import TextFile, open_text, read_head
@@ -31,6 +31,7 @@ _FAULTS = {
     "LINE SIZE OVER MAXIMUM": LONG_LINE,
 }
 _LONGEST_LINE = 1 << 26
+_BROKEN = "no JSON object"
 _JSON_SAMPLE = 5000
 
 
@@ -46,6 +47,7 @@ class SourceTable:
         lists: Separator by column that holds several values.
         format: Kind, encoding, delimiter and quote, for the report.
         rejects: Table of the lines that are no rows, None where there can be none.
+        broken: SQL that finds rows which are none, where the relation has such.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class SourceTable:
     lists: Mapping[str, str] = field(default_factory=dict)
     format: Mapping[str, str] = field(default_factory=dict)
     rejects: str | None = None
+    broken: str = "false"
 
 
 @dataclass(frozen=True)
@@ -168,11 +171,11 @@ def _num_rejected(
 ) -> int:
     connection.execute(f"select count(*) from {_read_csv(file, dialect, quote, None, name)}").fetchall()
     faults = "'MISSING COLUMNS', 'TOO MANY COLUMNS', 'UNQUOTED VALUE'"
-    row = connection.execute(
+    ((rejected,),) = connection.execute(
         f"select coalesce(sum(1 + if(error_type = 'UNQUOTED VALUE', length(csv_line) - length(replace(csv_line, "
         f"chr(10), '')), 0)), 0)::bigint from {name} where error_type in ({faults})"
-    ).fetchone()
-    return int(row[0]) if row else 0
+    ).fetchall()
+    return int(rejected)
 
 
 def _read_csv(file: TextFile, dialect: Dialect, quote: str, escape: str | None, name: str) -> str:
@@ -215,9 +218,10 @@ def _json(connection: duckdb.DuckDBPyConnection, folder: Path, path: Path, optio
     columns = ", ".join(f"json ->> {literal(where)} as {identifier(name)}" for name, where in fields.items())
     return SourceTable(
         path=path,
-        relation=f"(select {columns} from {objects} where json is not null)",
+        relation=f"(select {columns}, json is null as {identifier(_BROKEN)} from {objects})",
         types=dict.fromkeys(fields, "VARCHAR"),
         format={"encoding": file.encoding, "form": f"JSON, {form.replace('_', ' ')}"},
+        broken=identifier(_BROKEN),
     )
 
 
@@ -253,7 +257,9 @@ def _parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> SourceTable:
     except duckdb.Error as error:
         raise AttuneError(f"expected a whole Parquet file at {path}, found {_first_line(error)}") from error
     types = {name: kind for name, kind, *_ in described}
-    inner = {name: _struct_fields(connection, relation, name) for name, kind in types.items() if kind.startswith("STRUCT(")}
+    inner = {
+        name: _struct_fields(connection, relation, name) for name, kind in types.items() if kind.startswith("STRUCT(")
+    }
     flat = {name: kind for name, kind in types.items() if name not in inner}
     columns = [identifier(name) for name in flat]
     for name, parts in inner.items():

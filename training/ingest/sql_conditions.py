@@ -24,6 +24,7 @@ _ALLOWED = {
     "COLLATE",
     "TYPE",
 }
+_PURE_MACROS = {"nullif", "ifnull", "split_part", "list_contains", "contains"}
 _HINT = "compare source columns and constants, such as \"status = 'ok' and price is not null\""
 
 
@@ -41,8 +42,8 @@ def require_pure(expression: str, where: str) -> str:
     """
     with duckdb.connect() as connection:
         text = f"select 1 from t where (\n{expression}\n)"
-        row = connection.execute("select json_serialize_sql(?)", [text]).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True}
+        ((serialised,),) = connection.execute("select json_serialize_sql(?)", [text]).fetchall()
+    tree = json.loads(serialised)
     if tree["error"]:
         raise AttuneError(f"{where}: expected one SQL condition, found {expression!r}; {tree.get('error_message')}")
     statements = tree["statements"]
@@ -70,7 +71,8 @@ def _expressions(tree: Any) -> Iterator[dict[str, Any]]:
 def _require_allowed(part: dict[str, Any], expression: str, where: str) -> None:
     if part["class"] not in _ALLOWED:
         raise AttuneError(
-            f"{where}: expected a condition on the row itself, found a {part['class'].lower()} in {expression!r}; {_HINT}"
+            f"{where}: expected a condition on the row itself, found a {part['class'].lower()} in {expression!r}; "
+            f"{_HINT}"
         )
     if part["class"] == "FUNCTION" and part["function_name"].lower() not in _pure_functions():
         raise AttuneError(
@@ -86,4 +88,4 @@ def _pure_functions() -> frozenset[str]:
             "select function_name from duckdb_functions() where function_type = 'scalar' "
             "group by function_name having bool_and(stability = 'CONSISTENT')"
         ).fetchall()
-    return frozenset(name for (name,) in rows)
+    return frozenset(name for (name,) in rows) | _PURE_MACROS

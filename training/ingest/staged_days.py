@@ -148,7 +148,7 @@ def _fetch(
     place: Workspace, day: str, first: date, last: date, event_types: Mapping[str, str | None], told: bool
 ) -> pa.Table:
     renamed = " ".join(
-        f"when {literal(source)} then {literal(target)}"
+        f"when {literal(source)} then {literal(str(target))}"
         for source, target in event_types.items()
         if target not in (None, source)
     )
@@ -157,8 +157,9 @@ def _fetch(
     ties = " left join raised_ties on raised_ties.place = staged_interactions.rowid" if told else ""
     stamp = f"epoch_us(occurred_at){raised}"
     return place.connection.sql(
-        f"select event_id, user_id, item_id, {event_type} as event_type, event_value, session_id, surface, {stamp} as stamp, "
-        f"staged_interactions.rowid as place, hash(user_id, occurred_at) as tie, {day} - date '1970-01-01' as day "
+        f"select event_id, user_id, item_id, {event_type} as event_type, event_value, session_id, surface, "
+        f"{stamp} as stamp, staged_interactions.rowid as place, hash(user_id, occurred_at) as tie, "
+        f"{day} - date '1970-01-01' as day "
         f"from staged_interactions{ties} where {_kept(event_types)} and {day} between date '{first}' and date '{last}' "
         f"order by {'day, ' if told else ''}stamp, place"
     ).to_arrow_table()
@@ -173,20 +174,20 @@ def _order_all_ties(place: Workspace) -> None:
 
 
 def _split(rows: pa.Table, numbers: NDArray[np.int64], name: str, own: bool) -> Iterator[tuple[date, pa.Table]]:
-    starts = np.flatnonzero(np.concatenate(([True], np.diff(numbers) != 0))) if len(numbers) else []
+    changes = np.concatenate(([True], np.diff(numbers) != 0))[: len(numbers)]
+    starts = np.flatnonzero(changes).tolist()
     flat, places = rows.combine_chunks(), rows["place"].to_numpy()
     for start, end in zip(starts, [*starts[1:], len(numbers)], strict=True):
         day, part = day_of(numbers[start]), flat.slice(start, end - start)
-        columns = {field.name: part[field.name] for field in arrow_schema(RAW_INTERACTIONS) if field.name in part.column_names}
+        names = [name for name in RAW_INTERACTIONS.column_names if name in part.column_names]
+        columns = {name: part[name] for name in names}
         columns["occurred_at"] = part["stamp"].cast(TIMESTAMP)
         if not own:
             columns["event_id"] = event_ids(name, day, places[start:end])
         yield day, complete(pa.table(columns), RAW_INTERACTIONS.name, Partition(EPOCH))
 
 
-def _write_sides(
-    place: Workspace, files: DayFiles, table: str, days: list[date], stop: Partition
-) -> tuple[int, int]:
+def _write_sides(place: Workspace, files: DayFiles, table: str, days: list[date], stop: Partition) -> tuple[int, int]:
     """Write users or items under their arrival days; return how many were, and how many came after the log."""
     if not is_staged(place, table):
         return 0, 0
@@ -234,7 +235,7 @@ def _first_seen(place: Workspace, rows: pa.Table) -> NDArray[np.float64]:
         "left join (select * from staged_interactions where verdict = 0) as events using (item_id) "
         "where items.verdict = 0 group by items.rowid order by items.rowid"
     ).to_arrow_table()
-    return found["day"].to_pandas().to_numpy(dtype=np.float64)
+    return np.asarray(found["day"].to_pandas(), dtype=np.float64)
 
 
 def _typed(rows: pa.Table, table: str) -> pa.Table:
@@ -244,6 +245,5 @@ def _typed(rows: pa.Table, table: str) -> pa.Table:
 
 
 def _one(place: Workspace, query: str) -> tuple[int, ...]:
-    row = place.connection.execute(query).fetchone()
-    assert row is not None
+    (row,) = place.connection.execute(query).fetchall()
     return tuple(row)

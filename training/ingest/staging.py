@@ -19,9 +19,9 @@ from training.contracts.columns import RAW_INTERACTIONS, RAW_ITEMS, RAW_USERS, T
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.ingest.column_map import ColumnMap, InteractionsMap, TableMap
 from training.ingest.column_names import guess
-from training.ingest.contract_sql import contract_sql
+from training.ingest.contract_sql import LENIENT, contract_sql, lost
 from training.ingest.expressions import Reading, identifier, is_nested, literal
-from training.ingest.reasons import ANONYMOUS, FIRST_OF, WHERE
+from training.ingest.reasons import ANONYMOUS, FIRST_OF, NO_JSON, WHERE
 from training.ingest.source_tables import RejectedLine, SourceTable, open_source, rejected_lines
 
 _MEMORY = "2GB"
@@ -119,11 +119,31 @@ def stage_table(
         source = open_source(place.connection, place.folder, path, options)
         sources = _sources(table, source, columns, staged)
         query = _query(staged, source, sources, columns, reading, number)
-        verb = "insert into staged_{0} {1}" if number else "create table staged_{0} as {1}"
+        verb = "insert into staged_{0} by name {1}" if number else "create table staged_{0} as {1}"
         _execute(place, verb.format(table.name, query), path, table)
         staged.files.append(source)
         staged.lines.append(rejected_lines(place.connection, source))
+        staged.notes += _lost_notes(place, table, source, sources, number)
     return staged
+
+
+def _lost_notes(
+    place: Workspace, table: Table, source: SourceTable, found: Mapping[str, str], number: int
+) -> list[str]:
+    """What of descriptive columns could not be read: the row stays, the cell is empty."""
+    notes = []
+    for column in (name for name in found if name in LENIENT):
+        ((cells, example),) = place.connection.execute(
+            f"select count(*), any_value({identifier(lost(column))}) from staged_{table.name} where file = {number} "
+            f"and {identifier(lost(column))} is not null"
+        ).fetchall()
+        if cells:
+            notes.append(
+                f"{source.path.name}: {cells} cells of {found[column]!r} are no time, such as {example!r}; {column} "
+                f"was left empty there; say how it is written ({table.name}: {{time_format: ...}}), or leave the "
+                f"column out ({table.name}: {{{column}: null}})"
+            )
+    return notes
 
 
 def _execute(place: Workspace, query: str, path: Path, table: Table) -> None:
@@ -187,19 +207,27 @@ def _require(table: Table, source: SourceTable, found: Mapping[str, str], column
 
 
 def _query(
-    staged: StagedTable, source: SourceTable, found: Mapping[str, str], columns: ColumnMap, reading: Reading, number: int
+    staged: StagedTable,
+    source: SourceTable,
+    found: Mapping[str, str],
+    columns: ColumnMap,
+    reading: Reading,
+    number: int,
 ) -> str:
     """SQL of a file's rows in contract types, each with its verdict and, where it is at fault, the row as it came."""
     options = columns.of(staged.table.name)
     sql = contract_sql(staged.table, source, found, columns, reading)
     staged.unread.append(tuple(name for name in source.types if name not in sql.used))
-    tests = [("not kept", staged.code(WHERE, ""))] if options.where else []
+    tests = [("broken", staged.code(NO_JSON, ""))] if source.broken != "false" else []
+    tests += [("not kept", staged.code(WHERE, ""))] if options.where else []
     if options.first_of:
         tests.append(("place > 1", staged.code(FIRST_OF, "")))
     if isinstance(options, InteractionsMap) and options.anonymous:
         tests.append(("user_id is null", staged.code(ANONYMOUS, "")))
-    dropped = [code for _, code in tests]
+    dropped = [code for _, code in tests if staged.verdicts[code][0] != NO_JSON]
     tests += [(test, staged.code(reason, column)) for reason, column, test in sql.faults]
+    if sql.sound:
+        tests.insert(len(dropped) + (source.broken != "false"), (sql.sound, 0))
     verdict = " ".join(f"when {test} then {code}" for test, code in tests)
     cells = ", ".join(f"{identifier(name)} := {identifier(name)}" for name in sql.used) or "nothing := null"
     kept = f"coalesce((\n{options.where}\n), false)" if options.where else "true"
@@ -210,8 +238,9 @@ def _query(
     return (
         f"select {number}::usmallint as file, verdict, {raw} as raw, {listed} from ("
         f"select *, (case {verdict} else 0 end)::utinyint as verdict from ("
-        f"select came, kept, place, source_order, {values} from ("
-        f"select struct_pack({cells}) as came, kept, {_place(options)} as place, {order} as source_order from ("
+        f"select came, broken, kept, place, source_order, {values} from ("
+        f"select struct_pack({cells}) as came, {source.broken} as broken, kept, {_place(options)} as place, "
+        f"{order} as source_order from ("
         f"select *, {kept} as kept from {source.relation} as source))))"
         + (" order by source_order" if options.order_by else "")
     )

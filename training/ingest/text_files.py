@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 
@@ -110,7 +110,7 @@ def open_bytes(path: Path) -> IO[bytes]:
             raise AttuneError(f"expected one file in {path}, found {len(members)}; unpack it and name the folder")
         return archive.open(members[0])
     if suffix == ".gz":
-        return gzip.open(path)
+        return cast("IO[bytes]", gzip.GzipFile(path))
     if suffix == ".bz2":
         return bz2.open(path)
     if suffix == ".xz":
@@ -164,7 +164,7 @@ def _copied(path: Path, workspace: Path, encoding: str, remedy: str) -> Path:
                 text = held + decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
                 raise AttuneError(
-                    f"expected text in encoding {encoding} in {path}, found bytes that are none ({error.reason}); {remedy}"
+                    f"expected text in encoding {encoding} in {path}, found other bytes ({error.reason}); {remedy}"
                 ) from error
             held = "\r" if block and text.endswith("\r") else ""
             target.write(text.removesuffix(held).replace("\r\n", "\n").replace("\r", "\n"))

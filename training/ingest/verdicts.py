@@ -58,7 +58,8 @@ def resolve_event_types(place: Workspace, columns: ColumnMap, is_guess: str | No
         AttuneError: A type is none of the contract's and the map does not say what it becomes.
     """
     rows = place.connection.execute(
-        f"select {SOURCE_TYPE}, count(*) as number from staged_interactions where verdict = 0 group by 1 order by 2 desc, 1"
+        f"select {SOURCE_TYPE}, count(*) as number from staged_interactions where verdict = 0 group by 1 "
+        "order by 2 desc, 1"
     ).fetchall()
     found: dict[str, str | None] = {}
     unknown: list[tuple[str, int]] = []
@@ -106,9 +107,7 @@ def count_files(place: Workspace, staged: StagedTable, event_types: Mapping[str,
     return counts
 
 
-def count_types(
-    place: Workspace, staged: StagedTable, event_types: Mapping[str, str | None]
-) -> dict[str, Counts]:
+def count_types(place: Workspace, staged: StagedTable, event_types: Mapping[str, str | None]) -> dict[str, Counts]:
     """Return what became of the rows of each of the source's event types."""
     counts: dict[str, Counts] = {}
     for _, verdict, source_type, number in _grouped(place, staged):
@@ -119,9 +118,10 @@ def count_types(
 
 def _grouped(place: Workspace, staged: StagedTable) -> list[tuple[int, int, str | None, int]]:
     kind = SOURCE_TYPE if staged.table is RAW_INTERACTIONS else "null"
-    return place.connection.execute(
+    rows: list[tuple[int, int, str | None, int]] = place.connection.execute(
         f"select file, verdict, {kind} as kind, count(*) from staged_{staged.table.name} group by all order by all"
     ).fetchall()
+    return rows
 
 
 def _reason(
@@ -132,7 +132,7 @@ def _reason(
         return reason, True
     if not reason and source_type is not None and event_types.get(source_type, source_type) is None:
         return f"{EVENT_TYPE} {source_type}", True
-    return (f"{reason} ({column})" if reason else ""), False
+    return (f"{reason} ({column})" if column else reason), False
 
 
 def rejected_rows(place: Workspace, staged: StagedTable) -> pa.Table:
@@ -141,13 +141,11 @@ def rejected_rows(place: Workspace, staged: StagedTable) -> pa.Table:
     listed = ", ".join(map(str, codes)) or "-1"
     name = f"staged_{staged.table.name}"
     rows = place.connection.execute(
-        f"select file, rowid - (select min(rowid) from {name} as first where first.file = {name}.file) + 1, verdict, raw "
-        f"from {name} where verdict in ({listed}) order by rowid"
+        f"select file, rowid - first + 1, verdict, raw from {name} join (select file, min(rowid) as first from {name} "
+        f"group by file) using (file) where verdict in ({listed}) order by {name}.rowid"
     ).fetchall()
     source_of = {one.column: one.source for one in staged.mapped}
-    records = [
-        _record(staged, file, row, *staged.verdicts[verdict], raw, source_of) for file, row, verdict, raw in rows
-    ]
+    records = [_record(staged, file, row, verdict, raw, source_of) for file, row, verdict, raw in rows]
     for source, lines in zip(staged.files, staged.lines, strict=True):
         records += [
             {
@@ -165,8 +163,9 @@ def rejected_rows(place: Workspace, staged: StagedTable) -> pa.Table:
 
 
 def _record(
-    staged: StagedTable, file: int, row: int, reason: str, column: str, raw: str, source_of: Mapping[str, str | None]
+    staged: StagedTable, file: int, row: int, verdict: int, raw: str, source_of: Mapping[str, str | None]
 ) -> dict[str, Any]:
+    reason, column = staged.verdicts[verdict]
     came = json.loads(raw)
     value = came.get(source_of.get(column) or "")
     return {

@@ -15,7 +15,7 @@ def test_table_and_figures_are_written(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "feature_timings", lambda folder, seed: [line])
     monkeypatch.setattr(report, "training_timings", lambda seed: [])
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
-    table = report.measure(settings, tmp_path / "scratch", num_users=600, num_items=500)
+    table = report.measure(settings, tmp_path / "scratch", num_users=600, num_items=500, num_rows=2_000)
     folder = settings.reports_dir / "bench"
     assert (folder / "speed.md").read_text() == table
     whats = [one["what"] for one in json.loads((folder / "speed.json").read_text())]

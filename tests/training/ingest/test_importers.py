@@ -9,6 +9,7 @@ import pytest
 
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
+from training.ingest.day_files import DayFiles
 from training.ingest.importers import FORMATS, import_logs
 from training.ingest.landing import land
 from training.settings import Settings
@@ -152,7 +153,11 @@ def test_what_is_imported_lands(settings: Settings, logs: Path) -> None:
         ("movielens", {}, r"expected ratings\.dat or interactions\.parquet or u\.data"),
         ("movielens", {"u.data": ""}, r"u\.data, found an empty file"),
         ("movielens", {"u.data": "1\t2\t3\tnoon\n"}, r"column occurred_at of .*u\.data, found 'noon' in data row 1"),
-        ("movielens", {"u.data": "1\t2\t3\n"}, r"expected 4 columns in .*u\.data as interactions\.header names, found 3"),
+        (
+            "movielens",
+            {"u.data": "1\t2\t3\n"},
+            r"expected 4 columns in .*u\.data as interactions\.header names, found 3",
+        ),
         (
             "movielens",
             {"interactions.parquet": "PAR1 cut"},
@@ -166,9 +171,17 @@ def test_what_is_imported_lands(settings: Settings, logs: Path) -> None:
         ("amazon", {"item.txt": "1 2\n"}, r"expected a file at .*time\.txt, found none"),
         ("csv", {}, r"expected a \.csv, \.parquet or \.jsonl of interactions"),
         ("csv", {"events.csv": "user,item,time\n"}, r"found only a header"),
-        ("csv", {"events.csv": "user,item,time\n1,2\n"}, r"line with too few cells \(1 rows\): line 2 of .*events\.csv, '1,2'"),
+        (
+            "csv",
+            {"events.csv": "user,item,time\n1,2\n"},
+            r"line with too few cells \(1 rows\): line 2 of .*events\.csv, '1,2'",
+        ),
         ("csv", {"events.csv": "user,time\n1,5\n"}, r"a column for item_id in .*events\.csv, found user, time"),
-        ("csv", {"events.jsonl": '{"user": \n'}, r"expected JSON objects in .*events\.jsonl, found .*[Mm]alformed JSON"),
+        (
+            "csv",
+            {"events.jsonl": '{"user": \n'},
+            r"expected JSON objects in .*events\.jsonl, found .*[Mm]alformed JSON",
+        ),
         ("xml", {}, r"expected FORMAT as one of csv, amazon, hm, .*, found 'xml'"),
     ],
 )
@@ -187,3 +200,137 @@ def test_a_missing_folder_is_named(settings: Settings, tmp_path: Path) -> None:
     for format in FORMATS:
         with pytest.raises(AttuneError, match=r"expected logs at .*nowhere, found nothing there"):
             import_logs(settings, tmp_path / "nowhere", format)
+
+
+def test_importing_a_source_again_leaves_nothing_of_the_first(settings: Settings, logs: Path, tmp_path: Path) -> None:
+    (logs / "events.csv").write_text(
+        "user,item,shipped,ordered\nu,i,2001-01-05,2001-01-01\nv,j,2001-01-06,2001-01-02\n"
+    )
+    (tmp_path / "wrong.yaml").write_text("interactions: {occurred_at: shipped}\n")
+    (tmp_path / "right.yaml").write_text("interactions: {occurred_at: ordered}\n")
+    import_logs(settings, logs, "csv", tmp_path / "wrong.yaml")
+    import_logs(settings, logs, "csv", tmp_path / "right.yaml", until=Partition.parse("2001-01-01"))
+    assert [row["dt"] for row in raw(settings)] == ["dt=2001-01-01"]
+    import_logs(settings, logs, "csv", tmp_path / "right.yaml")
+    assert [row["dt"] for row in raw(settings)] == ["dt=2001-01-01", "dt=2001-01-02"]
+    assert sorted(path.name for path in settings.raw_dir("interactions").iterdir()) == [
+        "dt=2001-01-01",
+        "dt=2001-01-02",
+    ]
+
+
+def test_two_sources_stay_apart_whatever_their_format(settings: Settings, logs: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for folder, user in ((logs, "u"), (other, "v")):
+        (folder / "events.csv").write_text(f"user,item,time\n{user},i,2001-01-01\n")
+        import_logs(settings, folder, "csv")
+    assert sorted(row["user_id"] for row in raw(settings)) == ["u", "v"]
+    assert len({row["event_id"] for row in raw(settings)}) == 2
+    (other / "events.csv").write_text("user,item,time\nw,i,2001-01-02\n")
+    import_logs(settings, other, "csv")
+    assert sorted(row["user_id"] for row in raw(settings)) == ["u", "w"]
+
+
+def test_every_day_of_every_table_is_marked_whole(settings: Settings, logs: Path) -> None:
+    movielens_100k(logs)
+    import_logs(settings, logs, "movielens")
+    days = [folder for table in ("interactions", "users", "items") for folder in settings.raw_dir(table).glob("dt=*")]
+    assert len(days) == 5
+    assert all((day / "_SUCCESS").is_file() for day in days)
+
+
+def test_a_killed_import_leaves_no_day_marked_and_the_next_one_completes_it(
+    settings: Settings, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    movielens_100k(logs)
+    written: list[str] = []
+    write = DayFiles.write
+
+    def dying(self: DayFiles, table: str, partition: Partition, rows: object) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(str(partition))
+        write(self, table, partition, rows)
+
+    monkeypatch.setattr(DayFiles, "write", dying)
+    with pytest.raises(KeyboardInterrupt):
+        import_logs(settings, logs, "movielens")
+    monkeypatch.undo()
+    assert len(written) == 2
+    assert not list(settings.home.rglob("_SUCCESS"))
+    import_logs(settings, logs, "movielens")
+    whole = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "whole")})
+    import_logs(whole, logs, "movielens")
+    assert tree(settings) == tree(whole)
+
+
+def test_a_preview_says_the_same_and_writes_nothing(settings: Settings, logs: Path) -> None:
+    movielens_100k(logs)
+    preview = import_logs(settings, logs, "movielens", preview=True)
+    assert not settings.home.exists()
+    report = import_logs(settings, logs, "movielens")
+    assert preview.to_dict() | {"is_preview": False} == report.to_dict()
+    assert "preview: nothing was written" in preview.text()
+
+
+def test_the_report_accounts_for_every_row(settings: Settings, logs: Path, tmp_path: Path) -> None:
+    good = "".join(f"u{n},i{n},{DAY_ONE + n},view,a\n" for n in range(60))
+    bad = f"u,i,soon,view,a\n,i,{DAY_ONE},view,a\nu,i,{DAY_ONE},view,b\nu,i,{DAY_ONE},undo,a\nu,i\n"
+    (logs / "events.csv").write_text("user,item,time,event,shop\n" + good + bad)
+    (logs / "notes.txt").write_text("nothing of interest\n")
+    (tmp_path / "map.yaml").write_text(
+        "interactions: {file: events.csv, where: \"shop = 'a'\", anonymous: drop}\nevent_types: {undo: drop}\n"
+    )
+    report = import_logs(settings, logs, "csv", tmp_path / "map.yaml")
+    (file,) = report.files
+    assert (file["read"], file["to_raw"]) == (65, 60)
+    assert file["rejected"] == {"text that is no time (occurred_at)": 1, "line with too few cells": 1}
+    assert file["dropped"] == {"where": 1, "anonymous": 1, "event type undo": 1}
+    assert file["read"] == file["to_raw"] + sum(file["rejected"].values()) + sum(file["dropped"].values())
+    assert report.event_types["view"] == {"becomes": "view", "read": 63, "to_raw": 60, "rejected": 1, "dropped": 2}
+    assert {one["column"]: (one["source"], one["by"]) for one in report.columns} == {
+        "user_id": ("user", "guess"),
+        "item_id": ("item", "guess"),
+        "occurred_at": ("time", "guess"),
+        "event_type": ("event", "guess"),
+    }
+    assert report.unread_files == ("notes.txt",)
+    assert (report.first, report.last) == ("2001-01-01T00:00:00Z", "2001-01-01T00:00:59Z")
+    kept = (settings.reports_dir / "imports" / "csv.txt").read_text()
+    assert kept == report.text() + "\n"
+    assert "line with too few cells: 1" in kept
+
+
+def test_an_event_type_that_loses_too_many_rows_stops_the_import(settings: Settings, logs: Path) -> None:
+    views = "".join(f"u,i,{DAY_ONE + n},view\n" for n in range(400))
+    (logs / "events.csv").write_text("user,item,time,event\n" + views + "u,i,soon,purchase\n" * 3)
+    with pytest.raises(AttuneError, match=r"rows of event type 'purchase' to be rejected, found 3 of 3.*'soon'"):
+        import_logs(settings, logs, "csv")
+    assert not (settings.home / "raw").exists()
+
+
+def test_users_and_items_arrive_when_they_came_into_being(settings: Settings, logs: Path) -> None:
+    (logs / "events.csv").write_text(
+        "user,item,time\nu,i,2001-01-01\nv,j,2001-01-01\nu,k,2001-01-03\nw,l,2001-01-06\nu,i,2001-01-08\n"
+    )
+    (logs / "users.csv").write_text("user_id,signup\nold,1999-05-05\nu,2001-01-02\nw,2001-01-06\nlate,2001-02-01\nx,\n")
+    (logs / "items.csv").write_text("item_id,created_at\ni,1998-01-01\nj,2001-01-05\nl,2001-01-06\nm,2002-01-01\n")
+    report = import_logs(settings, logs, "csv")
+    assert {row["user_id"]: row["dt"][3:] for row in raw(settings, "users")} == {
+        "old": "2001-01-01",
+        "x": "2001-01-01",
+        "u": "2001-01-03",  # the first day with interactions on or after the sign-up
+        "w": "2001-01-06",
+        "late": "2001-01-08",
+    }
+    assert {row["item_id"]: row["dt"][3:] for row in raw(settings, "items")} == {
+        "i": "2001-01-01",
+        "j": "2001-01-01",  # met before its date says that it was there
+        "l": "2001-01-06",
+        "m": "2001-01-08",
+    }
+    assert report.notes == ("1 users sign up after the log's last day; their signed_up_at was left out",)
+    land(settings, Partition.parse("2001-01-08"))
+    assert report.num_users == 5
+    assert not list((settings.home / "quarantine").rglob("*.parquet"))

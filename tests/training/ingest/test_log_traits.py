@@ -72,7 +72,10 @@ FILES = {
     "both kinds of line end": ("events.csv", PLAIN.replace("\n", "\r\n", 1).encode()),
     "no line end at the end": ("events.csv", PLAIN.rstrip().encode()),
     "blank lines": ("events.csv", ("\n" + PLAIN.replace("\n", "\n\n")).encode()),
-    "all cells quoted": ("events.csv", ('"' + PLAIN.rstrip().replace(",", '","').replace("\n", '"\n"') + '"\n').encode()),
+    "all cells quoted": (
+        "events.csv",
+        ('"' + PLAIN.rstrip().replace(",", '","').replace("\n", '"\n"') + '"\n').encode(),
+    ),
     "a space after each comma": ("events.csv", PLAIN.replace(",", ", ").encode()),
     "a space before each quote": (
         "events.csv",
@@ -80,7 +83,10 @@ FILES = {
     ),
     "UTF-16 with its mark": ("events.csv", PLAIN.encode("utf-16")),
     "UTF-16 big endian without one": ("events.csv", PLAIN.encode("utf-16-be")),
-    "gzip of several members": ("events.csv.gz", gzip.compress(PLAIN[:30].encode()) + gzip.compress(PLAIN[30:].encode())),
+    "gzip of several members": (
+        "events.csv.gz",
+        gzip.compress(PLAIN[:30].encode()) + gzip.compress(PLAIN[30:].encode()),
+    ),
     "bzip2": ("events.csv.bz2", bz2.compress(PLAIN.encode())),
     "xz": ("events.csv.xz", lzma.compress(PLAIN.encode())),
     "zip": ("events.csv.zip", zipped("x/events.csv", PLAIN.encode())),
@@ -93,15 +99,24 @@ FILES = {
         "events.csv",
         f"user_id,note,item_id,Note,timestamp\n007,x,1e5,y,{TIME}\n08,x,b,y,{TIME}\n".encode(),
     ),
-    "JSON Lines": ("events.jsonl", "".join(
-        json.dumps({"user_id": u, "item_id": i, "timestamp": TIME}) + "\n" for u, i in (("007", "1e5"), ("08", "b"))
-    ).encode()),
-    "one JSON array": ("events.json", json.dumps(
-        [{"user_id": u, "item_id": i, "timestamp": TIME} for u, i in (("007", "1e5"), ("08", "b"))], indent=1
-    ).encode()),
-    "JSON in UTF-16": ("events.json", json.dumps(
-        [{"user_id": u, "item_id": i, "timestamp": TIME} for u, i in (("007", "1e5"), ("08", "b"))]
-    ).encode("utf-16")),
+    "JSON Lines": (
+        "events.jsonl",
+        "".join(
+            json.dumps({"user_id": u, "item_id": i, "timestamp": TIME}) + "\n" for u, i in (("007", "1e5"), ("08", "b"))
+        ).encode(),
+    ),
+    "one JSON array": (
+        "events.json",
+        json.dumps(
+            [{"user_id": u, "item_id": i, "timestamp": TIME} for u, i in (("007", "1e5"), ("08", "b"))], indent=1
+        ).encode(),
+    ),
+    "JSON in UTF-16": (
+        "events.json",
+        json.dumps([{"user_id": u, "item_id": i, "timestamp": TIME} for u, i in (("007", "1e5"), ("08", "b"))]).encode(
+            "utf-16"
+        ),
+    ),
 }
 
 
@@ -214,6 +229,12 @@ def test_parquet_types_become_text_with_every_digit(settings: Settings, logs: Pa
     assert [(row["item_id"], row["surface"]) for row in found] == [("x", "home"), ("y", "cart")]
     assert [row["session_id"] for row in found] == ["9007199254740992", None]
     assert {row["occurred_at"] for row in found} == {AT}
+
+
+def test_numbers_in_parquet_are_read_by_a_time_format(settings: Settings, logs: Path) -> None:
+    pq.write_table(pa.table({"user_id": ["u"], "item_id": ["i"], "day": [20240201]}), logs / "events.parquet")
+    (row,) = imported(settings, logs, {"interactions": {"time_format": "%Y%d%m"}})
+    assert row["occurred_at"].date() == AT.date()
 
 
 def test_a_nested_id_is_an_error_that_names_the_column(settings: Settings, logs: Path) -> None:

@@ -5,27 +5,7 @@ from pathlib import Path
 import pytest
 
 from training.contracts.errors import AttuneError, MissingArtefact
-from training.ingest.sources import read_csv, read_parquet, read_separated, read_table, require_file
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_the_delimiter_is_read_off_the_header(tmp_path: Path, delimiter: str) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text(f"a{delimiter}b\n01{delimiter}\n")
-    assert read_csv(path).to_pylist() == [{"a": "01", "b": None}]
-
-
-def test_quotes_and_byte_order_marks_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_bytes(b'\xef\xbb\xbf"a",b\n"1,5",2\n')
-    assert read_csv(path).to_pylist() == [{"a": "1,5", "b": "2"}]
-
-
-def test_separators_may_be_long_and_text_latin(tmp_path: Path) -> None:
-    path = tmp_path / "x.dat"
-    path.write_bytes('1::Caf\xe9: "A", B\n'.encode("latin-1"))
-    rows = read_separated(path, "::", ("id", "title"), "latin-1")
-    assert rows.to_pylist() == [{"id": "1", "title": 'Café: "A", B'}]
+from training.ingest.sources import is_guessed, kind_of, read_parquet, require_file
 
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -34,6 +14,19 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1....")
     with pytest.raises(AttuneError, match=r"expected a whole Parquet file at .*x\.parquet"):
         read_parquet(tmp_path / "x.parquet")
-    (tmp_path / "x.xlsx").write_bytes(b"PK")
     with pytest.raises(AttuneError, match=r"expected \.csv, \.tsv, \.parquet or \.jsonl, found .*x\.xlsx"):
-        read_table(tmp_path / "x.xlsx")
+        kind_of(tmp_path / "x.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.csv", "text"), ("a.PARQUET", "parquet"), ("a.jsonl.gz", "json"), ("a.tsv.zst", "text"), ("u.data", "text")],
+)
+def test_a_name_tells_how_a_file_is_read(tmp_path: Path, name: str, kind: str) -> None:
+    assert kind_of(tmp_path / name) == kind
+
+
+def test_files_that_nobody_named_are_looked_at_by_their_ending(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.json.gz", ".hidden.csv", "_SUCCESS", "README", "c.xlsx"):
+        (tmp_path / name).write_text("x")
+    assert sorted(path.name for path in tmp_path.iterdir() if is_guessed(path)) == ["a.csv", "b.json.gz"]

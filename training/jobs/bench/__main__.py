@@ -42,6 +42,10 @@ def _run(options: argparse.Namespace) -> int:
 
 def _tables(settings: Settings, options: argparse.Namespace, folders: list[Path]) -> dict[str, str]:
     """Run what was asked for; only its own modules are imported."""
+    if options.what == "import":
+        from training.jobs.bench.speed_import import import_table
+
+        return {"import": import_table(settings, options.rows)}
     if options.what == "losses":
         from training.jobs.bench.loss_report import run_losses
         from training.jobs.bench.simulated import benchmarked_logs
@@ -71,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.jobs.bench", description=__doc__)
     parser.add_argument(
         "what",
-        choices=["quality", "losses", "cold-start", "multi-interest", "samplers", "readme"],
+        choices=["quality", "losses", "cold-start", "multi-interest", "samplers", "import", "readme"],
         help="measure, or put the tables in a page",
     )
     parser.add_argument(
@@ -83,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         "--page", type=Path, default=Path(__file__).with_name("README.md"), help="page that `readme` rewrites"
     )
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each random fit (default 3)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of CSV to import (default 1000000)")
     return parser
 
 
