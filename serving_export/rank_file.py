@@ -58,8 +58,8 @@ def open_rank_file(path: Path, form: Form) -> RankFile:
     return kinds[form](path)
 
 
-class TextFile:
-    """`id<TAB>id id ...`, a line for each ranking, without scores."""
+class _LineFile:
+    """A text file of one line for each ranking, in UTF-8."""
 
     def __init__(self, path: Path) -> None:
         """Remember the path."""
@@ -73,6 +73,10 @@ class TextFile:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self._file.close()
+
+
+class TextFile(_LineFile):
+    """`id<TAB>id id ...`, a line for each ranking, without scores."""
 
     def write(self, lines: Iterable[Line]) -> None:
         """Add rankings.
@@ -87,21 +91,8 @@ class TextFile:
             self._file.write(f"{line.query}\t{text}\n")
 
 
-class JsonLinesFile:
+class JsonLinesFile(_LineFile):
     """One JSON object a line: `query`, `ids`, `scores` and the `consumer` that answered."""
-
-    def __init__(self, path: Path) -> None:
-        """Remember the path."""
-        self._path = path
-
-    def __enter__(self) -> Self:
-        """Open the file."""
-        self._file = self._path.open("w", encoding="utf-8", newline="\n")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        self._file.close()
 
     def write(self, lines: Iterable[Line]) -> None:
         """Add rankings."""

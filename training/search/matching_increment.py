@@ -38,7 +38,7 @@ def continue_and_judge(
     vectors = model.user_vectors(data), model.item_vectors()
     evidence = Evidence(finite=all(bool(np.isfinite(side).all()) for side in vectors))
     cut = halfway(data, since)
-    if len(cut.later) >= config.min_validation_rows:
+    if len(cut.later):
         known = data_before(data, cut.known.as_of)
         halfway_model = train_matching(known, config, champion, since)
         for name, judged in (("own", halfway_model), (CHAMPION, champion)):

@@ -76,3 +76,11 @@ def test_every_user_is_scored_by_a_model_that_never_saw_them():
     _, _, users, items = two_kinds()
     task, names = task_of(), np.eye(len(users), dtype=np.float32)
     assert auc(probe(task, names, items, seed=1).score, task.label) < 0.6
+
+
+def test_users_who_met_every_item_leave_nothing_to_tell_apart() -> None:
+    users, items = np.divmod(np.arange(30 * 10), 10)
+    early = items < 5
+    task = build_pair_task((users[early], items[early]), (users[~early], items[~early]), 10, 1, 1000)
+    assert (task.num_positives, len(task.label)) == (150, 150)
+    assert task.too_small == "not enough evidence: n=0 pairs that did not meet, users met nearly every item"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from training.contracts.artefacts import SpaceRef
+from training.contracts.artefacts import ModelRef, SpaceRef
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
-from training.jobs import find
+from training.jobs import find, run
 from training.jobs.consumers import candidate_space, newest_version, recipe_of, train_consumer
 from training.recipes.matching import MatchingConsumer
 from training.settings import Settings
@@ -65,3 +65,18 @@ def test_an_unknown_objective_or_loss_is_named() -> None:
         recipe_of("matching", "pairs", "hinge")
     with pytest.raises(AttuneError, match="leave it out"):
         recipe_of("matching", "catalogue", "sim_clr")
+
+
+@pytest.mark.parametrize(("consumer", "goes_on"), [("cold_start", True), ("matching", False)])
+def test_the_cascade_goes_on_without_a_consumer_that_may_be_absent(
+    settings: Settings, consumer: str, goes_on: bool
+) -> None:
+    space = SpaceRef(space_id="20261105-0badcafe", item_space_id="20261105-11111111", partition=str(DAY))
+    Ledger(settings).record_space(space)
+    ref = ModelRef(consumer=consumer, version="20261105-aaaaaaaa", space_id=space.space_id, partition=str(DAY))
+    folder = settings.model_dir(consumer, ref.version)
+    write_json(ref.to_dict(), folder / "manifest.json")
+    write_json({"not_applicable": "no user has an attribute"}, folder / "evaluation.json")
+    decided = run("gate_consumer", str(DAY), settings=settings, consumer=consumer)
+    assert (decided["accepted"], decided["go_on"]) == (False, goes_on)
+    assert decided["not_applicable"] == "no user has an attribute"

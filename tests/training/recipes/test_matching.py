@@ -35,7 +35,8 @@ def test_a_model_worse_than_popularity_fails_its_gate() -> None:
 
 
 def test_vectors_that_are_not_finite_fail() -> None:
-    assert [check.passed for check in checks_of(Evidence(finite=False), seed=1)] == [False]
+    finite, unmeasured = checks_of(Evidence(finite=False), seed=1)
+    assert (finite.outcome, unmeasured.outcome) == ("failed", "not measured")
 
 
 @pytest.mark.integration

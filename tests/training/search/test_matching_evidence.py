@@ -40,3 +40,13 @@ def test_a_cut_without_held_out_rows_says_nothing_and_asks_nobody() -> None:
         cut, lambda: pytest.fail("asked"), {"champion": lambda: pytest.fail("asked")}, (nobody, nobody)
     )
     assert (evidence.scores, evidence.finite) == ({}, False)
+
+
+def test_held_out_rows_that_are_too_few_to_choose_by_judge_nothing_either() -> None:
+    cut = Cut.at(two_tastes().pairs(), 0.9)
+    vectors = popularity_vectors(cut.known)
+    assert Evidence.on(cut, lambda: vectors, {}, vectors, len(cut.later) + 1).scores == {}
+    assert set(Evidence.on(cut, lambda: vectors, {}, vectors, len(cut.later)).scores) == {
+        "own",
+        "popularity and activity",
+    }
