@@ -22,6 +22,8 @@ FEAST_VERSION = "0.67.0"
 """The version whose bytes these are."""
 ENTITY_KEY_VERSION = 3
 """The version of Feast's entity key serialisation that these are."""
+TEXT_KINDS: tuple[Kind, ...] = ("string", "bigint", "double", "float")
+"""Kinds of which Feast's SQLite store keeps a text as well."""
 _STRING_TYPE = struct.pack("<I", 2)
 _PACKED = b"\x0a"
 """Tag of the one field of a list message, whose values lie end to end."""
@@ -57,13 +59,11 @@ def value_protos(column: pa.Array, kind: Kind) -> pa.BinaryArray:
 
 def value_texts(column: pa.Array, kind: Kind) -> list[str | None]:
     """Return what Feast's SQLite store keeps as `value_text`: scalars as Python prints them, no lists or times."""
-    if kind == "string":
-        return list(column.to_pylist())
-    if kind == "bigint":
-        return list(column.cast(pa.string()).to_pylist())
-    if kind in ("double", "float"):
-        return [None if value is None or value != value else repr(value) for value in column.to_pylist()]
-    return [None] * len(column)
+    if kind not in TEXT_KINDS:
+        return [None] * len(column)
+    if kind in ("string", "bigint"):
+        return list(column.cast(pa.string()).to_numpy(zero_copy_only=False))
+    return [None if value is None or value != value else repr(value) for value in column.to_pylist()]
 
 
 def timestamp_proto(at: datetime) -> bytes:
