@@ -10,12 +10,17 @@ has the key of the day that just ended. Everything else follows from its event `
   rebuilding 30 days costs 30 feature builds and one retrain; days older than the newest arrived one are superseded.
   Conf `{"retrain": "every_partition"}` trains each of them all the same.
 - **By hand.** *Trigger* with a partition key, YYYY-MM-DD. Without one the run fails at once and says so.
-- **`await_logs` waits or fails.** Nothing has arrived for this day nor for a later one. After 12 hours it fails: ask
-  whoever delivers the logs, put them under `raw/interactions/dt=D/`, clear the task. A day without any events counts
-  as arrived as soon as a later day has arrived.
+- **`await_logs` waits or fails.** Nothing has arrived whole for this day nor for a later one. After 12 hours it fails:
+  ask whoever delivers the logs, put them under `raw/interactions/dt=D/` with `_SUCCESS` written last (or rename whole
+  folders there; `ATTUNE_ARRIVAL_MARKER` says which), clear the task. A day without any events counts as arrived once a
+  later one has, and the log says so; a day that was begun and not finished is waited for. It fails at once for a
+  folder that is no day: rename it.
 - **`land` fails.** The log names column, rows and an example; the rows lie in `quarantine/dt=D/`. Correct the delivery,
-  or raise `ATTUNE_QUARANTINE_MAX_SHARE`, and clear the task.
-- **`transform` fails.** A dbt model or test: the log names it. `validate` fails: open the data docs that it names.
+  or raise `ATTUNE_QUARANTINE_MAX_SHARE`, and clear the task. Ids that restart every day need
+  `ATTUNE_EVENT_KEY=event_id_and_day`. An older day that cannot land keeps what landed of it and stops no other: the
+  task's notes and `python -m serving_export status` name it, and the command that takes in files that came late.
+- **`transform` fails.** A dbt model or test: the log names it. Whom the bot filter dropped stands in its result, all of
+  them in `quarantine/dt=D/dropped_users.parquet`. `validate` fails: open the data docs that it names.
 - **Meanwhile** yesterday's snapshot is served. Running a day again, in any order, leaves the same bytes.
 """
 

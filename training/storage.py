@@ -113,10 +113,16 @@ def sweep(parent: Path, older_than_s: float = LEFTOVER_AGE_S) -> list[str]:
     return removed
 
 
-def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write one Parquet file atomically; equal tables give equal bytes."""
+def write_parquet(table: pa.Table, path: Path, *, repetitive: list[str] | bool = True) -> None:
+    """Write one Parquet file atomically; equal tables give equal bytes.
+
+    Args:
+        table: The rows.
+        path: The file.
+        repetitive: Columns in which values recur; all unless named. Others cost space and time as such.
+    """
     with replace_file(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=131_072)
+        pq.write_table(table, temporary, compression="zstd", row_group_size=131_072, use_dictionary=repetitive)
 
 
 def write_json(value: Any, path: Path) -> None:

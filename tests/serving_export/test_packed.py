@@ -79,3 +79,9 @@ def test_no_queries_or_answers_give_no_scores() -> None:
     several, single = np.zeros((2, 3, 4), np.float32), np.zeros((0, 4), np.float32)
     assert pair_scores(several, single).shape == (2, 0)
     assert pair_scores(single, several).shape == (0, 2)
+
+
+def test_half_a_character_is_unknown_and_never_packed() -> None:
+    assert find_rows(pack_ids(["a", "é"]), ["a", "\ud83d", "é\udfff"]).tolist() == [0, -1, -1]
+    with pytest.raises(ContractViolation, match=r"half a character in '\\ud83d'"):
+        pack_ids(["a", "\ud83d"])

@@ -221,3 +221,31 @@ def _connected(port: int) -> socket.socket:
         except ConnectionRefusedError:
             time.sleep(0.1)
     raise AssertionError("the server did not start")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (r'{"user_ids": ["u05", "\ud83d"], "on_unknown": "ignore"}', 200),
+        (r'{"user_ids": ["\ud83d"]}', 404),
+        ('{"user_ids": [NaN]}', 422),
+        ('{"user_ids": ["u05"], "on_unknown": NaN}', 422),
+        (r'{"user_ids": "\ud83d"}', 422),
+        (r'{"user_ids": ["u05"], "space_id": "\ud83d"}', 409),
+        ('{"user_ids": [Infinity, {"a": NaN}]}', 422),
+        ('{"user_ids": ', 422),
+    ],
+)
+def test_no_request_breaks_the_server(world: World, body: str, status: int) -> None:
+    world.promote(DAY1)
+    client = TestClient(build_app(world.settings), raise_server_exceptions=False)
+    answer = client.post("/embeddings", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code in (status, 422)
+    assert answer.json()
+
+
+def test_a_path_that_is_not_utf8_is_an_unknown_user(world: World) -> None:
+    world.promote(DAY1)
+    client = TestClient(build_app(world.settings), raise_server_exceptions=False)
+    for path in ("/users/%ED%A0%BD/embedding", "/recommend/%FF", "/target/%ED%A0%BD"):
+        assert client.get(path).status_code == 404

@@ -7,8 +7,10 @@ import json
 from serving_export.refresh import refresh_embeddings
 from serving_export.status import status, summarise
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
+from tests.training.ingest.raw_logs import DAYS, deliver, events
 from training.contracts.artefacts import Check, GateDecision, ModelRef
 from training.evaluation.gate import decide
+from training.ingest.landing import land
 from training.storage import write_json
 
 
@@ -64,3 +66,27 @@ def test_a_consumer_with_nothing_to_learn_from_says_what_the_log_lacks(world: Wo
     lines = summarise(values).splitlines()
     assert "consumer   cold_start: not applicable: no user has an attribute" in lines
     assert "gate       2026-11-01 cold_start none: not applicable: no user has an attribute" in lines
+
+
+def test_late_files_are_listed_with_the_command_that_takes_them_in(world: World) -> None:
+    deliver(world.settings, DAYS[0], events(DAYS[0], 5))
+    land(world.settings, DAYS[0])
+    assert status(world.settings)["late"] == []
+    deliver(world.settings, DAYS[0], events(DAYS[0], 1, prefix="late"), file="part-1.parquet")
+    command = f"python -m training.jobs land_partition --partition {DAYS[0]}"
+    values = status(world.settings)
+    assert values["late"] == [
+        {"partition": str(DAYS[0]), "reason": "has other raw files than landed", "command": command}
+    ]
+    assert f"late       {DAYS[0]} has other raw files than landed; run {command}" in summarise(values)
+
+
+def test_a_raw_folder_that_is_no_day_hides_nothing_of_what_is_served(world: World) -> None:
+    [space_id] = world.promote(DAY1)
+    deliver(world.settings, DAYS[0], events(DAYS[0], 5))
+    land(world.settings, DAYS[0])
+    deliver(world.settings, "dt=20251107", events(DAYS[0], 1))
+    values = status(world.settings)
+    assert values["live"]["space_id"] == space_id
+    assert "found dt=20251107" in values["late"][0]["reason"]
+    assert "run " not in summarise(values).partition("found dt=20251107")[2].partition("\n")[0]
