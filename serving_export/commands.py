@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,7 @@ def rollback(options: argparse.Namespace) -> Answer:
 
     settings = Settings.from_env()
     before = read_pointer(settings.published_dir)
+    _intend_rollback(settings, before.sequence, options.to)
     pointer = rollback(settings, options.to, further=options.further)
     moved = pointer.sequence != before.sequence
     text = f"live is now space {pointer.live.space_id} of {pointer.live.partition} (pointer {pointer.sequence})"
@@ -108,6 +109,15 @@ def rollback(options: argparse.Namespace) -> Answer:
         )
     values = {**pointer.to_dict(), "moved": moved}
     return _in_line(settings, values, text)
+
+
+def _intend_rollback(settings: Settings, sequence: int, to: int | None) -> None:
+    """Record the intent where the ledger answers at once; a rollback does not wait for it."""
+    from training.spaces.ledger import Ledger
+
+    with suppress(AttuneError, OSError):
+        ledger = Ledger(settings, patience_s=1.0)
+        ledger.record_intent("rollback", f"pointer {to}" if to else "the promotion before", sequence)
 
 
 def reconcile(options: argparse.Namespace) -> Answer:

@@ -174,6 +174,7 @@ def test_a_pinned_consumer_is_answered_from_its_own_space_at_once(world: World) 
     unpin(world.settings, "matching", world.sources)
     assert EmbeddingStore(world.settings.published_dir).model("matching")["space_id"] == second
     assert [row["kind"] for row in world.ledger.promotions()] == ["promote", "promote", "pin", "pin"]
+    assert [intent["kind"] for intent in world.ledger.intents("done")] == ["promote", "promote", "pin", "pin"]
 
 
 def test_a_pin_that_was_recorded_and_then_cut_short_is_carried_out(world: World) -> None:
