@@ -5,9 +5,9 @@ gates for the same partition. The space served so far becomes legacy and is refr
 
 - **Did not run.** It needs `candidate_space` and every required `model_<consumer>` for one key: look for a skipped
   `gate` in `train_user_encoder` or in a consumer's DAG; its log says what was refused.
-- **Skipped.** A newer space is live already, its gate has not accepted it, or a model is missing: where a refused day is processed again, events of
-  the first attempt complete the set before the last model is there. Once all have passed, trigger it by hand with the
-  partition key; promoting again changes nothing.
+- **Skipped.** A newer space is live already, its gate has not accepted it, or a model is missing: where a refused day
+  is processed again, events of the first attempt complete the set before the last model is there. Once all have passed,
+  trigger it by hand with the partition key; promoting again changes nothing.
 - **Failed.** A consumer's model names another space, or the vectors failed their validation. Nothing moved; the live
   space is served. Clear the task when the cause is gone.
 - **Wrong after all.** `python -m serving_export rollback` goes back to the space before, with its consumers, at once.

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from serving_export.lookup import EmbeddingStore, Ranking
@@ -95,6 +99,7 @@ def rollback(options: argparse.Namespace) -> Answer:
 
     settings = Settings.from_env()
     before = read_pointer(settings.published_dir)
+    _intend_rollback(settings, before.sequence, options.to)
     pointer = rollback(settings, options.to, further=options.further)
     moved = pointer.sequence != before.sequence
     text = f"live is now space {pointer.live.space_id} of {pointer.live.partition} (pointer {pointer.sequence})"
@@ -105,6 +110,15 @@ def rollback(options: argparse.Namespace) -> Answer:
         )
     values = {**pointer.to_dict(), "moved": moved}
     return _in_line(settings, values, text)
+
+
+def _intend_rollback(settings: Settings, sequence: int, to: int | None) -> None:
+    """Record the intent where the ledger answers at once; a rollback does not wait for it."""
+    from training.spaces.ledger import Ledger
+
+    with suppress(AttuneError, OSError):
+        ledger = Ledger(settings, patience_s=1.0)
+        ledger.record_intent("rollback", f"pointer {to}" if to else "the promotion before", sequence)
 
 
 def reconcile(options: argparse.Namespace) -> Answer:
@@ -165,23 +179,28 @@ def serve(options: argparse.Namespace) -> Answer:
     from serving_export.server import build_app
 
     settings = Settings.from_env()
-    Thread(target=_reconcile, args=(settings,), daemon=True).start()
-    limits = {"timeout_graceful_shutdown": SHUTDOWN_S, "timeout_keep_alive": KEEP_ALIVE_S}
-    uvicorn.run(build_app(settings), host=options.host, port=options.port, log_level="info", **limits)
+    limits: dict[str, Any] = {"timeout_graceful_shutdown": SHUTDOWN_S, "timeout_keep_alive": KEEP_ALIVE_S}
+    with _reconciling():
+        uvicorn.run(build_app(settings), host=options.host, port=options.port, log_level="info", **limits)
     return Answer(values={}, text="stopped")
 
 
-def _reconcile(settings: Settings) -> None:
-    """Bring the stores in line beside the first lookups, which need the pointer alone."""
-    from serving_export.reconcile import reconcile
-
-    reconcile(settings, clear=False)
+@contextmanager
+def _reconciling() -> Iterator[None]:
+    """Bring the stores in line in a process beside the lookups, which need the pointer alone; end it with them."""
+    process = subprocess.Popen([sys.executable, "-m", "serving_export", "reconcile"], stdout=subprocess.DEVNULL)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn sends itself the signal again once it has ended
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _in_line(settings: Settings, values: dict[str, Any], text: str) -> Answer:
     from serving_export.reconcile import reconcile
 
-    pending = reconcile(settings).pending
+    pending = reconcile(settings, clear=False).pending
     return Answer(values={**values, "pending": pending}, text=_with_pending(text, pending))
 
 

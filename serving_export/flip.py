@@ -122,7 +122,7 @@ def pin_spaces(settings: Settings, pins: Mapping[str, str], snapshots: Mapping[s
         pinned = _pinned(current, pins, current.live, current.legacy)
         served = {entry.space_id for entry in (current.live, current.legacy, *pinned) if entry}
         back = [snapshots[space_id] for space_id in sorted(set(pins.values()) - served) if space_id in snapshots]
-        return move(settings, replace(current, kind="pin", pins=dict(pins), pinned=(*pinned, *back)), held)
+        return move(settings, replace(current, kind="pin", reason="", pins=dict(pins), pinned=(*pinned, *back)), held)
 
 
 def follow(settings: Settings, ledger: Ledger, pointer: Pointer) -> None:

@@ -21,7 +21,9 @@ def pin(settings: Settings, consumer: str, space_id: str, sources: Sources | Non
     pointer = find_pointer(settings.published_dir)
     if pointer is not None and any(consumer in entry.consumers for entry in pointer.snapshots):
         _require_vectors(settings, pointer, consumer, space_id)
-    Ledger(settings).pin(consumer, space_id)
+    ledger = Ledger(settings)
+    ledger.pin(consumer, space_id)
+    ledger.record_intent("pin", f"{consumer} to {space_id}", pointer.sequence if pointer else 0)
     return _carried_out(settings, sources)
 
 
@@ -31,8 +33,10 @@ def unpin(settings: Settings, consumer: str, sources: Sources | None = None) -> 
     Raises:
         AttuneError: It is not pinned.
     """
-    if not Ledger(settings).unpin(consumer):
+    ledger, pointer = Ledger(settings), find_pointer(settings.published_dir)
+    if not ledger.unpin(consumer):
         raise AttuneError(f"expected a pinned consumer, found none named {consumer}; `status` lists the pins")
+    ledger.record_intent("pin", f"{consumer} to what is live", pointer.sequence if pointer else 0)
     return _carried_out(settings, sources)
 
 

@@ -48,7 +48,7 @@ def refresh_embeddings(
         ledger = Ledger(settings)
         ledger.record_intent("refresh", str(partition), read_pointer(settings.published_dir).sequence, accept_loss)
         fresh, failures = _publish_all(settings, sources, ledger, partition, bool(accept_loss))
-        moved = _serve(settings, ledger, fresh)
+        moved = _serve(settings, ledger, fresh, accept_loss)
         written = _write_online(settings, sources, moved, fresh)
         done = reconcile(settings, sources, alone=True, clear=bool(fresh))
     for error in (*written, *failures):
@@ -104,7 +104,7 @@ def _publish_all(
     return fresh, failures
 
 
-def _serve(settings: Settings, ledger: Ledger, fresh: dict[str, PublishedSnapshot]) -> Pointer:
+def _serve(settings: Settings, ledger: Ledger, fresh: dict[str, PublishedSnapshot], reason: str) -> Pointer:
     """Move the pointer to the fresh snapshots, unless a promotion or a newer refresh has come between."""
     with pointer_lock(settings) as held:
         current = read_pointer(settings.published_dir)
@@ -121,6 +121,7 @@ def _serve(settings: Settings, ledger: Ledger, fresh: dict[str, PublishedSnapsho
             replace(
                 current,
                 kind="refresh",
+                reason=reason,
                 live=newest(current.live),
                 legacy=newest(current.legacy) if current.legacy else None,
                 pinned=tuple(served for served in map(newest, pinned) if served.path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from serving_export.checksum import verify
 from serving_export.flip import rollback
 from serving_export.lookup import EmbeddingStore
 from serving_export.pin import pin, unpin
@@ -172,6 +174,7 @@ def test_a_pinned_consumer_is_answered_from_its_own_space_at_once(world: World) 
     unpin(world.settings, "matching", world.sources)
     assert EmbeddingStore(world.settings.published_dir).model("matching")["space_id"] == second
     assert [row["kind"] for row in world.ledger.promotions()] == ["promote", "promote", "pin", "pin"]
+    assert [intent["kind"] for intent in world.ledger.intents("done")] == ["promote", "promote", "pin", "pin"]
 
 
 def test_a_pin_that_was_recorded_and_then_cut_short_is_carried_out(world: World) -> None:
@@ -189,6 +192,25 @@ def test_a_consumer_cannot_be_pinned_where_none_of_its_vectors_are(world: World)
     assert world.ledger.pins() == {}
     with pytest.raises(AttuneError, match="none named matching"):
         unpin(world.settings, "matching", world.sources)
+
+
+@pytest.mark.slow
+def test_several_jobs_at_once_end_as_one_after_another(tmp_path: Path) -> None:
+    world, context = start(tmp_path / "home"), multiprocessing.get_context("fork")
+    jobs = [context.Process(target=work, args=(world,)) for work in (promote, refresh, promote, refresh)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(120)
+        assert job.exitcode == 0
+    pointer = read_pointer(world.settings.published_dir)
+    assert {entry.partition for entry in pointer.snapshots} == {str(DAY3)}
+    assert pointer.live.space_id == world.ledger.spaces()[-1].space_id
+    assert list(world.ledger.space_states().values()) == ["retired", "legacy", "live"]
+    assert [row["sequence"] for row in world.ledger.promotions()] == list(range(1, pointer.sequence + 1))
+    assert world.ledger.intents("open") == []
+    for entry in pointer.snapshots:
+        verify(world.settings.published_dir / entry.path)
 
 
 def test_an_intent_under_way_is_left_alone_by_those_who_do_not_publish(world: World) -> None:

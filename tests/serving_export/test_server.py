@@ -207,7 +207,7 @@ def test_a_half_sent_request_does_not_hold_up_the_end_of_the_server(world: World
             other.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
             assert b"200 OK" in other.recv(1000)
         server.terminate()
-        server.wait(10)
+        assert server.wait(10) == 0
         half.close()
     finally:
         server.kill()

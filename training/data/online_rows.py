@@ -20,7 +20,7 @@ import pandas as pd
 
 from training.contracts.columns import EVENT_TIMESTAMP, POOLED_FEATURES, USER_EMBEDDING
 from training.data.feature_store import feature_store
-from training.data.online_guard import forget_slots, served_slots
+from training.data.online_guard import forget_slots
 from training.locks import lease
 from training.settings import Settings
 
@@ -57,11 +57,6 @@ def forget_spaces(settings: Settings, view: str, spaces: Sequence[str]) -> None:
             _forget_in_redis(settings.online_store, prefixes)
         forget_slots(settings, view, spaces)
     logger.info("removed the online rows of %s in %s", ", ".join(spaces), view)
-
-
-def spaces_online(settings: Settings, view: str) -> list[str]:
-    """Return the spaces of which a view holds rows online, sorted."""
-    return served_slots(settings, view)
 
 
 def _key_prefix(space_key: str, space: str) -> bytes:

@@ -133,9 +133,12 @@ def _create_tables(engine: Engine) -> None:
     for attempt in range(3):
         try:
             with transaction(engine) as connection:
-                for table in METADATA.sorted_tables:
+                present = set(sa.inspect(connection).get_table_names())
+                missing = [table for table in METADATA.sorted_tables if table.name not in present]
+                for table in missing:
                     connection.execute(CreateTable(table, if_not_exists=True))
-                _take_over_gates(connection)
+                if GATES in missing and "gate_decisions" in present:
+                    _take_over_gates(connection)
             return
         except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
             if attempt == 2:
@@ -143,9 +146,7 @@ def _create_tables(engine: Engine) -> None:
 
 
 def _take_over_gates(connection: Connection) -> None:
-    """Copy, once, the decisions of a ledger that kept only the last one of each gate."""
-    if not sa.inspect(connection).has_table("gate_decisions"):
-        return
+    """Copy the decisions of a ledger that kept only the last one of each gate."""
     connection.execute(
         sa.text(
             "insert into gates (subject, partition, attempt, accepted, decision) "

@@ -12,8 +12,8 @@ import pytest
 from tests.training.data.landed_logs import settings_at
 from training.contracts.partitions import Partition
 from training.data import feature_store
-from training.data.online_guard import record_served
-from training.data.online_rows import forget_spaces, spaces_online, write_vectors
+from training.data.online_guard import record_served, served_slots
+from training.data.online_rows import forget_spaces, write_vectors
 from training.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -54,6 +54,6 @@ def test_a_retired_space_leaves_no_row_and_another_keeps_its_own(online: Setting
     forget_spaces(online, "user_embedding", [OLD])
     assert served(online, OLD) == [None, None]
     assert served(online, NEW) == [[1.0, 0.5], [2.0, 0.25]]
-    assert spaces_online(online, "user_embedding") == [NEW]
+    assert served_slots(online, "user_embedding") == [NEW]
     forget_spaces(online, "user_embedding", ["20260101-00000000"])
     assert served(online, NEW) == [[1.0, 0.5], [2.0, 0.25]]
