@@ -11,7 +11,7 @@ from training.spaces.ledger import OFFERED, Ledger
 
 def write_online(settings: Settings, entry: PublishedSnapshot) -> None:
     """Write a snapshot's vectors into the online store under the key of their space."""
-    from training.data.online_rows import write_vectors
+    from training.data.online.space_rows import write_vectors
 
     snapshot = Snapshot(settings.published_dir, entry)
     write_vectors(settings, entry.space_id, snapshot.as_of, unpack_ids(snapshot.user_ids), snapshot.vectors)
@@ -20,7 +20,7 @@ def write_online(settings: Settings, entry: PublishedSnapshot) -> None:
 def forget_retired(settings: Settings, pointer: Pointer) -> None:
     """Remove the online rows of spaces that are neither served nor offered, and of item spaces that were pruned."""
     for view, retired in retired_online(settings, pointer).items():
-        from training.data.online_rows import forget_spaces  # pandas: only where there is something to remove
+        from training.data.online.space_rows import forget_spaces  # pandas: only where there is something to remove
 
         forget_spaces(settings, view, retired)
 
@@ -28,7 +28,7 @@ def forget_retired(settings: Settings, pointer: Pointer) -> None:
 def retired_online(settings: Settings, pointer: Pointer) -> dict[str, list[str]]:
     """Return, by view, the spaces that have rows online and should have none."""
     from training.contracts.columns import POOLED_FEATURES, USER_EMBEDDING
-    from training.data.online_guard import served_slots
+    from training.data.online.guard import served_slots
 
     served = {entry.space_id for entry in pointer.snapshots}
     offered = {ref.space_id for ref in Ledger(settings).spaces(*OFFERED)}

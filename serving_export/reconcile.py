@@ -16,7 +16,7 @@ from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer, his
 from serving_export.retention import list_snapshots, prune, retain
 from serving_export.sources import Sources
 from training.contracts.partitions import Partition
-from training.data.online_guard import serving
+from training.data.online.guard import serving
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 

@@ -13,7 +13,7 @@ from serving_export.pointer import read_pointer
 from serving_export.promote import promote_space
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
 from training.contracts.partitions import Partition
-from training.data.online_guard import record_served
+from training.data.online.guard import record_served
 from training.storage import write_json
 
 

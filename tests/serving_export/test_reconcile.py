@@ -22,7 +22,7 @@ from serving_export.reconcile import reconcile
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
 from training.contracts.errors import AttuneError, MissingArtefact
-from training.data.online_guard import served_slots
+from training.data.online.guard import served_slots
 from training.settings import Settings
 
 

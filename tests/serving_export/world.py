@@ -19,7 +19,7 @@ from serving_export.sources import Sources
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from training.contracts.artefacts import Check, GateDecision, ModelRef, SpaceRef
 from training.contracts.partitions import Partition
-from training.data.online_guard import forget_slots
+from training.data.online.guard import forget_slots
 from training.settings import Settings
 from training.spaces.ledger import Ledger
 

@@ -29,9 +29,8 @@ from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.environment import environment
 from training.data.online.blocks import ONLINE_TABLES
+from training.data.online.guard import WHOLE_VIEW, serving
 from training.data.online.writer import OnlineWriter, online_writer
-from training.data.online_guard import WHOLE_VIEW, serving
-from training.data.online_removal import remove_absent
 from training.data.vector_columns import as_frame
 from training.settings import REPO_ROOT, Settings
 from training.storage import PART, write_json
@@ -48,7 +47,7 @@ SNAPSHOT_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES)
 """The views that follow a partition's features; vectors follow what is published, which `serving_export` writes."""
 _USERS_AT_ONCE = 100_000
 """Users in one point-in-time join: what Feast holds on the way is several times the rows."""
-_ROWS_AT_ONCE = 5_000
+ROWS_AT_ONCE = 5_000
 """Feast's own writer needs some 27 kB for each row of `user_taste` while it writes it."""
 
 
@@ -186,7 +185,7 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
                     logger.info("left %s %s as it is served: newer than %s", view, slot, partition)
                     continue
                 written[view] = written.get(view, 0) + writer.write(view, snapshot_blocks(path))
-                removed = remove_absent(feature_store(settings), view, slot, path)
+                removed = writer.keep_only(view, slot, snapshot_blocks(path, ONLINE_TABLES[view].key))
                 if removed:
                     logger.info(
                         "removed %d of %s %s from online: not in the snapshot of %s", removed, view, slot, partition
@@ -230,10 +229,10 @@ def writer_of(settings: Settings) -> OnlineWriter:
     return online_writer(_configuration(settings), settings.online_writer, lambda: feature_store(settings))
 
 
-def snapshot_blocks(path: Path) -> Iterator[pa.RecordBatch]:
-    """Yield a snapshot some rows at a time, so that none is ever in memory as a whole."""
+def snapshot_blocks(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield a snapshot, or some columns of it, some rows at a time: it is never in memory as a whole."""
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(batch_size=_ROWS_AT_ONCE)
+        yield from file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns)
 
 
 def _configuration(settings: Settings) -> dict[str, Any]:

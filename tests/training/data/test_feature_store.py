@@ -277,7 +277,7 @@ class TestOnline:
         write_histories(online, DAY1)
         write_snapshot(online, USER_TASTE, DAY1, 1)
         frames = recorded_writes(monkeypatch)
-        monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
+        monkeypatch.setattr(feature_store, "ROWS_AT_ONCE", 1)
         assert feature_store.materialise(online, DAY1, views) == {"user_history": 3, "user_taste": 2}
         assert [len(frame) for frame in frames] == [1] * 5
         assert [row_of(online, user) for user in ("u0", "u1", "u2")] == whole
@@ -288,7 +288,7 @@ class TestOnline:
         self, online: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         online = by_feast(online)
-        monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
+        monkeypatch.setattr(feature_store, "ROWS_AT_ONCE", 1)
         feature_store.materialise(online, DAY1, ["user_profile"])
         with monkeypatch.context() as patch:
             recorded_writes(patch, fail_at=2)
@@ -318,7 +318,7 @@ class TestOnline:
         assert row_of(online, "u0") != whole[0]
         (online.home / "feast" / "served.json").unlink()
         frames = recorded_writes(monkeypatch)
-        monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
+        monkeypatch.setattr(feature_store, "ROWS_AT_ONCE", 1)
         written = {"user_history": 3, "user_taste": 2, "user_embedding": 1}
         assert feature_store.materialise(online, DAY1, views) == written
         assert [row_of(online, user) for user in ("u0", "u1", "u2")] == whole
@@ -331,7 +331,7 @@ class TestOnline:
         part = online.features_dir("user_profile", DAY2) / PART
         rows = pq.read_table(part, partitioning=None)
         write_parquet(rows.set_column(0, "user_id", pa.array(["u0", None])), part)
-        monkeypatch.setattr(feature_store, "_ROWS_AT_ONCE", 1)
+        monkeypatch.setattr(feature_store, "ROWS_AT_ONCE", 1)
         with pytest.raises(AttuneError, match="expected user_id in every row"):
             feature_store.materialise(online, DAY2, ["user_profile"])
         assert feature_store.materialise(online, DAY1, ["user_profile"]) == {}

@@ -17,7 +17,8 @@ from training.contracts.columns import (
     Table,
 )
 from training.contracts.errors import AttuneError
-from training.data.online.feast_bytes import entity_keys
+from training.data.online.feast_bytes import entity_key_prefix, entity_keys
+from training.data.online.guard import WHOLE_VIEW
 from training.storage import arrow_schema
 
 T = TypeVar("T")
@@ -33,6 +34,11 @@ def features(table: Table) -> tuple[Column, ...]:
 def block_keys(table: Table, block: pa.RecordBatch) -> pa.BinaryArray:
     """Return the entity key of each row of a block that holds at least the table's key."""
     return entity_keys(table.key, list(contract_columns(table, block, table.key).values()))
+
+
+def slot_prefix(table: Table, slot: str) -> bytes:
+    """Return what the entity keys of a slot begin with; the (item) space's name sorts before its owner's."""
+    return entity_key_prefix(table.key, slot if slot != WHOLE_VIEW else None)
 
 
 def contract_columns(table: Table, block: pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:

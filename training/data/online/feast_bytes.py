@@ -39,12 +39,23 @@ def entity_keys(join_keys: Sequence[str], columns: Sequence[pa.Array]) -> pa.Bin
         columns: The values of each, without nulls.
     """
     names = sorted(join_keys)
-    head = struct.pack("<I", len(names)) + b"".join(_STRING_TYPE + _sized(name.encode()) for name in names)
-    parts: list[pa.Array | bytes] = [head]
+    parts: list[pa.Array | bytes] = [entity_key_prefix(join_keys)]
     for name in names:
         values = columns[join_keys.index(name)].cast(pa.binary())
         parts += [_STRING_TYPE, _fixed_width(_lengths(values).astype("<u4")), values]
     return join(*parts)
+
+
+def entity_key_prefix(join_keys: Sequence[str], first: str | None = None) -> bytes:
+    """Return what the entity keys of these join keys begin with: of all of them, or of those with one first value.
+
+    Args:
+        join_keys: Names, in any order.
+        first: The value of the join key whose name sorts first.
+    """
+    names = sorted(join_keys)
+    head = struct.pack("<I", len(names)) + b"".join(_STRING_TYPE + _sized(name.encode()) for name in names)
+    return head if first is None else head + _STRING_TYPE + _sized(first.encode())
 
 
 def value_protos(column: pa.Array, kind: Kind) -> pa.BinaryArray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ import pyarrow.compute as pc
 from redis import Redis
 
 from training.contracts.columns import EVENT_TIMESTAMP, Table
-from training.data.online.blocks import ONLINE_TABLES, block_keys, by_time, contract_columns, features
+from training.data.online.blocks import ONLINE_TABLES, block_keys, by_time, contract_columns, features, slot_prefix
 from training.data.online.feast_bytes import (
+    as_list,
     end_to_end,
     hash_field,
     join,
@@ -25,6 +27,8 @@ from training.data.online.feast_bytes import (
     timestamp_proto,
     value_protos,
 )
+
+_AT_ONCE = 10_000
 
 
 class RedisWriter:
@@ -50,6 +54,22 @@ class RedisWriter:
         """Delete the view's fields of the keys; a hash without fields of other views goes with them."""
         table = ONLINE_TABLES[view]
         return self._send(_delete_commands(table, self._keys(table, block)) for block in keys)
+
+    def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
+        """Delete the view's fields of the keys of a slot that `kept` does not hold."""
+        table = ONLINE_TABLES[view]
+        keys = {key for block in kept for key in as_list(self._keys(table, block))}
+        fields = _fields(table)
+        removed = 0
+        with Redis(**self._arguments) as client:
+            stored = client.scan_iter(_escaped(slot_prefix(table, slot)) + b"*" + self._project, count=_AT_ONCE)
+            absent = (key for key in stored if key not in keys)
+            while some := list(islice(absent, _AT_ONCE)):
+                with client.pipeline(transaction=False) as pipe:
+                    for key in some:
+                        pipe.hdel(key, *fields)
+                    removed += sum(number > 0 for number in pipe.execute())
+        return removed
 
     def _keys(self, table: Table, block: pa.RecordBatch) -> pa.BinaryArray:
         return join(block_keys(table, block), self._project)
@@ -103,8 +123,17 @@ def _set_commands(table: Table, block: pa.RecordBatch, keys: pa.BinaryArray) -> 
 
 
 def _delete_commands(table: Table, keys: pa.BinaryArray) -> pa.BinaryArray:
-    fields = (hash_field(table.name, one.name) for one in features(table))
-    return _commands(b"HDEL", keys, timestamp_field(table.name), *fields)
+    return _commands(b"HDEL", keys, *_fields(table))
+
+
+def _fields(table: Table) -> list[bytes]:
+    """Return the fields of a hash that belong to a view."""
+    return [timestamp_field(table.name), *(hash_field(table.name, one.name) for one in features(table))]
+
+
+def _escaped(prefix: bytes) -> bytes:
+    """Return a pattern that stands for these very bytes."""
+    return b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\^" else bytes([byte]) for byte in prefix)
 
 
 def _commands(*words: pa.Array | bytes) -> pa.BinaryArray:

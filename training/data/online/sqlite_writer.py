@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from training.contracts.columns import EVENT_TIMESTAMP, Table
 from training.contracts.errors import AttuneError, MissingArtefact
-from training.data.online.blocks import ONLINE_TABLES, block_keys, by_time, contract_columns, features
+from training.data.online.blocks import ONLINE_TABLES, block_keys, by_time, contract_columns, features, slot_prefix
 from training.data.online.feast_bytes import TEXT_KINDS, as_list, sqlite_timestamp, value_protos, value_texts
 
 _WAIT_SECONDS = 60.0
@@ -59,6 +59,20 @@ class SqliteWriter:
                 deleted += len(block)
         return deleted
 
+    def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
+        """Delete the rows of a slot whose keys `kept` does not hold, all in one transaction."""
+        if not self._declared(view):
+            return 0
+        table, name = ONLINE_TABLES[view], self._table_name(view)
+        keys = {key for block in kept for key in as_list(block_keys(table, block))}
+        prefix = slot_prefix(table, slot)
+        stored = f"SELECT entity_key FROM {name} WHERE feature_name = ? AND entity_key >= ? AND entity_key < ?"
+        with self._transaction(view) as connection:
+            found = connection.execute(stored, (features(table)[0].name, prefix, _after(prefix)))
+            absent = [(key,) for (key,) in found if key not in keys]
+            connection.executemany(f"DELETE FROM {name} WHERE entity_key = ?", absent)
+        return len(absent)
+
     def _table_name(self, view: str) -> str:
         return f'"{self._project}_{view}"'
 
@@ -94,6 +108,12 @@ class SqliteWriter:
         with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as connection:
             known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
             return connection.execute(known, (f"{self._project}_{view}",)).fetchone() is not None
+
+
+def _after(prefix: bytes) -> bytes:
+    """Return the least key that is after every key with this prefix."""
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1])
 
 
 def _upsert(table_name: str, table: Table) -> str:

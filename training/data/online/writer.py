@@ -37,6 +37,16 @@ class OnlineWriter(Protocol):
         """
         ...
 
+    def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
+        """Serve nothing of a view any more but for the keys of `kept`, and return how many are served no more.
+
+        Args:
+            view: Name of the feature view.
+            slot: The (item) space of a view that has rows of several, `WHOLE_VIEW` of another; other slots stay.
+            kept: Blocks with the columns of the view's key.
+        """
+        ...
+
 
 class FeastWriter:
     """Feast's own writer, a block at a time: the reference, and the way out where its formats are not known."""
@@ -59,12 +69,19 @@ class FeastWriter:
         Raises:
             AttuneError: They are not.
         """
+        return self._known(view).delete_keys(view, keys)
+
+    def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
+        """Serve nothing else; as `delete_keys`."""
+        return self._known(view).keep_only(view, slot, kept)
+
+    def _known(self, view: str) -> OnlineWriter:
         if self._bulk is None:
             raise AttuneError(
                 f"expected Feast {FEAST_VERSION} to delete keys of {view} from its online store, found "
                 f"{metadata.version('feast')} or options unknown here; install requirements.lock"
             )
-        return self._bulk.delete_keys(view, keys)
+        return self._bulk
 
 
 def online_writer(config: Mapping[str, Any], choice: str, open_store: Callable[[], FeatureStore]) -> OnlineWriter:

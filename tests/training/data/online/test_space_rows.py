@@ -12,8 +12,8 @@ import pytest
 from tests.training.data.landed_logs import settings_at
 from training.contracts.partitions import Partition
 from training.data import feature_store
-from training.data.online_guard import record_served, served_slots
-from training.data.online_rows import forget_spaces, write_vectors
+from training.data.online.guard import record_served, served_slots
+from training.data.online.space_rows import forget_spaces, write_vectors
 from training.settings import Settings
 
 pytestmark = pytest.mark.integration

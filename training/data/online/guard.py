@@ -22,6 +22,13 @@ WHOLE_VIEW = ""
 
 
 @contextmanager
+def writing(settings: Settings) -> Iterator[None]:
+    """Hold the right to write to the home's online store."""
+    with lease(settings, settings.home / "feast" / ".online.lock"):
+        yield
+
+
+@contextmanager
 def serving(
     settings: Settings, view: str, slot: str, partition: Partition, content: str = "", *, again: bool = False
 ) -> Iterator[bool]:
@@ -39,7 +46,7 @@ def serving(
     if content and not again and served_whole(settings, view, slot, partition, content):
         yield False
         return
-    with lease(settings, settings.home / "feast" / ".online.lock"):
+    with writing(settings):
         if not may_serve(settings, view, slot, partition):
             yield False
             return
@@ -78,7 +85,7 @@ def served_slots(settings: Settings, view: str) -> list[str]:
 
 
 def forget_slots(settings: Settings, view: str, slots: Sequence[str]) -> None:
-    """Record that slots hold no rows any more; call it inside `serving` or with nobody writing."""
+    """Record that slots hold no rows any more; call it inside `writing`."""
     gone = {_key(settings, view, slot) for slot in slots}
     with lease(settings, settings.home / "feast" / ".served.lock"):
         write_json({key: value for key, value in _read(settings).items() if key not in gone}, _path(settings))

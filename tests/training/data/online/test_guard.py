@@ -6,7 +6,7 @@ import pytest
 
 from tests.training.data.landed_logs import settings_at
 from training.contracts.partitions import Partition
-from training.data.online_guard import (
+from training.data.online.guard import (
     forget_slots,
     may_serve,
     record_served,

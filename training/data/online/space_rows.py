@@ -1,0 +1,63 @@
+"""Serve the vectors of one space online, and take the rows of spaces out that are read no more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from training.contracts.columns import USER_EMBEDDING
+from training.data.feature_store import ROWS_AT_ONCE, writer_of
+from training.data.online.guard import forget_slots, writing
+from training.settings import Settings
+from training.storage import arrow_schema
+
+logger = logging.getLogger(__name__)
+
+
+def write_vectors(
+    settings: Settings, space_id: str, as_of: datetime, user_ids: Sequence[str], vectors_UZ: npt.NDArray[Any]
+) -> int:
+    """Serve users' vectors, float32 [U, Z], under the key of their space, and nobody else's under it.
+
+    Returns:
+        How many rows there are.
+    """
+    writer, view = writer_of(settings), USER_EMBEDDING.name
+    rows = writer.write(view, _blocks(space_id, as_of, user_ids, vectors_UZ))
+    writer.keep_only(view, space_id, _blocks(space_id, as_of, user_ids, vectors_UZ))
+    return rows
+
+
+def forget_spaces(settings: Settings, view: str, spaces: Sequence[str]) -> None:
+    """Remove every online row of (item) spaces from a view that has some of each; one without rows changes nothing."""
+    if not spaces:
+        return
+    writer = writer_of(settings)
+    with writing(settings):
+        for space in spaces:
+            writer.keep_only(view, space, ())
+        forget_slots(settings, view, spaces)
+    logger.info("removed the online rows of %s in %s", ", ".join(spaces), view)
+
+
+def _blocks(
+    space_id: str, as_of: datetime, user_ids: Sequence[str], vectors_UZ: npt.NDArray[Any]
+) -> Iterator[pa.RecordBatch]:
+    schema = arrow_schema(USER_EMBEDDING)
+    for start in range(0, len(user_ids), ROWS_AT_ONCE):
+        users, vectors = user_ids[start : start + ROWS_AT_ONCE], vectors_UZ[start : start + ROWS_AT_ONCE]
+        values = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+        offsets = pa.array(np.arange(len(users) + 1, dtype=np.int32) * vectors.shape[1])
+        columns = {
+            "user_id": pa.array(users, pa.string()),
+            "space_id": pa.repeat(pa.scalar(space_id), len(users)),
+            "event_timestamp": pa.repeat(pa.scalar(as_of, schema.field("event_timestamp").type), len(users)),
+            "vector": pa.ListArray.from_arrays(offsets, values),
+        }
+        yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
