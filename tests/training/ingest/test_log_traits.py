@@ -26,18 +26,6 @@ TIME = "2024-01-02T03:04:05Z"
 AT = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    return folder
-
-
 def raw(settings: Settings, table: str = "interactions") -> list[dict[str, Any]]:
     paths = sorted(settings.raw_dir(table).rglob("*.parquet"))
     return [row for path in paths for row in pq.ParquetFile(path).read().to_pylist()]
