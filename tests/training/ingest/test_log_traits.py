@@ -279,3 +279,11 @@ def test_one_time_far_ahead_is_left_out_and_counted(settings: Settings, logs: Pa
     report = import_logs(settings, logs, "csv")
     assert report.days[-1] < "2023-12-01"
     assert report.files[0]["rejected"] == {"time before 1990 or later than tomorrow (occurred_at)": 1}
+
+
+def test_lines_that_are_no_json_are_counted(settings: Settings, logs: Path) -> None:
+    good = "".join(json.dumps({"user_id": f"u{n}", "item_id": "i", "timestamp": TIME}) + "\n" for n in range(40))
+    (logs / "events.jsonl").write_text(good + '{"user_id": "cut\n')
+    report = import_logs(settings, logs, "csv")
+    assert (report.files[0]["read"], report.files[0]["to_raw"]) == (41, 40)
+    assert report.files[0]["rejected"] == {"line that is no JSON object": 1}
