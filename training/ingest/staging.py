@@ -55,6 +55,7 @@ class StagedTable:
         lines: By file, the lines that are no rows.
         unread: By file, source columns that nothing was read from.
         notes: What was left out, and why.
+        grouped: File, verdict, event type and number of rows, once they were counted.
     """
 
     table: Table
@@ -64,6 +65,7 @@ class StagedTable:
     lines: list[list[RejectedLine]] = field(default_factory=list)
     unread: list[tuple[str, ...]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    grouped: list[tuple[int, int, str | None, int]] | None = None
 
     def code(self, reason: str, column: str) -> int:
         """Return the number of a verdict, a new one if it is new."""

@@ -117,6 +117,13 @@ def count_types(place: Workspace, staged: StagedTable, event_types: Mapping[str,
 
 
 def _grouped(place: Workspace, staged: StagedTable) -> list[tuple[int, int, str | None, int]]:
+    """Rows by file, verdict and event type, counted once: staged rows do not change."""
+    if staged.grouped is None:
+        staged.grouped = _group(place, staged)
+    return staged.grouped
+
+
+def _group(place: Workspace, staged: StagedTable) -> list[tuple[int, int, str | None, int]]:
     kind = SOURCE_TYPE if staged.table is RAW_INTERACTIONS else "null"
     rows: list[tuple[int, int, str | None, int]] = place.connection.execute(
         f"select file, verdict, {kind} as kind, count(*) from staged_{staged.table.name} group by all order by all"

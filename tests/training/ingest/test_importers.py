@@ -17,18 +17,6 @@ from training.settings import Settings
 DAY_ONE = 978_307_200  # 2001-01-01T00:00:00Z
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    return folder
-
-
 def raw(settings: Settings, table: str = "interactions") -> list[dict]:
     paths = sorted(settings.raw_dir(table).rglob("*.parquet"))
     return [{**row, "dt": path.parent.name} for path in paths for row in pq.ParquetFile(path).read().to_pylist()]

@@ -18,18 +18,6 @@ from training.settings import Settings
 PLAYS = "2009-05-04T23:08:57Z"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    return folder
-
-
 def raw(settings: Settings, table: str = "interactions") -> list[dict[str, Any]]:
     paths = sorted(settings.raw_dir(table).rglob("*.parquet"))
     return [row for path in paths for row in pq.ParquetFile(path).read().to_pylist()]

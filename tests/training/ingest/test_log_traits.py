@@ -26,18 +26,6 @@ TIME = "2024-01-02T03:04:05Z"
 AT = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    return folder
-
-
 def raw(settings: Settings, table: str = "interactions") -> list[dict[str, Any]]:
     paths = sorted(settings.raw_dir(table).rglob("*.parquet"))
     return [row for path in paths for row in pq.ParquetFile(path).read().to_pylist()]
@@ -291,3 +279,11 @@ def test_one_time_far_ahead_is_left_out_and_counted(settings: Settings, logs: Pa
     report = import_logs(settings, logs, "csv")
     assert report.days[-1] < "2023-12-01"
     assert report.files[0]["rejected"] == {"time before 1990 or later than tomorrow (occurred_at)": 1}
+
+
+def test_lines_that_are_no_json_are_counted(settings: Settings, logs: Path) -> None:
+    good = "".join(json.dumps({"user_id": f"u{n}", "item_id": "i", "timestamp": TIME}) + "\n" for n in range(40))
+    (logs / "events.jsonl").write_text(good + '{"user_id": "cut\n')
+    report = import_logs(settings, logs, "csv")
+    assert (report.files[0]["read"], report.files[0]["to_raw"]) == (41, 40)
+    assert report.files[0]["rejected"] == {"line that is no JSON object": 1}
