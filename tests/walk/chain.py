@@ -112,7 +112,9 @@ def _answered(settings: Settings, day: str, users: set[str]) -> None:
     rows = {row["query"]: row for row in pq.read_table(ranked).to_pylist()}
     for user in [*known[:5], *known[-5:]]:
         ranking = store.recommend(user, 5)
-        assert rows[user]["ids"] == list(ranking.ids)
+        np.testing.assert_allclose(
+            rows[user]["scores"], ranking.scores, rtol=1e-4, atol=1e-4
+        )  # near ties may change places
         assert rows[user]["consumer"] == ranking.consumer
         assert ranking_json(ranking, store.model("matching", user))["space_id"] == store.space_id
         for item in ranking.ids[:1]:
