@@ -37,6 +37,8 @@ def test_pooled_snapshots_name_their_item_space() -> None:
         ("ATTUNE_RETRAIN_EVERY_DAYS", "0"),
         ("ATTUNE_RETRAIN", "sometimes"),
         ("ATTUNE_ONLINE_WRITER", "redis"),
+        ("ATTUNE_ARRIVAL_MARKER", "done/_SUCCESS"),
+        ("ATTUNE_EVENT_KEY", "day"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:

@@ -14,6 +14,7 @@ from training.settings import REPO_ROOT, Settings
 
 logger = logging.getLogger(__name__)
 PROJECT_DIR = REPO_ROOT / "dbt_project"
+_PASSING = ("Could not set lock on file", "No space left on device")
 _FAILED = ("fail", "error", "runtime error", "partial success")
 
 
@@ -115,7 +116,7 @@ def _logged_nodes() -> Callable[[Any], None]:
 
 def _error(message: str) -> AttuneError:
     """A warehouse that another process holds, or a disk, may be free on the next try; a model that is wrong is not."""
-    return TransientFailure(message) if "IO Error:" in message else AttuneError(message)
+    return TransientFailure(message) if any(words in message for words in _PASSING) else AttuneError(message)
 
 
 def _failure(failed: list[Any]) -> str:

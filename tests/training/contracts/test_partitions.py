@@ -24,3 +24,9 @@ def test_partitions_sort_by_day_and_shift_both_ways() -> None:
 def test_text_that_names_no_day_is_refused_with_the_form_to_use(text: str) -> None:
     with pytest.raises(AttuneError, match="YYYY-MM-DD"):
         Partition.parse(text)
+
+
+@pytest.mark.parametrize("text", ["20261105", "2026-W45-4", "2026-11-5", "\u0662026-11-05", "2026-11-05 "])
+def test_a_day_is_written_in_one_way(text: str) -> None:
+    with pytest.raises(AttuneError, match="YYYY-MM-DD"):
+        Partition.parse(text)

@@ -1,11 +1,13 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.training.data.conftest import Built
 from tests.training.data.landed_logs import settings_at
-from training.contracts.errors import AttuneError
+from training.contracts.errors import AttuneError, TransientFailure
 from training.data.dbt import PROJECT_DIR, run_dbt
 from training.data.warehouse import source_locations
 
@@ -27,6 +29,22 @@ def test_an_sql_error_is_one_line_that_names_the_model(tmp_path: Path) -> None:
         run_dbt(config, "run", lost, {"partition": "2026-01-01"}, "--select", "stg_logs__items")
     assert "\n" not in str(error.value)
     assert "nowhere.parquet" in str(error.value)
+    assert not isinstance(error.value, TransientFailure)
+
+
+HOLD = "import duckdb, sys; kept = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+
+
+def test_a_warehouse_that_another_process_holds_may_be_tried_again(tmp_path: Path) -> None:
+    config = settings_at(tmp_path)
+    config.warehouse_path.parent.mkdir(parents=True)
+    command = [sys.executable, "-c", HOLD, str(config.warehouse_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(TransientFailure, match="Could not set lock on file"):
+            run_dbt(config, "run", source_locations(config), {"partition": "2026-01-01"}, "--select", "stg_logs__items")
+        holder.communicate()
 
 
 def test_an_argument_that_dbt_does_not_know_is_refused(tmp_path: Path) -> None:
