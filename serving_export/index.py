@@ -23,9 +23,9 @@ SideName = Literal["user", "item"]
 
 SINGLE_THREAD_ROWS = 50_000
 """Up to here one thread builds the index, so that equal vectors give equal bytes."""
-EXACT_VALUES: dict[SideName, int] = {"item": 2**23, "user": 2**28}
+EXACT_VALUES: dict[SideName, int] = {"item": 2**23, "user": 2**30}
 """Values of the vectors to rank up to which a full product answers: some 5 ms for items, which every page asks for, and
-.2 s for users, which a campaign asks for."""
+half a second for users, which a campaign asks for and whose index would take a quarter of an hour a day."""
 SEARCH_BREADTH = 256
 """Rows that a walk keeps in view; with fewer it finds less."""
 MIN_RECALL = 0.95
