@@ -25,13 +25,16 @@ _ALLOWED = {
     "TYPE",
 }
 _PURE_MACROS = {"nullif", "ifnull", "split_part", "list_contains", "contains"}
+_ARITHMETIC = {"+", "-", "*", "/", "//", "%", "**", "abs", "round", "floor", "ceil", "ceiling", "sign", "sqrt", "ln"}
+_NO_NUMBER = {"STRING", "NULL", "BOOLEAN"}
 _HINT = "compare source columns and constants, such as \"status = 'ok' and price is not null\""
 
 
 def require_pure(expression: str, where: str) -> str:
     """Return an SQL expression that reads nothing but the row's own columns and gives the same result every time.
 
-    A subquery would read other files, and a function such as `random()` would make a second import differ.
+    A subquery would read other files, and a function such as `random()` would make a second import differ. Columns are
+    text; one that is compared with a number or reckoned with is read as one, null where it is none.
 
     Args:
         expression: As the column map has it.
@@ -54,7 +57,49 @@ def require_pure(expression: str, where: str) -> str:
         raise AttuneError(f"{where}: expected one SQL condition, found {expression!r}; {_HINT}")
     for part in _expressions(node["where_clause"]):
         _require_allowed(part, expression, where)
-    return expression
+    columns = [column for part in _expressions(node["where_clause"]) for column in _columns_as_numbers(part)]
+    for column in columns:
+        number = {"class": "CAST", "type": "OPERATOR_CAST", "try_cast": True, "type_expr": _double()}
+        column.update(**number, child=dict(column))
+    return _written(tree) if columns else expression
+
+
+def _columns_as_numbers(part: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the columns that stand directly in an expression of numbers."""
+    operands = [part[name] for name in ("left", "right", "input", "lower", "upper") if name in part]
+    operands += part.get("children", []) if part["class"] == "OPERATOR" else []
+    if part["class"] == "FUNCTION":
+        operands = [argument["expression"] for argument in part["arguments"]]
+    if part["class"] not in ("COMPARISON", "BETWEEN", "OPERATOR", "FUNCTION"):
+        return []
+    if not (_is_arithmetic(part) or any(map(_is_number, operands))):
+        return []
+    return [operand for operand in operands if operand["class"] == "COLUMN_REF"]
+
+
+def _is_number(part: dict[str, Any]) -> bool:
+    if part["class"] == "CONSTANT":
+        return part["literal"]["kind"] not in _NO_NUMBER
+    return _is_arithmetic(part)
+
+
+def _is_arithmetic(part: dict[str, Any]) -> bool:
+    return part["class"] == "FUNCTION" and part["function_name"].lower() in _ARITHMETIC
+
+
+@cache
+def _double() -> dict[str, Any]:
+    with duckdb.connect() as connection:
+        ((text,),) = connection.execute("select json_serialize_sql('select try_cast(x as double)')").fetchall()
+    found: dict[str, Any] = json.loads(text)["statements"][0]["node"]["select_list"][0]["type_expr"]
+    return found
+
+
+def _written(tree: dict[str, Any]) -> str:
+    """Return the condition of a parsed statement as SQL."""
+    with duckdb.connect() as connection:
+        ((text,),) = connection.execute("select json_deserialize_sql(?::json)", [json.dumps(tree)]).fetchall()
+    return str(text).partition(" WHERE ")[2]
 
 
 def _expressions(tree: Any) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import duckdb
 import pytest
 
 from training.contracts.errors import AttuneError
@@ -10,7 +11,7 @@ from training.ingest.sql_conditions import require_pure
     "expression",
     [
         "state = 'ok' and price is not null",
-        "lower(name) like '%x' or amount between 1 and 2",
+        "lower(name) like '%x' or amount between 'a' and 'b'",
         "try_cast(n as integer) in (1, 2)",
         "case when a then b else c end",
         "regexp_matches(name, 'a|b') -- said twice",
@@ -39,3 +40,27 @@ def test_what_could_do_more_than_look_at_the_row_is_an_error(expression: str, me
     with pytest.raises(AttuneError, match=message) as error:
         require_pure(expression, "interactions.where")
     assert str(error.value).startswith("interactions.where: ")
+
+
+@pytest.mark.parametrize(
+    ("expression", "kept"),
+    [
+        ("Qty > 0", ["2", "10"]),
+        ("0 < Qty", ["2", "10"]),
+        ("Qty >= -1.5 and Qty < 9", ["2", "0"]),
+        ("Qty between 1 and 5", ["2"]),
+        ("Qty in (2, 10)", ["2", "10"]),
+        ("Qty not in (2, 10)", ["0"]),
+        ("abs(Qty) * 2 = 4", ["2"]),
+        ("-Qty < -5", ["10"]),
+        ("Qty > '1'", ["2", "10", "x"]),
+        ("Qty = '10' or Qty = 'x'", ["10", "x"]),
+        ("not (Qty > 0 and Qty <= 2)", ["10", "0"]),
+        ("Qty is not null and length(Qty) > 1", ["10"]),
+    ],
+)
+def test_a_column_of_text_is_compared_with_a_number_as_a_number(expression, kept):
+    table = "(values ('2'), ('10'), ('0'), ('x'), (null)) as t(Qty)"
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"select Qty from {table} where {require_pure(expression, 'map')}").fetchall()
+    assert [cell for (cell,) in rows] == kept
