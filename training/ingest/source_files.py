@@ -93,10 +93,10 @@ def _interactions(place: Workspace, folder: Path, files: list[Path], columns: Co
         return by_stem
     if len(files) == 1:
         return files[0]
+    there = sorted(path.name for path in folder.iterdir() if path.is_file())
     raise MissingArtefact(
-        f"expected a .csv, .parquet or .jsonl of interactions in {folder}, found "
-        f"{', '.join(path.name for path in files) or 'none'}; "
-        "name it in the column map (COLUMNS=map.yaml): interactions: {file: <name>}"
+        f"expected a .csv, .parquet or .jsonl of interactions in {folder}, found {', '.join(there[:10]) or 'no file'}; "
+        "name it in the column map (COLUMNS=map.yaml): interactions: {file: <name>}, an archive unpacked"
     )
 
 

@@ -48,6 +48,7 @@ class SourceTable:
         format: Kind, encoding, delimiter and quote, for the report.
         rejects: Table of the lines that are no rows, None where there can be none.
         broken: SQL that finds rows which are none, where the relation has such.
+        kept: SQL that finds rows which the map's `where` keeps.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class SourceTable:
     format: Mapping[str, str] = field(default_factory=dict)
     rejects: str | None = None
     broken: str = "false"
+    kept: str = "true"
 
 
 @dataclass(frozen=True)
@@ -285,20 +287,21 @@ def _with_derived(connection: duckdb.DuckDBPyConnection, source: SourceTable, op
     for name, expression in options.derive.items():
         pure = require_pure(expression, f"{options.table}.derive.{name}")
         relation = f"(select *, (\n{pure}\n) as {identifier(name)} from {relation})"
-    condition = f" where (\n{require_pure(options.where, f'{options.table}.where')}\n)" if options.where else ""
+    pure = require_pure(options.where, f"{options.table}.where") if options.where else "true"
+    kept = f"coalesce((\n{pure}\n), false)"
     order = f" order by {', '.join(identifier(name) for name in options.order_by)}" if options.order_by else ""
     try:
-        described = connection.execute(f"describe select * from {relation}{condition}{order}").fetchall()
+        described = connection.execute(f"describe select * from {relation} where {kept}{order}").fetchall()
     except duckdb.Error as error:
         raise AttuneError(
             f"{where}: expected SQL over the columns of {source.path} ({', '.join(source.types)}), found "
             f"{_first_line(error)}; correct derive, order_by or where"
         ) from error
     types |= {name: kind for name, kind, *_ in described if name in options.derive}
-    kept = {name: kind for name, kind in types.items() if name not in options.omit}
+    remaining = {name: kind for name, kind in types.items() if name not in options.omit}
     lists = {**source.lists, **options.lists}
     _require_names(source, (*options.omit, *options.lists), types, options.table)
-    return replace(source, relation=relation, types=kept, lists=lists)
+    return replace(source, relation=relation, types=remaining, lists=lists, kept=kept)
 
 
 def _require_names(source: SourceTable, names: tuple[str, ...], types: Mapping[str, str], table: str) -> None:

@@ -66,13 +66,14 @@ def require_pure(expression: str, where: str) -> str:
 
 def _columns_as_numbers(part: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the columns that stand directly in an expression of numbers."""
-    operands = [part[name] for name in ("left", "right", "input", "lower", "upper") if name in part]
-    operands += part.get("children", []) if part["class"] == "OPERATOR" else []
-    if part["class"] == "FUNCTION":
+    if _is_arithmetic(part):
         operands = [argument["expression"] for argument in part["arguments"]]
-    if part["class"] not in ("COMPARISON", "BETWEEN", "OPERATOR", "FUNCTION"):
-        return []
-    if not (_is_arithmetic(part) or any(map(_is_number, operands))):
+    elif part["class"] in ("COMPARISON", "BETWEEN") or part["type"] in ("COMPARE_IN", "COMPARE_NOT_IN"):
+        sides = [part[name] for name in ("left", "right", "input", "lower", "upper") if name in part]
+        operands = [*sides, *part.get("children", [])]
+        if not any(map(_is_number, operands)):
+            return []
+    else:
         return []
     return [operand for operand in operands if operand["class"] == "COLUMN_REF"]
 

@@ -232,10 +232,9 @@ def _query(
         tests.insert(len(dropped) + (source.broken != "false"), (sql.sound, 0))
     verdict = " ".join(f"when {test} then {code}" for test, code in tests)
     cells = ", ".join(f"{identifier(name)} := {identifier(name)}" for name in sql.used) or "nothing := null"
-    kept = f"coalesce((\n{options.where}\n), false)" if options.where else "true"
     values = ", ".join(f"{value} as {identifier(name)}" for name, value in sql.values.items())
     listed = ", ".join(identifier(name) for name in sql.values)
-    order = f"row_number() over (order by {_listed(options.order_by)})" if options.order_by else "0"
+    order = f"row_number() over (order by {_ordered(options.order_by)})" if options.order_by else "0"
     raw = f"case when verdict not in ({', '.join(map(str, [0, *dropped]))}) then to_json(came)::varchar end"
     return (
         f"select {number}::usmallint as file, verdict, {raw} as raw, {listed} from ("
@@ -243,7 +242,7 @@ def _query(
         f"select came, broken, kept, place, source_order, {values} from ("
         f"select struct_pack({cells}) as came, {source.broken} as broken, kept, {_place(options)} as place, "
         f"{order} as source_order from ("
-        f"select *, {kept} as kept from {source.relation} as source))))"
+        f"select *, {source.kept} as kept from {source.relation} as source))))"
         + (" order by source_order" if options.order_by else "")
     )
 
@@ -252,8 +251,13 @@ def _place(options: TableMap) -> str:
     """SQL of a row's number among the kept ones that agree in `first_of`."""
     if not options.first_of:
         return "1"
-    order = f" order by {_listed(options.order_by)}" if options.order_by else ""
+    order = f" order by {_ordered(options.order_by)}" if options.order_by else ""
     return f"row_number() over (partition by kept, {_listed(options.first_of)}{order})"
+
+
+def _ordered(names: tuple[str, ...]) -> str:
+    """SQL that orders by columns, numbers by their size though they are text."""
+    return ", ".join(f"try_cast({name}::varchar as double), {name}" for name in map(identifier, names))
 
 
 def _listed(names: tuple[str, ...]) -> str:

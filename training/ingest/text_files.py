@@ -86,10 +86,11 @@ def read_head(path: Path, encoding: str | None, remedy: str) -> tuple[str, str]:
             start = stream.read(_HEAD)
     except _BROKEN as error:
         raise _not_whole(path, error) from error
-    if not start.strip():
-        raise AttuneError(f"expected rows in {path}, found none; give a file with rows")
     known = _encoding(start, encoding)
-    return _decoded_head(start, known, path, remedy), known
+    head = _decoded_head(start, known, path, remedy)
+    if not head.strip("\ufeff \t\n"):
+        raise AttuneError(f"expected rows in {path}, found none; give a file with rows")
+    return head, known
 
 
 def _not_whole(path: Path, error: Exception) -> AttuneError:

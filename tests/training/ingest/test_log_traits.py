@@ -174,6 +174,13 @@ def test_quoted_line_breaks_delimiters_and_doubled_quotes_are_read(settings: Set
     assert [(row["user_id"], row["surface"]) for row in rows] == [("a,1", 'said "no"\n\nthen left'), ("b", "x,y")]
 
 
+def test_a_condition_and_an_order_read_numbers_in_text_as_numbers(settings: Settings, logs: Path) -> None:
+    rows = "".join(f"u,i{place},{TIME},{place},{place % 3 - 1}\n" for place in (10, 9, 2, 1, 100))
+    (logs / "events.csv").write_text("user_id,item_id,timestamp,place,Qty\n" + rows)
+    found = imported(settings, logs, {"interactions": {"where": "Qty >= 0", "order_by": ["place"], "omit": ["Qty"]}})
+    assert [row["item_id"] for row in found] == ["i1", "i2", "i10", "i100"]
+
+
 def test_quotes_escaped_by_a_backslash_are_read_where_the_map_says_so(settings: Settings, logs: Path) -> None:
     (logs / "events.csv").write_text(f'user_id,surface,item_id,timestamp\nu,"5\\" x, y",i,{TIME}\n')
     (row,) = imported(settings, logs, {"interactions": {"escape": "\\"}})
@@ -244,6 +251,9 @@ def test_json_numbers_keep_their_digits_and_inner_fields_can_be_mapped(settings:
     [
         ("events.csv", b"", r"events\.csv, found an empty file"),
         ("events.csv", b"\n\n", r"expected rows in .*events\.csv, found none"),
+        ("events.csv", b"\xef\xbb\xbf", r"expected rows in .*events\.csv, found none"),
+        ("events.csv", b"\xff\xfe\n\0", r"expected rows in .*events\.csv, found none"),
+        ("events.rar", b"Rar!", r"expected a \.csv, .*found events\.rar; .*an archive unpacked"),
         ("events.jsonl", b"\n", r"expected rows in .*events\.jsonl, found none"),
         ("events.json", b"[]", r"expected JSON objects in .*events\.json, found none"),
         ("events.csv.gz", b"no gzip at all", r"expected a whole file at .*events\.csv\.gz, .*fetch it again"),

@@ -57,6 +57,8 @@ def test_what_could_do_more_than_look_at_the_row_is_an_error(expression: str, me
         ("Qty = '10' or Qty = 'x'", ["10", "x"]),
         ("not (Qty > 0 and Qty <= 2)", ["10", "0"]),
         ("Qty is not null and length(Qty) > 1", ["10"]),
+        ("regexp_extract(Qty, '(.)0', 1) = '1'", ["10"]),
+        ("left(Qty, 1) = '1'", ["10"]),
     ],
 )
 def test_a_column_of_text_is_compared_with_a_number_as_a_number(expression, kept):
