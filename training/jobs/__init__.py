@@ -44,17 +44,21 @@ JOBS: dict[str, str] = {
 BEFORE_ARRIVAL = ("simulate_logs", "import_logs", "partition_arrived")
 """The jobs that bring logs in or ask whether they are there; every other takes days that have arrived alone."""
 
+OF_ALL_DAYS = ("import_logs",)
+"""The jobs that take every day where none is named."""
+
 
 class UsageError(AttuneError):
     """The command was put wrongly: no such job, no partition, an option that the job does not take."""
 
 
-def run(job: str, partition: str, *, settings: Settings | None = None, **options: Any) -> dict[str, Any]:
+def run(job: str, partition: str | None, *, settings: Settings | None = None, **options: Any) -> dict[str, Any]:
     """Return what a job reports of one partition, as plain JSON values.
 
     Args:
         job: A name in `JOBS`.
-        partition: The UTC day to process, YYYY-MM-DD. Orchestrators pass it on from the run's partition key.
+        partition: The UTC day to process, YYYY-MM-DD; a job of `OF_ALL_DAYS` may have none. Orchestrators pass it on
+            from the run's partition key.
         settings: Where state lives; read from the environment when not given.
         options: Further keywords of the job; those that are None or empty are left to the job's default.
 
@@ -64,11 +68,11 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
         AttuneError: What the job itself refuses, with its remedy.
     """
     function = find(job)
-    day = require_partition(partition, job)
+    day = None if job in OF_ALL_DAYS and not partition else require_partition(partition, job)
     given = {name: value for name, value in options.items() if value not in (None, "")}
     check_options(job, function, given)
     where = settings or Settings.from_env()
-    if job not in BEFORE_ARRIVAL:
+    if day is not None and job not in BEFORE_ARRIVAL:
         require_arrived(where, day)
     result = function(where, day, **given)
     return as_json(result)

@@ -102,3 +102,12 @@ def test_the_module_runs_as_a_command(home):
     assert done.returncode == 0
     assert json.loads(done.stdout)["arrived"] is False
     assert "nothing has arrived for 2026-11-05 yet" in done.stderr
+
+
+def test_an_import_needs_no_partition_and_any_other_job_does(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ATTUNE_HOME", str(tmp_path / "home"))
+    (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\nu,i,2024-01-01\nu,j,2024-01-02\n")
+    assert main(["import_logs", "--folder", str(tmp_path), "--format", "csv"]) == 0
+    assert json.loads(capsys.readouterr().out)["days"] == ["2024-01-01", "2024-01-02"]
+    assert main(["land_partition"]) == 2
+    assert "expected a partition key for land_partition" in capsys.readouterr().err
