@@ -125,7 +125,7 @@ def _remove_withdrawn(settings: Settings, incoming: Settings) -> None:
         names = {path.name for path in incoming.home.glob("raw/*/dt=*/*.parquet")}
         for file in sorted(delivered.glob("dt=*/*.parquet")):
             if file.name in names and not (staged / file.relative_to(delivered)).exists():
-                remove_day_file(file)
+                remove_day_file(settings, file)
 
 
 def _require_same(settings: Settings, source: LogSource) -> None:

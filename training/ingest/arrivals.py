@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,27 @@ def mark_delivered(folder: Path, marker: str = MARKER) -> None:
     if not path.exists():
         with replace_file(path) as temporary:
             temporary.touch()
+
+
+def withdraw(settings: Settings, day: Partition) -> None:
+    """Say that a day is to be as if it had never been delivered; its raw files must be gone.
+
+    Files that are gone without this word were archived: what landed of them stays.
+    """
+    path = _withdrawn_dir(settings) / f"dt={day}"
+    with replace_file(path) as temporary:
+        temporary.touch()
+
+
+def withdrawn_days(settings: Settings) -> set[Partition]:
+    """Return the days that were withdrawn since the last landing."""
+    return {Partition.parse(path.name.removeprefix("dt=")) for path in _withdrawn_dir(settings).glob("dt=*")}
+
+
+def forget_withdrawn(settings: Settings, days: Iterable[Partition]) -> None:
+    """Take the word back for days that are landed as they now are."""
+    for day in days:
+        (_withdrawn_dir(settings) / f"dt={day}").unlink(missing_ok=True)
 
 
 def deliveries(settings: Settings, table: str) -> dict[Partition, Delivery]:
@@ -118,6 +140,10 @@ def require_arrived(settings: Settings, partition: Partition) -> None:
         f"{settings.raw_dir(RAW_INTERACTIONS.name)}, found {partition}; name such a day, or deliver this one's logs"
         + (" (days after tomorrow by this machine's clock do not count)" if is_far_ahead(partition) else "")
     )
+
+
+def _withdrawn_dir(settings: Settings) -> Path:
+    return settings.home / "raw" / ".withdrawn"
 
 
 def _day_folders(settings: Settings, table: str) -> dict[Partition, Path]:

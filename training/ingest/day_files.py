@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from training.contracts.columns import RAW_INTERACTIONS, RAW_ITEMS, RAW_USERS
 from training.contracts.partitions import Partition
-from training.ingest.arrivals import MARKER, mark_delivered
+from training.ingest.arrivals import MARKER, mark_delivered, withdraw
 from training.settings import Settings
 from training.storage import replace_file
 
@@ -52,7 +52,7 @@ class DayFiles:
             for path in sorted(self._settings.raw_dir(table).glob(f"dt=*/{self.name}.parquet")):
                 is_later = after is not None and path.parent.name > f"dt={after}"
                 if path not in self._written[table] and not is_later:
-                    remove_day_file(path)
+                    remove_day_file(self._settings, path)
 
     def mark(self) -> None:
         """Say that every day written is whole."""
@@ -66,10 +66,11 @@ class DayFiles:
         return sorted(str(path.relative_to(self._settings.home)) for path in paths)
 
 
-def remove_day_file(path: Path) -> None:
-    """Remove a file of a day, and the day's folder with its marker if nothing else is left in it."""
+def remove_day_file(settings: Settings, path: Path) -> None:
+    """Remove a file of a day; if nothing else is left in the day's folder, the folder goes and the day is withdrawn."""
     path.unlink(missing_ok=True)
     left = [child for child in path.parent.iterdir() if child.name != MARKER]
     if not left:
         (path.parent / MARKER).unlink(missing_ok=True)
         path.parent.rmdir()
+        withdraw(settings, Partition.parse(path.parent.name.removeprefix("dt=")))

@@ -11,7 +11,7 @@ from typing import Any
 from training.contracts.columns import RAW_INTERACTIONS, RAW_TABLES
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
-from training.ingest.arrivals import Delivery, deliveries, is_far_ahead
+from training.ingest.arrivals import Delivery, deliveries, is_far_ahead, withdrawn_days
 from training.ingest.raw_files import fingerprint
 from training.settings import Settings
 from training.storage import list_partitions
@@ -121,7 +121,7 @@ def _late(settings: Settings, raw: RawDays, day: Partition) -> str:
         return "has arrived and has not landed"
     paths = {name: raw.paths(name, day) for name in raw.tables}
     if not any(day in table for table in raw.tables.values()):
-        return "its raw files are gone, its rows are still landed"
+        return "was withdrawn, its rows are still landed" if day in withdrawn_days(settings) else ""
     names = {name: sorted(path.name for path in found) for name, found in paths.items()}
     if names != {name: sorted(files) for name, files in manifest["raw"].items()}:
         return "has other raw files than landed"

@@ -2,7 +2,7 @@
 
 A day lands whole or not at all: its manifest is written last, and a day without one lands again. What landed is a
 function of what lies in raw, whatever the order: a day delivered again lands again, and so do later days whose rows
-repeat ids of it; a day whose raw files are gone is withdrawn. A day that cannot land keeps its last landed version and
+repeat ids of it; a day that was withdrawn is taken out. A day that cannot land keeps its last landed version and
 stops no other, unless it is the one that was asked for.
 """
 
@@ -20,6 +20,7 @@ from training.contracts.columns import RAW_INTERACTIONS, RAW_TABLES, Table
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.ingest import landing_notes, reused_ids
+from training.ingest.arrivals import forget_withdrawn, withdrawn_days
 from training.ingest.landed_days import (
     CONTRACT_VERSION,
     RawDays,
@@ -121,19 +122,24 @@ def land(settings: Settings, partition: Partition) -> LandingReport:
     landing_notes.require_arrival(settings, raw, partition)
     before = landed_partitions(settings)
     days = [day for day in raw.days(partition) if not raw.lacks(day)]
-    gone = sorted(set(before) - set(raw.days()))
+    withdrawn = withdrawn_days(settings)
+    gone = sorted(set(before) & withdrawn - set(raw.days()))
+    first = min({*days, *before} - set(gone), default=None)
     progress = _Progress()
-    changed = list(_changed(settings, raw, days, progress))
+    changed = list(_changed(settings, raw, days, first, progress))
     _forget(settings, gone)
     for chunk in _chunks(raw, changed) or ([[]] if gone else []):
-        _land_chunk(settings, raw, chunk, set(changed), days[0] if days else None, progress)
+        _land_chunk(settings, raw, chunk, set(changed), first, progress)
     _withdraw(settings, gone)
+    forget_withdrawn(settings, withdrawn)
     if partition in progress.refused:
         raise progress.refused[partition]
     return _report(settings, raw, partition, before, gone, progress)
 
 
-def _changed(settings: Settings, raw: RawDays, days: list[Partition], progress: _Progress) -> Iterator[Partition]:
+def _changed(
+    settings: Settings, raw: RawDays, days: list[Partition], first: Partition | None, progress: _Progress
+) -> Iterator[Partition]:
     """Yield the days to land; one whose files cannot be read now is refused."""
     for day in days:
         manifest = read_manifest(settings, day)
@@ -141,7 +147,7 @@ def _changed(settings: Settings, raw: RawDays, days: list[Partition], progress: 
             same = (
                 manifest is not None
                 and judged_as_now(settings, manifest)
-                and manifest["is_first"] == (day == days[0])
+                and manifest["is_first"] == (day == first)
                 and manifest["raw"] == raw.fingerprints(day)
             )
         except AttuneError as error:
@@ -285,13 +291,13 @@ def _require_rows(raw: RawDays, day: Partition, found: _Day) -> None:
 
 
 def _forget(settings: Settings, gone: list[Partition]) -> None:
-    """Let no later day be judged by days whose raw files are gone."""
+    """Let no later day be judged by days that were withdrawn."""
     for day in gone:
         reused_ids.forget(settings, day)
 
 
 def _withdraw(settings: Settings, gone: list[Partition]) -> None:
-    """Remove what landed of days whose raw files are gone; the manifest last, so that a crash is made up for."""
+    """Remove what landed of days that were withdrawn; the manifest last, so that a crash is made up for."""
     for day in gone:
         for name in RAW_TABLES:
             (settings.landed_dir(name) / f"dt={day}" / PART).unlink(missing_ok=True)

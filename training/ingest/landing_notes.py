@@ -54,7 +54,7 @@ def of_changes(done: Sequence[Partition], gone: Sequence[Partition], before: Seq
     """Say which days were withdrawn, and what to build again where days before the newest landed one changed."""
     notes = []
     if gone:
-        notes.append(f"{_days(gone)}: the raw files are gone, so what had landed of them was withdrawn")
+        notes.append(f"{_days(gone)}: withdrawn, and what had landed with it")
     changed = sorted({*done, *gone})
     if changed and before and changed[0] < before[-1]:
         first, last = changed[0], before[-1]

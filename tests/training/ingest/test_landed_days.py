@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ from tests.training.ingest.raw_logs import DAYS, deliver, event, events, everyth
 from training.contracts.columns import NULL_IDS
 from training.contracts.errors import AttuneError, ContractViolation, MissingArtefact, TransientFailure
 from training.contracts.partitions import Partition
-from training.ingest.arrivals import mark_delivered
+from training.ingest.arrivals import mark_delivered, withdraw
 from training.ingest.landed_days import landed_partitions, late_days, require_landed
 from training.ingest.landing import land
 from training.settings import Settings
@@ -164,7 +165,25 @@ class TestLate:
 
 
 class TestGone:
-    def test_a_day_whose_files_are_gone_is_withdrawn(self, settings: Settings, tmp_path: Path) -> None:
+    def test_days_whose_raw_files_were_archived_stay_landed(self, settings: Settings) -> None:
+        deliver_days(settings, *DAYS[:3])
+        land(settings, DAYS[2])
+        before = everything(settings)
+        shutil.rmtree(settings.raw_dir("interactions") / f"dt={DAYS[0]}")
+        assert late_days(settings) == []
+        assert not any("withdrawn" in note for note in land(settings, DAYS[2]).notes)
+        assert everything(settings) == before
+
+    def test_a_day_that_was_delivered_again_is_withdrawn_no_more(self, settings: Settings) -> None:
+        deliver_days(settings, *DAYS[:3])
+        land(settings, DAYS[2])
+        withdraw(settings, DAYS[0])
+        land(settings, DAYS[2])
+        shutil.rmtree(settings.raw_dir("interactions") / f"dt={DAYS[0]}")
+        land(settings, DAYS[2])
+        assert landed_ids(settings, DAYS[0])
+
+    def test_a_withdrawn_day_leaves_nothing(self, settings: Settings, tmp_path: Path) -> None:
         other = home(tmp_path / "other")
         deliver_days(other, *DAYS[1:3])
         land(other, DAYS[2])
@@ -173,9 +192,10 @@ class TestGone:
         folder = settings.raw_dir("interactions") / f"dt={DAYS[0]}"
         (folder / "part-0.parquet").unlink()
         folder.rmdir()
-        assert [late["reason"] for late in late_days(settings)] == ["its raw files are gone, its rows are still landed"]
+        withdraw(settings, DAYS[0])
+        assert [late["reason"] for late in late_days(settings)] == ["was withdrawn, its rows are still landed"]
         report = land(settings, DAYS[2])
-        assert any(f"{DAYS[0]}: the raw files are gone" in note for note in report.notes)
+        assert any(f"{DAYS[0]}: withdrawn" in note for note in report.notes)
         assert any(f"backfill build_user_features from {DAYS[0]} to {DAYS[2]}" in note for note in report.notes)
         assert everything(settings) == everything(other)
 

@@ -1,4 +1,4 @@
-"""The consumer that the README adds is real: its very text trains, is gated, and is arranged for serving."""
+"""The consumer that the recipes' README adds is real: its very text trains, is gated, and is arranged for serving."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 def blocks() -> list[str]:
-    section = (REPO_ROOT / "README.md").read_text().split("<!-- recipe:audience -->")[1]
+    section = (REPO_ROOT / "training" / "recipes" / "README.md").read_text().split("<!-- recipe:audience -->")[1]
     return re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
 
 
