@@ -1,7 +1,8 @@
 """# promote_space
 
 Makes the candidate space live in one atomic move of the pointer, once it and every consumer have passed their gates for
-the same partition; a consumer that may be absent and that the log gives nothing to learn from is gone on without. The space served so far becomes legacy and is refreshed until its consumers have moved.
+the same partition; a consumer that may be absent and that the log gives nothing to learn from is gone on without. The
+space served so far becomes legacy and is refreshed until its consumers have moved.
 
 - **Did not run.** It needs `candidate_space` and every `model_<consumer>` for one key: look for a skipped
   `gate` in `train_user_encoder` or in a consumer's DAG; its log says what was refused.
