@@ -9,7 +9,7 @@ from training.contracts.errors import AttuneError
 def test_scratch_is_removed_and_errors_are_one_line(tmp_path, monkeypatch, capsys):
     from serving_export.bench import report
 
-    def refuse(settings, scratch, users, items):
+    def refuse(settings, scratch, users, items, rows):
         assert scratch.is_dir()
         raise AttuneError(f"expected more than {users} users")
 

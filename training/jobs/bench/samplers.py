@@ -17,6 +17,7 @@ import torch
 
 from training.data.pair_log import PairLog
 from training.engine.sampled_ranking import SampledRankingConfig
+from training.jobs.bench import sampler_runs
 from training.jobs.bench.cache import Cache, code_hash
 from training.jobs.bench.logs import PublicLog
 from training.jobs.bench.quality import write_table
@@ -153,7 +154,7 @@ def _kept(
     for name in RUNS:
         label = f"{problem.data} {model.name} {name} seed {seed}"
         compute = partial(run_case, name, make, halves, model.training, seed)
-        found[name] = cache.get(label, key | {"run": name, "code": code_hash(run_case.__module__)}, compute)
+        found[name] = cache.get(label, key | {"run": name, "code": code_hash(sampler_runs.__name__)}, compute)
         outcome = found[name]
         logger.info("%s: NDCG@20 %.4f in %.1f CPU s", label, np.mean(outcome["ndcg"]), outcome["cpu_seconds"])
     return found
