@@ -20,7 +20,7 @@ from training.ingest.dialects import Dialect, read_dialect
 from training.ingest.expressions import identifier, literal
 from training.ingest.reasons import LONG_LINE, NOT_UTF8, TOO_FEW_CELLS, TOO_MANY_CELLS, UNCLOSED_QUOTE
 from training.ingest.sources import kind_of, require_parquet
-from training.ingest.sql_conditions import require_pure
+from training.ingest.sql_conditions import columns_read, require_pure
 from training.ingest.text_files import TextFile, open_text, read_head
 
 _FAULTS = {
@@ -49,6 +49,7 @@ class SourceTable:
         rejects: Table of the lines that are no rows, None where there can be none.
         broken: SQL that finds rows which are none, where the relation has such.
         kept: SQL that finds rows which the map's `where` keeps.
+        consulted: Lower-case names of columns that the map's SQL looks at.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class SourceTable:
     rejects: str | None = None
     broken: str = "false"
     kept: str = "true"
+    consulted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -301,7 +303,9 @@ def _with_derived(connection: duckdb.DuckDBPyConnection, source: SourceTable, op
     remaining = {name: kind for name, kind in types.items() if name not in options.omit}
     lists = {**source.lists, **options.lists}
     _require_names(source, (*options.omit, *options.lists), types, options.table)
-    return replace(source, relation=relation, types=remaining, lists=lists, kept=kept)
+    looked_at = frozenset.union(*(columns_read(sql) for sql in (*options.derive.values(), pure)))
+    consulted = frozenset(name.lower() for name in (*options.order_by, *options.first_of, *looked_at))
+    return replace(source, relation=relation, types=remaining, lists=lists, kept=kept, consulted=consulted)
 
 
 def _require_names(source: SourceTable, names: tuple[str, ...], types: Mapping[str, str], table: str) -> None:

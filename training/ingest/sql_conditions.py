@@ -43,10 +43,7 @@ def require_pure(expression: str, where: str) -> str:
     Raises:
         AttuneError: It is no single expression, or holds a subquery, a window, or a function that is not pure.
     """
-    with duckdb.connect() as connection:
-        text = f"select 1 from t where (\n{expression}\n)"
-        ((serialised,),) = connection.execute("select json_serialize_sql(?)", [text]).fetchall()
-    tree = json.loads(serialised)
+    tree = _parsed(expression)
     if tree["error"]:
         raise AttuneError(f"{where}: expected one SQL condition, found {expression!r}; {tree.get('error_message')}")
     statements = tree["statements"]
@@ -62,6 +59,20 @@ def require_pure(expression: str, where: str) -> str:
         number = {"class": "CAST", "type": "OPERATOR_CAST", "try_cast": True, "type_expr": _double()}
         column.update(**number, child=dict(column))
     return _written(tree) if columns else expression
+
+
+def columns_read(expression: str) -> frozenset[str]:
+    """Return the columns that an expression looks at."""
+    parts = _expressions(_parsed(expression))
+    return frozenset(part["column_names"][-1] for part in parts if part["class"] == "COLUMN_REF")
+
+
+def _parsed(expression: str) -> dict[str, Any]:
+    with duckdb.connect() as connection:
+        text = f"select 1 from t where (\n{expression}\n)"
+        ((serialised,),) = connection.execute("select json_serialize_sql(?)", [text]).fetchall()
+    found: dict[str, Any] = json.loads(serialised)
+    return found
 
 
 def _columns_as_numbers(part: dict[str, Any]) -> list[dict[str, Any]]:

@@ -219,7 +219,8 @@ def _query(
     """SQL of a file's rows in contract types, each with its verdict and, where it is at fault, the row as it came."""
     options = columns.of(staged.table.name)
     sql = contract_sql(staged.table, source, found, columns, reading)
-    staged.unread.append(tuple(name for name in source.types if name not in sql.used))
+    used = {name.lower() for name in sql.used} | source.consulted
+    staged.unread.append(tuple(name for name in source.types if name.lower() not in used))
     tests = [("broken", staged.code(NO_JSON, ""))] if source.broken != "false" else []
     tests += [("not kept", staged.code(WHERE, ""))] if options.where else []
     if options.first_of:

@@ -181,6 +181,14 @@ def test_a_condition_and_an_order_read_numbers_in_text_as_numbers(settings: Sett
     assert [row["item_id"] for row in found] == ["i1", "i2", "i10", "i100"]
 
 
+def test_a_column_that_the_maps_sql_looks_at_is_not_told_as_unread(settings: Settings, logs: Path) -> None:
+    (logs / "events.csv").write_text(f"user_id,item_id,timestamp,Qty,state,note\nu,i,{TIME},2,ok,x\n")
+    given = {"interactions": {"where": "QTY > 0", "derive": {"kind": "upper(state)"}, "omit": ["kind"]}}
+    (logs.parent / "map.yaml").write_text(yaml.safe_dump(given))
+    report = import_logs(settings, logs, "csv", logs.parent / "map.yaml")
+    assert "columns left unread in events.csv: note\n" in report.text()
+
+
 def test_quotes_escaped_by_a_backslash_are_read_where_the_map_says_so(settings: Settings, logs: Path) -> None:
     (logs / "events.csv").write_text(f'user_id,surface,item_id,timestamp\nu,"5\\" x, y",i,{TIME}\n')
     (row,) = imported(settings, logs, {"interactions": {"escape": "\\"}})
