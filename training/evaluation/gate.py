@@ -27,10 +27,11 @@ table{{border-collapse:collapse;width:100%}}td,th{{border-bottom:1px solid #ccc;
 .no{{color:#a00;font-weight:600}}.yes{{color:#060}}.open{{color:#850}}</style></head><body>
 <h1>{subject}: <span class="{css}">{verdict}</span></h1>
 <p>Partition {partition}. {summary}</p>
-<table><tr><th>check</th><th>observed</th><th>allowed</th><th></th></tr>
-{rows}
-</table></body></html>
+{table}</body></html>
 """
+_TABLE = """<table><tr><th>check</th><th>observed</th><th>allowed</th><th></th></tr>
+{rows}
+</table>"""
 
 
 _ORDER = ("failed", "not measured", "passed")
@@ -81,7 +82,7 @@ def render(decision: GateDecision) -> str:
         verdict=decision.verdict,
         css=_CSS[decision.verdict],
         summary=html.escape(_summary(decision)),
-        rows="\n".join(_row(check) for check in ordered),
+        table=_TABLE.format(rows="\n".join(map(_row, ordered))) if ordered else "",
     )
 
 

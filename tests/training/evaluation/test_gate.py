@@ -113,6 +113,7 @@ def test_what_a_log_lacks_is_neither_accepted_nor_refused(settings: Settings) ->
     assert (decision.accepted, decision.checks, decision.reasons) == (False, (), ())
     assert decision.verdict == "not applicable"
     assert decision.account == "not applicable: no user has an attribute"
+    assert "<table>" not in render(decision)
     assert "Not applicable: no user has an attribute" in page
     assert "refused" not in page
     assert GateDecision.from_dict(decision.to_dict()) == decision
