@@ -64,9 +64,17 @@ def raise_ties(rows: pa.Table) -> pa.Table:
         some = some[np.argsort(place[some], kind="stable")]
         at[some] = order_within_ties(rows["user_id"].take(pa.array(some)), at[some])
         rows = rows.set_column(rows.column_names.index("stamp"), "stamp", pa.array(at))
-    if len(shared) or (np.diff(at) < 0).any():
-        rows = rows.take(pa.array(np.lexsort((place, at))))
+    if (np.diff(at) < 0).any() or not _are_in_order(at, place):
+        order = np.argsort(at, kind="stable")  # nearly sorted already, which a stable sort is quick at
+        if not _are_in_order(at[order], place[order]):
+            order = np.lexsort((place, at))
+        rows = rows.take(pa.array(order))
     return rows
+
+
+def _are_in_order(at: NDArray[np.int64], place: NDArray[np.int64]) -> bool:
+    """Whether rows of one time stand in the source's order."""
+    return not ((np.diff(at) == 0) & (np.diff(place) < 0)).any()
 
 
 def event_ids(name: str, day: date, place: NDArray[np.int64]) -> pa.Array:
