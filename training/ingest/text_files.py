@@ -9,6 +9,7 @@ import bz2
 import codecs
 import gzip
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UTF8_LETTER = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
+"""A character beyond ASCII, but none of those by which a byte that is no text is carried on."""
 _NATIVE = ("", ".gz", ".zst")
 """Compression that DuckDB reads itself."""
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
@@ -69,13 +72,15 @@ def open_text(path: Path, workspace: Path, encoding: str | None, remedy: str) ->
     """
     head, known = read_head(path, encoding, remedy)
     try:
-        quotes, has_odd_lines = _look(path)
+        seen = _look(path)
     except _BROKEN as error:
         raise _not_whole(path, error) from error
+    if seen.is_foreign and known == "utf-8" and not encoding:
+        raise AttuneError(f"expected UTF-8 text in {path}, found no letter beyond ASCII that is; {remedy}")
     compression = path.suffix.lower() if path.suffix.lower() in COMPRESSED else ""
-    is_native = known in ("utf-8", "utf-8-sig", "ascii") and compression in _NATIVE and not has_odd_lines
+    is_native = known in ("utf-8", "utf-8-sig", "ascii") and compression in _NATIVE and not seen.has_odd_lines
     readable = path if is_native else _copied(path, workspace, known, remedy)
-    return TextFile(path=path, readable=readable, encoding=known, head=head, quotes=quotes)
+    return TextFile(path=path, readable=readable, encoding=known, head=head, quotes=seen.quotes)
 
 
 def read_head(path: Path, encoding: str | None, remedy: str) -> tuple[str, str]:
@@ -135,17 +140,36 @@ def _encoding(start: bytes, given: str | None) -> str:
     return "utf-8"
 
 
-def _look(path: Path) -> tuple[frozenset[str], bool]:
-    """Which quote characters occur, and whether lines end in more than one way or in a bare carriage return."""
+@dataclass(frozen=True)
+class _Seen:
+    """What all bytes of a file tell.
+
+    Attributes:
+        quotes: Quote characters that occur.
+        has_odd_lines: Whether lines end in more than one way or in a bare carriage return.
+        is_foreign: Whether there are bytes beyond ASCII and none of them is UTF-8: no accident of a row, but another
+            encoding, in which every name with an accent would be lost.
+    """
+
+    quotes: frozenset[str]
+    has_odd_lines: bool
+    is_foreign: bool
+
+
+def _look(path: Path) -> _Seen:
     quotes, returns, line_feeds, pairs, last = set(), 0, 0, 0, b""
+    beyond, is_utf8 = False, False
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
     for block in _blocks(path):
+        if not is_utf8 and not (block.isascii() and last.isascii()):
+            beyond, is_utf8 = True, _UTF8_LETTER.search(decoder.decode(block)) is not None
         quotes |= {mark for mark in ('"', "'") if mark not in quotes and mark.encode() in block}
         if b"\r" in block or last == b"\r":
             returns += block.count(b"\r")
             pairs += block.count(b"\r\n") + (last == b"\r" and block[:1] == b"\n")
         line_feeds += block.count(b"\n")
         last = block[-1:]
-    return frozenset(quotes), returns > 0 and not (returns == pairs == line_feeds)
+    return _Seen(frozenset(quotes), returns > 0 and not (returns == pairs == line_feeds), beyond and not is_utf8)
 
 
 def _blocks(path: Path) -> Iterator[bytes]:

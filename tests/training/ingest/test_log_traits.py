@@ -281,6 +281,20 @@ def test_a_file_that_cannot_be_read_is_named_with_a_remedy(
     assert not (settings.home / "raw").exists()
 
 
+def test_another_encoding_is_told_from_a_broken_row_however_few_letters_it_has(settings: Settings, logs: Path) -> None:
+    rows = [f"u{n},i,{TIME}\n" for n in range(100)]
+    latin = ["user_id,item_id,timestamp\n", *rows, f"m\u00fcller,i,{TIME}\n"]
+    (logs / "events.csv").write_bytes("".join(latin).encode("latin-1"))
+    with pytest.raises(AttuneError, match=r"expected UTF-8 text in .*events\.csv, .*encoding"):
+        imported(settings, logs)
+    assert "m\u00fcller" in {
+        row["user_id"] for row in imported(settings, logs, {"interactions": {"encoding": "cp1252"}})
+    }
+    broken = "".join([*latin, f"jos\u00e9,i,{TIME}\n"]).encode() + f"\xff,i,{TIME}\n".encode("latin-1")
+    (logs / "events.csv").write_bytes(broken)
+    assert len(imported(settings, logs)) == 102
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1251", "shift_jis", "utf-16-le"])
 def test_a_named_encoding_is_read_and_another_is_an_error(settings: Settings, logs: Path, encoding: str) -> None:
     word = {"latin-1": "málaga", "cp1251": "Москва", "shift_jis": "東京", "utf-16-le": "málaga"}[encoding]
