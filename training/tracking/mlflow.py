@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,32 @@ def log_run(settings: Settings, record: RunRecord) -> LoggedRun:
         if known is not None:
             return known
         experiment_id = _experiment(settings, client, record.model_name)
+        _discard_unfinished(client, experiment_id, record.run_name)
         run = client.create_run(experiment_id, run_name=record.run_name, tags=dict(record.tags))
-        _log_values(client, run.info.run_id, record)
-        version = _register_any(client, run.info.run_id, record)
+        with _failed_unless_whole(client, run.info.run_id):
+            _log_values(client, run.info.run_id, record)
+            version = _register_any(client, run.info.run_id, record)
         client.set_terminated(run.info.run_id)
     _log.info("logged %s %s to MLflow as version %s", record.model_name, record.run_name, version or "(none)")
     return LoggedRun(run_id=run.info.run_id, model_name=record.model_name, version=version)
+
+
+@contextmanager
+def _failed_unless_whole(client: Any, run_id: str) -> Iterator[None]:
+    """Leave a run that could not be logged whole as failed, as far as MLflow still answers."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # what went wrong is raised below; MLflow itself may be what is down
+            client.set_terminated(run_id, "FAILED")
+        raise
+
+
+def _discard_unfinished(client: Any, experiment_id: str, run_name: str) -> None:
+    """Delete the runs of a name that were cut short: the one that is logged now takes their place."""
+    for run in client.search_runs([experiment_id], f"attributes.run_name = '{run_name}'"):
+        if run.info.status != "FINISHED":
+            client.delete_run(run.info.run_id)
 
 
 def set_alias(settings: Settings, model_name: str, alias: str, run_name: str) -> str | None:

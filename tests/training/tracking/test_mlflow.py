@@ -1,3 +1,4 @@
+import contextlib
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from tests.training.tracking.open_tracking import count_experiments
 from training.models.autoencoder import Autoencoder, AutoencoderConfig
 from training.settings import Settings
 from training.spaces.encoder_file import export_encoder
+from training.tracking import mlflow as tracking
 from training.tracking.mlflow import RunRecord, aliases, flatten, log_run, set_alias, tracking_client
 from training.tracking.pictures import draw_curves
 
@@ -106,3 +108,27 @@ def test_two_processes_that_meet_a_fresh_database_both_go_on(tmp_path):
     home = Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         assert pool.map(count_experiments, [home, home]) == [1, 1]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_retry_takes_the_place_of_a_log_that_was_cut_short(home, logged, record, monkeypatch, killed):
+    again = replace(record, run_name=f"20260102-{killed}")
+
+    def refuse(*arguments):
+        raise OSError("the disk is full")
+
+    def runs():
+        with tracking_client(home) as client:
+            experiment = client.get_experiment_by_name(record.model_name).experiment_id
+            found = client.search_runs([experiment], f"attributes.run_name = '{again.run_name}'")
+        return [run.info.status for run in found]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "_register_any", refuse)
+        if killed:
+            patch.setattr(tracking, "_failed_unless_whole", lambda client, run_id: contextlib.nullcontext())
+        with pytest.raises(OSError, match="the disk is full"):
+            log_run(home, again)
+    assert runs() == ["RUNNING" if killed else "FAILED"]
+    assert log_run(home, again).version
+    assert runs() == ["FINISHED"]
