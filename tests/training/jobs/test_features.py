@@ -11,6 +11,7 @@ from tests.training.ingest.raw_logs import DAYS, deliver, events
 from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.data.feature_store import feature_store
+from training.ingest.arrivals import withdraw
 from training.jobs import run
 from training.jobs.features import materialise_features, transform_partition
 from training.settings import Settings
@@ -52,7 +53,7 @@ def ids(settings: Settings, table: str, day: Partition, column: str) -> set[str]
 
 
 def test_what_a_day_delivered_again_no_longer_says_is_gone_everywhere(tmp_path: Path) -> None:
-    """A user and an item of the first day go when it is delivered again, a whole day when its files are removed."""
+    """A user and an item of the first day go when it is delivered again, a whole day when it is withdrawn."""
     settings = settings_at(tmp_path)
     for day in DAYS[:3]:
         deliver(settings, day, events(day, 20, prefix=f"{day}-", user_id=f"u-{day}", item_id=f"i-{day}"))
@@ -66,6 +67,7 @@ def test_what_a_day_delivered_again_no_longer_says_is_gone_everywhere(tmp_path: 
     gone = settings.raw_dir("interactions") / f"dt={DAYS[1]}"
     (gone / "part-0.parquet").unlink()
     gone.rmdir()
+    withdraw(settings, DAYS[1])
     run("land_partition", str(DAYS[2]), settings=settings)
     transform_partition(settings, DAYS[2])
     kept = [DAYS[0], DAYS[2]]
