@@ -34,6 +34,7 @@ _WRITTEN = (
 )
 """Spellings that can be read in one way only, besides ISO 8601; 01/02/2024 is not among them."""
 _ZONE = r":\d\d(\.\d+)?\s*[+-]\d\d:?(\d\d)?$"
+_INFINITE = r"^\s*[-+]?(?i:inf)"
 _UTC = r"\s*(UTC|GMT|Z)$"
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "UTINYINT")
 _UNSIGNED = ("USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
@@ -162,7 +163,11 @@ def _is_number(kind: str) -> bool:
 
 
 def _counted(value: str, reading: Reading) -> str:
-    """A number as a time: in the given unit, else in the one that makes it plausible, else as digits of a date."""
+    """A number as a time: in the given unit, else in the one that makes it plausible, else as digits of a date.
+
+    No expression but the number itself stands here twice: DuckDB computes what is repeated for every row, ahead of the
+    case that guards it.
+    """
     low, high = EARLIEST.timestamp() * 1e6, reading.latest.timestamp() * 1e6
     units = [reading.time_unit] if reading.time_unit else list(_UNITS)
     cases = [
@@ -171,11 +176,12 @@ def _counted(value: str, reading: Reading) -> str:
         for unit in units
     ]
     if not reading.time_unit and not reading.time_formats:
-        cases += [
-            f"when {value} between {19900101 * 10 ** (size - 8)} and {(reading.latest.year + 1) * 10 ** (size - 4)} "
-            f"then try_strptime({value}::bigint::varchar, '{written}')"
-            for size, written in _DIGITS.items()
-        ]
+        sizes = " or ".join(
+            f"{value} between {19900101 * 10 ** (size - 8)} and {(reading.latest.year + 1) * 10 ** (size - 4)}"
+            for size in _DIGITS
+        )
+        formats = ", ".join(map(literal, _DIGITS.values()))
+        cases.append(f"when {sizes} then try_strptime(try_cast({value} as bigint)::varchar, [{formats}])")
     return f"(case {' '.join(cases)} end)"
 
 
@@ -183,13 +189,13 @@ def _written(cell: str, reading: Reading) -> str:
     """A written time: ISO 8601 with or without a zone, else a spelling that can be read in one way only."""
     bare = f"trim(regexp_replace({cell}, '{_UTC}', ''))"
     formats = ", ".join(literal(one) for one in _WRITTEN)
-    iso = f"case when regexp_matches({cell}, '{_ZONE}') or ends_with({cell}, 'Z') or ends_with({cell}, 'UTC') then "
-    iso += (
-        f"try_cast({cell} as timestamptz)::timestamp else {_in_utc(f'try_cast({cell} as timestamp)', reading, '')} end"
+    zoned = f"regexp_matches({cell}, '{_ZONE}') or ends_with({cell}, 'Z') or ends_with({cell}, 'UTC')"
+    iso = (
+        f"case when regexp_matches({cell}, '{_INFINITE}') then null "
+        f"when {zoned} then try_cast({cell} as timestamptz)::timestamp "
+        f"else {_in_utc(f'try_cast({cell} as timestamp)', reading, '')} end"
     )
-    return (
-        f"coalesce(if(isfinite(({iso})), ({iso}), null), {_in_utc(f'try_strptime({bare}, [{formats}])', reading, '')})"
-    )
+    return f"coalesce({iso}, {_in_utc(f'try_strptime({bare}, [{formats}])', reading, '')})"
 
 
 def _in_utc(stamp: str, reading: Reading, kind: str) -> str:

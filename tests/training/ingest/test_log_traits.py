@@ -189,6 +189,13 @@ def test_a_column_that_the_maps_sql_looks_at_is_not_told_as_unread(settings: Set
     assert "columns left unread in events.csv: note\n" in report.text()
 
 
+@pytest.mark.parametrize("cell", ["infinity", "-Infinity", "inf", "epoch", "1e300", "-1e300", "199001011", "nan"])
+def test_what_only_a_database_takes_for_a_time_is_none(settings: Settings, logs: Path, cell: str) -> None:
+    rows = "".join(f"u{n},i,{TIME}\n" for n in range(50))
+    (logs / "events.csv").write_text(f"user_id,item_id,timestamp\n{rows}v,i,{cell}\n")
+    assert "v" not in {row["user_id"] for row in imported(settings, logs)}
+
+
 def test_quotes_escaped_by_a_backslash_are_read_where_the_map_says_so(settings: Settings, logs: Path) -> None:
     (logs / "events.csv").write_text(f'user_id,surface,item_id,timestamp\nu,"5\\" x, y",i,{TIME}\n')
     (row,) = imported(settings, logs, {"interactions": {"escape": "\\"}})
