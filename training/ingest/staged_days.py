@@ -231,7 +231,8 @@ def _day_numbers(rows: pa.Table, name: str) -> NDArray[np.float64]:
 
 def _first_seen(place: Workspace, rows: pa.Table) -> NDArray[np.float64]:
     found = place.connection.sql(
-        f"select min(coalesce({ARRIVED_ON}, occurred_at::date)) - date '1970-01-01' as day from staged_items as items "
+        f"select min(coalesce(events.{ARRIVED_ON}, events.occurred_at::date)) - date '1970-01-01' as day "
+        "from staged_items as items "
         "left join (select * from staged_interactions where verdict = 0) as events using (item_id) "
         "where items.verdict = 0 group by items.rowid order by items.rowid"
     ).to_arrow_table()

@@ -196,6 +196,20 @@ def test_what_only_a_database_takes_for_a_time_is_none(settings: Settings, logs:
     assert "v" not in {row["user_id"] for row in imported(settings, logs)}
 
 
+def test_items_and_events_may_both_tell_when_they_arrived(settings: Settings, logs: Path) -> None:
+    (logs / "events.csv").write_text(
+        "user_id,item_id,timestamp,loaded\nu,i,2024-01-01,2024-01-02\nu,j,2024-01-05,2024-01-06\n"
+    )
+    (logs / "items.csv").write_text("item_id,created_at,loaded\ni,2024-01-04,2024-01-03\nj,2024-01-04,2024-01-05\n")
+    tables = {name: {"file": f"{name}.csv", "arrived_on": "loaded"} for name in ("events", "items")}
+    imported(settings, logs, {"interactions": tables["events"], "items": tables["items"]})
+    days = {
+        table: sorted(path.parent.name for path in settings.raw_dir(table).glob("*/*.parquet"))
+        for table in ("interactions", "items")
+    }
+    assert days == {"interactions": ["dt=2024-01-02", "dt=2024-01-06"], "items": ["dt=2024-01-03", "dt=2024-01-05"]}
+
+
 def test_quotes_escaped_by_a_backslash_are_read_where_the_map_says_so(settings: Settings, logs: Path) -> None:
     (logs / "events.csv").write_text(f'user_id,surface,item_id,timestamp\nu,"5\\" x, y",i,{TIME}\n')
     (row,) = imported(settings, logs, {"interactions": {"escape": "\\"}})
