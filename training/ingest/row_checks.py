@@ -79,13 +79,8 @@ def faults(table: Table, converted: dict[str, Converted], partition: Partition) 
         yield Fault(UNKNOWN_EVENT_TYPE, "event_type", ~_mask(known))
 
 
-def conflicting_duplicates(table: Table, rows: pa.Table) -> Mask:
-    """Return which rows [N] repeat an earlier row's key with other content; exact repetitions are normal and stay."""
-    return first_of_conflict(table, rows) >= 0
-
-
 def first_of_conflict(table: Table, rows: pa.Table) -> NDArray[np.int64]:
-    """Return for each row [N] the row whose key it repeats with other content, or -1."""
+    """Return for each row [N] the row whose key it repeats with other content, or -1; exact repetitions are normal."""
     keys = [rows[name] for name in table.key]
     if len(keys) == 1 and len(pc.unique(keys[0])) == rows.num_rows:
         return np.full(rows.num_rows, -1)

@@ -6,7 +6,6 @@ DuckDB reads: text with every cell as text, JSON by its fields, Parquet in its o
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from training.ingest.column_map import TableMap
 from training.ingest.dialects import Dialect, read_dialect
 from training.ingest.expressions import identifier, literal
 from training.ingest.reasons import LONG_LINE, NOT_UTF8, TOO_FEW_CELLS, TOO_MANY_CELLS, UNCLOSED_QUOTE
-from training.ingest.sources import kind_of, require_parquet
+from training.ingest.sources import first_line, kind_of, require_parquet
 from training.ingest.sql_conditions import columns_read, require_pure
 from training.ingest.text_files import TextFile, open_text, read_head
 
@@ -112,7 +111,7 @@ def peek_columns(connection: duckdb.DuckDBPyConnection, path: Path, options: Tab
     try:
         return tuple(name for name, _ in _json_fields(json.dumps(json.JSONDecoder().raw_decode(first)[0])))
     except json.JSONDecodeError as error:
-        raise AttuneError(f"expected JSON objects in {path}, found {_first_line(error)}") from error
+        raise AttuneError(f"expected JSON objects in {path}, found {first_line(error)}") from error
 
 
 def rejected_lines(connection: duckdb.DuckDBPyConnection, source: SourceTable) -> list[RejectedLine]:
@@ -212,7 +211,7 @@ def _json(connection: duckdb.DuckDBPyConnection, folder: Path, path: Path, optio
     try:
         rows = connection.execute(f"select json from {objects} limit {_JSON_SAMPLE}").fetchall()
     except duckdb.Error as error:
-        raise AttuneError(f"expected JSON objects in {path}, found {_first_line(error)}; write one a line") from error
+        raise AttuneError(f"expected JSON objects in {path}, found {first_line(error)}; write one a line") from error
     fields: dict[str, str] = {}
     for (text,) in rows:
         fields |= {name: path_ for name, path_ in _json_fields(text) if name not in fields}
@@ -259,7 +258,7 @@ def _parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> SourceTable:
     try:
         described = connection.execute(f"describe select * from {relation}").fetchall()
     except duckdb.Error as error:
-        raise AttuneError(f"expected a whole Parquet file at {path}, found {_first_line(error)}") from error
+        raise AttuneError(f"expected a whole Parquet file at {path}, found {first_line(error)}") from error
     types = {name: kind for name, kind, *_ in described}
     inner = {
         name: _struct_fields(connection, relation, name) for name, kind in types.items() if kind.startswith("STRUCT(")
@@ -297,7 +296,7 @@ def _with_derived(connection: duckdb.DuckDBPyConnection, source: SourceTable, op
     except duckdb.Error as error:
         raise AttuneError(
             f"{where}: expected SQL over the columns of {source.path} ({', '.join(source.types)}), found "
-            f"{_first_line(error)}; correct derive, order_by or where"
+            f"{first_line(error)}; correct derive, order_by or where"
         ) from error
     types |= {name: kind for name, kind, *_ in described if name in options.derive}
     remaining = {name: kind for name, kind in types.items() if name not in options.omit}
@@ -314,8 +313,3 @@ def _require_names(source: SourceTable, names: tuple[str, ...], types: Mapping[s
             raise AttuneError(
                 f"{table}: expected column {name!r} in {source.path}, found {', '.join(types)}; correct the column map"
             )
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).splitlines()
-    return re.sub(r"\s+", " ", text[0] if text else type(error).__name__)[:200]

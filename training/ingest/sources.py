@@ -11,7 +11,6 @@ from training.contracts.errors import AttuneError, MissingArtefact
 
 PARQUET = (".parquet", ".pq")
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-TEXT = (".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".user", ".item", ".tab", ".psv")
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 GUESSED = (".csv", ".tsv", ".txt", ".tab", ".psv", *PARQUET, *JSON_LINES)
 """Endings of files that are read without being named."""
@@ -41,7 +40,7 @@ def read_parquet(path: Path, remedy: str = "write the file again, whole") -> pa.
     try:
         return pq.ParquetFile(path).read()
     except (pa.ArrowException, OSError) as error:
-        raise AttuneError(f"expected a whole Parquet file at {path}, found {_first_line(error)}; {remedy}") from error
+        raise _not_whole(path, error, remedy) from error
 
 
 def require_parquet(path: Path) -> Path:
@@ -54,7 +53,7 @@ def require_parquet(path: Path) -> Path:
     try:
         num_rows = pq.read_metadata(require_file(path, remedy)).num_rows
     except (pa.ArrowException, OSError) as error:
-        raise AttuneError(f"expected a whole Parquet file at {path}, found {_first_line(error)}; {remedy}") from error
+        raise _not_whole(path, error, remedy) from error
     if num_rows == 0:
         raise AttuneError(f"expected rows in {path}, found none; give a file with rows")
     return path
@@ -86,5 +85,10 @@ def is_guessed(path: Path) -> bool:
     return path.is_file() and not name.startswith((".", "_")) and name.endswith(GUESSED)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says of a file, with single blanks, at most 200 characters."""
+    return " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:200]
+
+
+def _not_whole(path: Path, error: BaseException, remedy: str) -> AttuneError:
+    return AttuneError(f"expected a whole Parquet file at {path}, found {first_line(error)}; {remedy}")
