@@ -176,7 +176,7 @@ def serve(options: argparse.Namespace) -> Answer:
     """Run the lookup server until it is stopped."""
     import uvicorn
 
-    from serving_export.server import build_app
+    from serving_export.http.app import build_app
 
     settings = Settings.from_env()
     limits: dict[str, Any] = {"timeout_graceful_shutdown": SHUTDOWN_S, "timeout_keep_alive": KEEP_ALIVE_S}

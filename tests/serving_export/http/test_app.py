@@ -15,11 +15,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from serving_export.flip import rollback
+from serving_export.http.app import build_app
+from serving_export.http.served import Served
 from serving_export.lookup import EmbeddingStore
 from serving_export.pin import pin
 from serving_export.pointer import POINTER, read_pointer
 from serving_export.refresh import refresh_embeddings
-from serving_export.server import Served, build_app
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving_export.body_limit import BodyLimit
+from serving_export.http.body_limit import BodyLimit
 
 
 def answer(pieces: list[bytes], headers: list[tuple[bytes, bytes]] | None = None, stalled: bool = False) -> Any:
