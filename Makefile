@@ -17,7 +17,7 @@ DATA ?=
 FOLDERS = $(foreach folder,$(DATA),--data "$(folder)")
 # make bench-import: size of the CSV
 ROWS ?= 1000000
-BENCH := $(BIN)/python -m training.jobs.bench
+BENCH := $(BIN)/python -m training.bench
 
 export PYTHONPATH := dags
 export DO_NOT_TRACK := 1

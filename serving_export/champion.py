@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from serving_export.pointer import Pointer
+from training.registry.pointer import Pointer
 from training.settings import Settings
 
 logger = logging.getLogger(__name__)

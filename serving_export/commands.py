@@ -95,7 +95,7 @@ def lineage(options: argparse.Namespace) -> Answer:
 def rollback(options: argparse.Namespace) -> Answer:
     """Move the pointer back; what could not be brought in line with it yet is named, and is no failure."""
     from serving_export.flip import rollback
-    from serving_export.pointer import read_pointer
+    from training.registry.pointer import read_pointer
 
     settings = Settings.from_env()
     before = read_pointer(settings.published_dir)
@@ -114,7 +114,7 @@ def rollback(options: argparse.Namespace) -> Answer:
 
 def _intend_rollback(settings: Settings, sequence: int, to: int | None) -> None:
     """Record the intent where the ledger answers at once; a rollback does not wait for it."""
-    from training.spaces.ledger import Ledger
+    from training.registry.ledger import Ledger
 
     with suppress(AttuneError, OSError):
         ledger = Ledger(settings, patience_s=1.0)

@@ -15,7 +15,7 @@ from training.contracts.partitions import Partition
 from training.settings import Settings
 
 if TYPE_CHECKING:
-    from training.recipes.consumer import ConsumerSides
+    from training.consumers.base import ConsumerSides
 
 
 def consumer_vectors(settings: Settings, model: ModelRef, partition: Partition) -> ConsumerVectors:
@@ -25,7 +25,7 @@ def consumer_vectors(settings: Settings, model: ModelRef, partition: Partition) 
         SpaceMismatch: The model itself names another space than the ledger does.
         MissingArtefact: The model, or the data of the partition in that space, is not there.
     """
-    from training.recipes.consumer import consumer_named
+    from training.consumers.base import consumer_named
 
     folder = settings.model_dir(model.consumer, model.version)
     return arrange(model, consumer_named(model.consumer).vectors(settings, folder, partition))

@@ -6,8 +6,8 @@ import numpy as np
 
 from serving_export.lookup import Snapshot
 from serving_export.packed import Ids, unpack_ids
-from serving_export.pointer import PublishedSnapshot
 from training.contracts.errors import ContractViolation
+from training.registry.pointer import PublishedSnapshot
 from training.settings import Settings
 
 

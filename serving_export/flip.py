@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from serving_export.pointer import (
+from training.contracts.errors import AttuneError, MissingArtefact
+from training.locks import Lease, lease
+from training.registry.ledger import OFFERED, Ledger
+from training.registry.pointer import (
     POINTER,
     Pointer,
     PublishedSnapshot,
@@ -21,10 +24,7 @@ from serving_export.pointer import (
     read_history,
     read_pointer,
 )
-from training.contracts.errors import AttuneError, MissingArtefact
-from training.locks import Lease, lease
 from training.settings import Settings
-from training.spaces.ledger import OFFERED, Ledger
 from training.storage import sweep, write_json
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ import numpy as np
 from usearch.index import Index
 
 from serving_export.lookup import Consumer, Ranking, Side, rank_exactly
-from serving_export.packed import Floats, Rows, pair_scores, top_rows, unpack_ids
+from serving_export.packed import Rows, pair_scores, top_rows, unpack_ids
+from training.arrays import Floats
 
 logger = logging.getLogger(__name__)
 SideName = Literal["user", "item"]

@@ -13,8 +13,8 @@ from serving_export.lookup import EmbeddingStore
 from training.contracts.artefacts import ModelRef
 from training.contracts.columns import DBT_FEATURES, POOLED_FEATURES
 from training.contracts.partitions import Partition
+from training.registry.ledger import Ledger
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 
 def describe_origin(

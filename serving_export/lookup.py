@@ -20,12 +20,13 @@ from typing import Any, Literal
 import numpy as np
 
 from serving_export.checksum import MANIFEST, require_lengths, verify
-from serving_export.packed import Floats, Ids, find_rows, unpack_ids
-from serving_export.pointer import Pointer, PublishedSnapshot, read_pointer
+from serving_export.packed import Ids, find_rows, unpack_ids
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
+from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
+from training.registry.pointer import Pointer, PublishedSnapshot, read_pointer
 
 __all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "rank_exactly"]
 OnUnknown = Literal["raise", "warn", "ignore"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from serving_export.lookup import Snapshot
 from serving_export.packed import unpack_ids
-from serving_export.pointer import Pointer, PublishedSnapshot
+from training.registry.ledger import OFFERED, Ledger
+from training.registry.pointer import Pointer, PublishedSnapshot
 from training.settings import Settings
-from training.spaces.ledger import OFFERED, Ledger
 
 
 def write_online(settings: Settings, entry: PublishedSnapshot) -> None:

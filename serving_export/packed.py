@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from training.arrays import Floats
 from training.contracts.errors import ContractViolation
 
 Ids = NDArray[np.bytes_]
 Rows = NDArray[np.int64]
-Floats = NDArray[np.float32]
 
 
 def pack_ids(ids: Sequence[str], what: str = "user_id") -> Ids:

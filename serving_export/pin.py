@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from serving_export.pointer import Pointer, find_pointer
 from serving_export.reconcile import Reconciled, newest_snapshots, reconcile
 from serving_export.sources import Sources
 from training.contracts.errors import AttuneError, MissingArtefact
+from training.registry.ledger import Ledger
+from training.registry.pointer import Pointer, find_pointer
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 
 def pin(settings: Settings, consumer: str, space_id: str, sources: Sources | None = None) -> Reconciled:

@@ -8,14 +8,14 @@ from typing import Any
 
 from serving_export.champion import ENCODER
 from serving_export.flip import move, pointer_lock, publishing_lock, still_pinned, withdrawn
-from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer
 from serving_export.reconcile import reconcile, serve_online
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef, SpaceRef
 from training.contracts.consumers import may_be_absent
 from training.contracts.partitions import Partition
+from training.registry.ledger import Ledger
+from training.registry.pointer import Pointer, PublishedSnapshot, find_pointer
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 

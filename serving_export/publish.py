@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from serving_export.checksum import MANIFEST, sha256, verify
 from serving_export.index import write_index
-from serving_export.pointer import PublishedSnapshot
 from serving_export.vectors import ConsumerVectors, SpaceVectors, check_space
 from training.contracts.consumers import POPULARITY
+from training.registry.pointer import PublishedSnapshot
 from training.settings import Settings
 from training.storage import new_dir, write_json
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, Self, get_args
 
 import numpy as np
 
-from serving_export.packed import Floats
+from training.arrays import Floats
 from training.contracts.errors import AttuneError
 
 Form = Literal["tsv", "parquet", "jsonl"]

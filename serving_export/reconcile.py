@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from serving_export.flip import follow, pin_spaces, pointer_lock
-from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer, history_path, read_history
 from serving_export.retention import list_snapshots, prune, retain
 from serving_export.sources import Sources
 from training.contracts.partitions import Partition
 from training.data.online.guard import serving
+from training.registry.ledger import Ledger
+from training.registry.pointer import Pointer, PublishedSnapshot, find_pointer, history_path, read_history
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from serving_export.flip import move, pointer_lock, publishing_lock
-from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer, read_pointer
 from serving_export.reconcile import reconcile, serve_online
 from serving_export.retention import list_snapshots
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef
 from training.contracts.partitions import Partition
+from training.registry.ledger import Ledger
+from training.registry.pointer import Pointer, PublishedSnapshot, find_pointer, read_pointer
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 

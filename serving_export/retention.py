@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from serving_export.checksum import MANIFEST
-from serving_export.pointer import (
+from training.contracts.columns import USER_ONBOARDING, USER_TASTE
+from training.contracts.partitions import Partition
+from training.data.derived_lock import free_to_remove
+from training.registry.ledger import OFFERED, Ledger
+from training.registry.pointer import (
     Pointer,
     PublishedSnapshot,
     entry_in_force,
@@ -17,11 +21,7 @@ from serving_export.pointer import (
     read_history,
     read_pointer,
 )
-from training.contracts.columns import USER_ONBOARDING, USER_TASTE
-from training.contracts.partitions import Partition
-from training.data.derived_lock import free_to_remove
 from training.settings import Settings
-from training.spaces.ledger import OFFERED, Ledger
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,8 @@ def _unread_embeddings(settings: Settings, ledger: Ledger, kept: set[str]) -> It
 
 def _unread_pools(settings: Settings, ledger: Ledger, pointer: Pointer, kept: set[str]) -> Iterator[Path]:
     """Yield the folders of item spaces that are read no more; one learned after the live day may be in training."""
-    from training.spaces.in_use import item_space_of, item_spaces_in_use  # pandas and scipy: not for a rollback
+    from training.registry.in_use import item_space_of
+    from training.representation.item_space import item_spaces_in_use
 
     used: set[str | None] = {*item_spaces_in_use(settings, Partition.parse(pointer.live.partition))}
     used |= {ref.item_space_id for ref in ledger.spaces() if ref.space_id in kept}

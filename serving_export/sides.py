@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from serving_export.packed import Floats, Ids, Rows, find_rows, pair_scores, top_rows, unpack_ids
+from serving_export.packed import Ids, Rows, find_rows, pair_scores, top_rows, unpack_ids
+from training.arrays import Floats
 from training.contracts.consumers import POPULARITY
 from training.contracts.errors import AttuneError, UnknownId
 

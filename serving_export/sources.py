@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from serving_export.consumers import consumer_vectors
 from serving_export.continuity import require_continuity
 from serving_export.lineage import describe_origin
-from serving_export.pointer import Pointer, PublishedSnapshot
 from serving_export.publish import publish
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from training.contracts.artefacts import ModelRef
 from training.contracts.consumers import CONSUMERS
 from training.contracts.partitions import Partition
+from training.registry.pointer import Pointer, PublishedSnapshot
 from training.settings import Settings
 
 
 def _encode(settings: Settings, space_id: str, partition: Partition) -> tuple[Sequence[str], NDArray[Any]]:
-    from training.spaces.user_space import encode_partition
+    from training.representation.user_space import encode_partition
 
     users, vectors = encode_partition(settings, space_id, partition)
     return users, vectors

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving_export.pointer import Pointer, PublishedSnapshot, find_pointer
 from serving_export.retention import list_snapshots
 from training.contracts.artefacts import ModelRef
 from training.contracts.errors import AttuneError
 from training.ingest.landed_days import late_days
+from training.registry.ledger import Ledger
+from training.registry.ledger_tables import PATIENCE_S
+from training.registry.pointer import Pointer, PublishedSnapshot, find_pointer
 from training.settings import Settings
-from training.spaces.ledger import Ledger
-from training.spaces.ledger_tables import PATIENCE_S
 from training.storage import list_partitions
 
 GATES_SHOWN = 10

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from serving_export.packed import Floats, Ids, find_rows, pack_ids, unpack_ids
+from serving_export.packed import Ids, find_rows, pack_ids, unpack_ids
+from training.arrays import Floats
 from training.contracts.artefacts import ModelRef
 from training.contracts.errors import ContractViolation, SpaceMismatch
 from training.contracts.partitions import Partition

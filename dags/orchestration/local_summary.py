@@ -28,7 +28,7 @@ def summary(settings: Settings, runs: list[dict[str, Any]], outcomes: dict[str, 
         runs: The runs of this session.
         outcomes: For each run id, its outcome in a word.
     """
-    from training.spaces.ledger import Ledger
+    from training.registry.ledger import Ledger
 
     ledger = Ledger(settings)
     spaces = [

@@ -13,11 +13,11 @@ import pandas as pd
 
 from serving_export.flip import move
 from serving_export.lookup import EmbeddingStore
-from serving_export.pointer import Pointer
 from serving_export.publish import publish
 from serving_export.vectors import SpaceVectors
+from training.bench.shared.timing import Timing, seconds_each
 from training.contracts.partitions import Partition
-from training.jobs.bench.timing import Timing, seconds_each
+from training.registry.pointer import Pointer
 from training.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from serving_export.bench.lookups import lookup_timings
 from serving_export.bench.top_k import top_k_timing
-from training.jobs.bench.cache import library_versions
-from training.jobs.bench.quality import report_dir
-from training.jobs.bench.speed_features import feature_timings
-from training.jobs.bench.speed_import import NUM_ROWS, import_timings
-from training.jobs.bench.speed_materialise import materialise_timings
-from training.jobs.bench.speed_training import training_timings
-from training.jobs.bench.timing import speed_table
+from training.bench.quality.report import report_dir
+from training.bench.shared.cache import library_versions
+from training.bench.shared.timing import speed_table
+from training.bench.speed.features import feature_timings
+from training.bench.speed.imports import NUM_ROWS, import_timings
+from training.bench.speed.materialise import materialise_timings
+from training.bench.speed.training import training_timings
 from training.settings import Settings
 from training.storage import replace_file, write_json
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from serving_export.index import build_index, open_index, search
 from serving_export.packed import top_rows
-from training.jobs.bench.timing import Timing, seconds_each
+from training.bench.shared.timing import Timing, seconds_each
 
 WIDTH = 64
 LENGTH = 100

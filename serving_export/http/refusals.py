@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 
 from serving_export.http.responses import PlainJSON
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
+from training.registry.ledger_tables import LedgerUnavailable
 from training.settings import Settings
-from training.spaces.ledger_tables import LedgerUnavailable
 
 _STATUS_OF: tuple[tuple[type[AttuneError], int], ...] = (
     (UnknownId, 404),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from serving_export.index import ApproximateConsumer
 from serving_export.lookup import EmbeddingStore, Snapshot
-from serving_export.pointer import POINTER
+from training.registry.pointer import POINTER
 from training.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from serving_export.http.served import Served
 from serving_export.status import status
+from training.registry.ledger_tables import LedgerUnavailable
 from training.settings import Settings
-from training.spaces.ledger_tables import LedgerUnavailable
 
 STATUS_AT_ONCE = 2
 STATUS_PATIENCE_S = 1.0

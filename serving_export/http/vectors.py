@@ -13,7 +13,7 @@ from serving_export.http.inputs import Text
 from serving_export.http.responses import PlainJSON
 from serving_export.http.served import Served
 from serving_export.lookup import Embeddings
-from serving_export.packed import Floats
+from training.arrays import Floats
 
 MAX_USERS = 10_000
 

@@ -25,7 +25,7 @@ def test_parsing_a_dag_file_imports_nothing_heavy(path, airflow_home):
 
 
 def test_the_linter_holds_heavy_imports_off_the_dags():
-    source = "import torch\n\nfrom training.spaces.ledger import Ledger\n"
+    source = "import torch\n\nfrom training.registry.ledger import Ledger\n"
     command = [sys.executable, "-m", "ruff", "check", "--stdin-filename", str(REPO_ROOT / "dags" / "probe.py"), "-"]
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False, cwd=REPO_ROOT)
     assert done.returncode == 1

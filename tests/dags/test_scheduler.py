@@ -12,8 +12,8 @@ from orchestration.local_airflow import LocalAirflow
 from orchestration.local_logs import LogSource, deliver
 from orchestration.local_watch import Watch
 
+from training.registry.ledger import Ledger
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 from training.storage import list_partitions
 
 pytestmark = [

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from serving_export.champion import ENCODER, find_run, name_champions
-from serving_export.pointer import read_pointer
 from tests.serving_export.world import DAY1, DAY2, World
+from training.registry.pointer import read_pointer
 from training.settings import Settings
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from serving_export.checksum import MANIFEST, require_lengths, sha256, verify
-from serving_export.pointer import read_pointer
 from tests.serving_export.world import DAY1, World
 from training.contracts.errors import AttuneError
+from training.registry.pointer import read_pointer
 
 
 @pytest.fixture

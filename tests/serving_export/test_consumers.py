@@ -14,24 +14,25 @@ from serving_export.lookup import EmbeddingStore
 from serving_export.packed import unpack_ids
 from serving_export.promote import promote_space
 from tests.serving_export.world import DAY1, NUM_ITEMS, World, noise
+from training.consumers.base import ConsumerSides
+from training.consumers.matching.consumer import MatchingConfig, train_matching
+from training.consumers.matching.model import MatchingModel
+from training.consumers.multi_interest.network import MultiInterestConfig
+from training.consumers.multi_interest.search import MultiInterestSearchConfig, train_multi_interest
+from training.consumers.multi_interest.train import MultiInterestTrainingConfig
+from training.consumers.two_sided import sides_of
 from training.contracts.artefacts import ModelRef
 from training.contracts.errors import MissingArtefact, SpaceMismatch
-from training.data.matching_set import MatchingData
 from training.data.vocabulary import Vocabulary
-from training.engine.multi_interest import MultiInterestTrainingConfig
-from training.models.matching import MatchingModel
-from training.models.multi_interest import MultiInterestConfig
-from training.recipes.consumer import ConsumerSides
-from training.recipes.matching import MatchingConfig, sides_of, train_matching
-from training.search.multi_interest import MultiInterestSearchConfig, train_multi_interest
+from training.ranking.dataset import RankingDataset
 
 
-def _data(world: World, space_id: str) -> MatchingData:
+def _data(world: World, space_id: str) -> RankingDataset:
     """Forty users, twenty items; user n has met items n, n + 1 and n + 5 (modulo the items), one pair a minute."""
     users, z_UZ = world.encode(world.settings, space_id, DAY1)
     pairs = np.array([(user, (user + step) % NUM_ITEMS) for step in (0, 1, 5) for user in range(len(users))])
     start = int(DAY1.starts_at.timestamp())
-    return MatchingData(
+    return RankingDataset(
         users=Vocabulary(users, "user"),
         items=Vocabulary([f"i{number:02d}" for number in range(NUM_ITEMS)], "item"),
         user_idx=pairs[:, 0].astype(np.int32),
@@ -44,7 +45,7 @@ def _data(world: World, space_id: str) -> MatchingData:
     )
 
 
-def _trained(world: World, space_id: str, folder: Path) -> tuple[MatchingData, MatchingModel]:
+def _trained(world: World, space_id: str, folder: Path) -> tuple[RankingDataset, MatchingModel]:
     data = _data(world, space_id)
     folder.mkdir(parents=True)
     train_matching(data, MatchingConfig(widths=(4,), max_epochs=0)).save(folder)

@@ -7,11 +7,11 @@ import pytest
 from serving_export.continuity import require_continuity
 from serving_export.lookup import EmbeddingStore
 from serving_export.packed import pack_ids
-from serving_export.pointer import read_pointer
 from serving_export.promote import promote_space
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
 from training.contracts.errors import ContractViolation
+from training.registry.pointer import read_pointer
 
 
 def test_a_refresh_that_has_lost_users_is_refused_and_yesterday_goes_on(world: World) -> None:

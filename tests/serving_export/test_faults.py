@@ -14,11 +14,11 @@ import sqlalchemy as sa
 from serving_export.checksum import verify
 from serving_export.flip import rollback
 from serving_export.lookup import EmbeddingStore
-from serving_export.pointer import Pointer, find_pointer
 from serving_export.promote import promote_space
 from serving_export.refresh import refresh_embeddings
 from serving_export.retention import list_snapshots
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
+from training.registry.pointer import Pointer, find_pointer
 from training.settings import Settings
 
 KILLED = 77

@@ -10,12 +10,12 @@ import pytest
 
 from serving_export.flip import follow, move, pointer_lock, publishing_lock, rollback, still_pinned
 from serving_export.lookup import EmbeddingStore
-from serving_export.pointer import find_pointer, read_history, read_pointer
 from serving_export.promote import promote_space
 from serving_export.reconcile import reconcile
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, DAY4, World
 from training.contracts.errors import AttuneError, MissingArtefact
+from training.registry.pointer import find_pointer, read_history, read_pointer
 
 
 def test_every_move_counts_on_and_is_kept(world: World) -> None:

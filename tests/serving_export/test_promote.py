@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from serving_export.lookup import EmbeddingStore
-from serving_export.pointer import find_pointer, read_pointer
 from serving_export.promote import choose_models, promote_space, space_to_promote
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
@@ -16,6 +15,7 @@ from training.contracts.artefacts import Check, ModelRef, SpaceRef
 from training.contracts.errors import ContractViolation, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.evaluation.gate import decide
+from training.registry.pointer import find_pointer, read_pointer
 
 
 def test_the_first_promotion_makes_the_candidate_live(world: World) -> None:

@@ -16,13 +16,13 @@ from serving_export.checksum import verify
 from serving_export.flip import rollback
 from serving_export.lookup import EmbeddingStore
 from serving_export.pin import pin, unpin
-from serving_export.pointer import read_pointer
 from serving_export.promote import promote_space
 from serving_export.reconcile import reconcile
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.data.online.guard import served_slots
+from training.registry.pointer import read_pointer
 from training.settings import Settings
 
 

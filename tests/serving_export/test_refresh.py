@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from serving_export.lookup import EmbeddingStore
-from serving_export.pointer import read_pointer
 from serving_export.refresh import models_of, refresh_embeddings, served_or_pinned
 from tests.serving_export.world import DAY1, DAY2, DAY3, DAY4, World
 from training.contracts.errors import ContractViolation
+from training.registry.pointer import read_pointer
 
 
 def test_before_the_first_promotion_it_says_so(world: World) -> None:

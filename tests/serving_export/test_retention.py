@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from serving_export.flip import rollback
-from serving_export.pointer import read_pointer
 from serving_export.refresh import refresh_embeddings
 from serving_export.retention import KEEP_SNAPSHOTS, freshest, list_snapshots, prune, retain
 from serving_export.sources import write_snapshot
@@ -17,6 +16,7 @@ from tests.serving_export.world import DAY1, DAY2, DAY3, DAY4, World
 from training.contracts.artefacts import SpaceRef
 from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
+from training.registry.pointer import read_pointer
 from training.storage import PART, replace_file, write_json
 
 DAYS = [DAY1.shift(offset) for offset in range(1, 7)]

@@ -13,15 +13,15 @@ from scipy import sparse
 from serving_export.champion import ENCODER
 from serving_export.online import retired_online
 from serving_export.packed import pack_ids
-from serving_export.pointer import Pointer, PublishedSnapshot
 from serving_export.promote import promote_space
 from serving_export.sources import Sources
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from training.contracts.artefacts import Check, GateDecision, ModelRef, SpaceRef
 from training.contracts.partitions import Partition
 from training.data.online.guard import forget_slots
+from training.registry.ledger import Ledger
+from training.registry.pointer import Pointer, PublishedSnapshot
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 DAY1, DAY2, DAY3, DAY4 = (Partition.parse(f"2026-11-0{day}") for day in range(1, 5))
 NUM_ITEMS, DIMENSION = 20, 8

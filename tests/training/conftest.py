@@ -5,6 +5,6 @@ import pytest
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, fresh_mlflow):
-    from tests.training.spaces.trained_home import trained_home
+    from tests.training.representation.trained_home import trained_home
 
     return trained_home(tmp_path_factory.mktemp("trained"), fresh_mlflow)

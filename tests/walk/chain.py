@@ -19,8 +19,8 @@ from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.ingest.history import History, write_history
 from training.jobs import run
+from training.registry.ledger import Ledger
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 _NOT_A_NUMBER = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
 

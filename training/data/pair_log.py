@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-Indices = npt.NDArray[np.int64]
-Doubles = npt.NDArray[np.float64]
+from training.arrays import Doubles, Indices
+
 SECONDS_PER_DAY = 86_400.0
 
 

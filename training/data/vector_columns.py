@@ -6,14 +6,13 @@ Shape legend: U rows, D vector width.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.arrays import Floats
 from training.contracts.errors import ContractViolation
 
-FloatArray = npt.NDArray[np.float32]
 _VECTORS = pa.list_(pa.float32())
 
 
@@ -28,7 +27,7 @@ def is_vectors(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.ArrowDtype) and column.dtype.pyarrow_dtype == _VECTORS
 
 
-def stack_vectors(column: pd.Series) -> FloatArray:
+def stack_vectors(column: pd.Series) -> Floats:
     """Return the vectors of a column, Arrow lists or arrays, as float32[U, D].
 
     Raises:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+from training.arrays import Floats
 
 
-def effective_rank(z_UZ: FloatArray) -> float:
+def effective_rank(z_UZ: Floats) -> float:
     """Return exp of the entropy of the normalised singular values of the centred vectors (Roy and Vetterli 2007).
 
     1 means that all users lie on a line; 0 that they are all the same, or that there are none.
@@ -25,7 +25,7 @@ def effective_rank(z_UZ: FloatArray) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
-def norm_statistics(z_UZ: FloatArray) -> dict[str, float]:
+def norm_statistics(z_UZ: Floats) -> dict[str, float]:
     """Return mean, standard deviation, and the 1st and 99th percentile of the vectors' lengths; empty for no users."""
     if len(z_UZ) == 0:
         return {}
@@ -34,9 +34,7 @@ def norm_statistics(z_UZ: FloatArray) -> dict[str, float]:
     return {"mean": float(norms.mean()), "std": float(norms.std()), "p01": float(low), "p99": float(high)}
 
 
-def neighbour_overlap(
-    left_UZ: FloatArray, right_UZ: FloatArray, num_neighbours: int, max_users: int, seed: int
-) -> float:
+def neighbour_overlap(left_UZ: Floats, right_UZ: Floats, num_neighbours: int, max_users: int, seed: int) -> float:
     """Return the mean share of a user's nearest neighbours (by cosine) that two spaces agree on.
 
     Rows of both arrays are the same users. Neighbours are sought among all users for at most `max_users` of them.
@@ -50,7 +48,7 @@ def neighbour_overlap(
     return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in zip(left, right, strict=True)]))
 
 
-def nearest_neighbours(z_UZ: FloatArray, rows: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
+def nearest_neighbours(z_UZ: Floats, rows: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
     """Return the k users nearest to each of `rows` by cosine, best first, themselves left out: int64 [rows, k]."""
     unit = z_UZ / np.maximum(np.linalg.norm(z_UZ, axis=1, keepdims=True), 1e-12)
     similarity = unit[rows] @ unit.T

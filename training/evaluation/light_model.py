@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+from training.arrays import Floats, Indices
+
 PENALTIES = (1e-1, 1e-2, 1e-3, 1e-4)
 """Strongest first: each fit begins where the one before ended, a short way off."""
 MAX_ITERATIONS = 60
@@ -41,7 +41,7 @@ class LightModel:
     penalty: float
 
     def score(
-        self, user_idx: IntArray, item_idx: IntArray, users_UR: FloatArray, items_IV: FloatArray
+        self, user_idx: Indices, item_idx: Indices, users_UR: Floats, items_IV: Floats
     ) -> npt.NDArray[np.float64]:
         """Return the logits of pairs, float64 [P]."""
         rows, user_idx = np.unique(user_idx, return_inverse=True)
@@ -54,7 +54,7 @@ class LightModel:
 
 
 def fit_light_model(
-    user_idx: IntArray, item_idx: IntArray, label: FloatArray, users_UR: FloatArray, items_IV: FloatArray, seed: int
+    user_idx: Indices, item_idx: Indices, label: Floats, users_UR: Floats, items_IV: Floats, seed: int
 ) -> LightModel:
     """Return the model of all pairs whose penalty does best on users left out in turn, `NUM_SPLITS` parts of them.
 
@@ -77,11 +77,11 @@ def fit_light_model(
 
 
 def _fit(
-    user_idx: IntArray,
-    item_idx: IntArray,
-    label: FloatArray,
-    users_UR: FloatArray,
-    items_IV: FloatArray,
+    user_idx: Indices,
+    item_idx: Indices,
+    label: Floats,
+    users_UR: Floats,
+    items_IV: Floats,
     penalty: float,
     start: LightModel | None,
 ) -> LightModel:
@@ -121,8 +121,8 @@ def _logits(
     weights: tuple[torch.Tensor, ...],
     users_UR: torch.Tensor,
     items_IV: torch.Tensor,
-    user_idx: IntArray,
-    item_idx: IntArray,
+    user_idx: Indices,
+    item_idx: Indices,
 ) -> torch.Tensor:
     weight_RV, item_V, offset = weights
     queries_UV = users_UR @ weight_RV + item_V

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.evaluation.probes import FloatArray, PairTask, ProbeScores, probe
+from training.arrays import Floats
+from training.evaluation.probes import PairTask, ProbeScores, probe
 
 NUM_RESAMPLES = 200
 
 
 def compare_representations(
-    task: PairTask, representations: Mapping[str, FloatArray], items_IV: FloatArray, baseline: str, seed: int
+    task: PairTask, representations: Mapping[str, Floats], items_IV: Floats, baseline: str, seed: int
 ) -> dict[str, Any]:
     """Return accuracy and AUC per representation, and each AUC's gain over `baseline` with a 95 % interval.
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from training.arrays import Floats, Indices
 from training.evaluation.light_model import fit_light_model
-from training.models.reproducible import deterministic
+from training.reproducible import deterministic
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 MIN_POSITIVES = 100
 MIN_USERS = 20
 NUM_FOLDS = 2
@@ -33,9 +32,9 @@ class PairTask:
         label: float32 [P], 1 where the user met the item for the first time in the label window.
     """
 
-    user_idx: IntArray
-    item_idx: IntArray
-    label: FloatArray
+    user_idx: Indices
+    item_idx: Indices
+    label: Floats
 
     @property
     def num_positives(self) -> int:
@@ -67,7 +66,7 @@ class ProbeScores:
 
 
 def build_pair_task(
-    past: tuple[IntArray, IntArray], future: tuple[IntArray, IntArray], num_items: int, seed: int, max_positives: int
+    past: tuple[Indices, Indices], future: tuple[Indices, Indices], num_items: int, seed: int, max_positives: int
 ) -> PairTask:
     """Return the task of telling first meetings in the label window from pairs that did not meet.
 
@@ -94,13 +93,13 @@ def build_pair_task(
     )
 
 
-def _pair_keys(pairs: tuple[IntArray, IntArray], num_items: int) -> IntArray:
+def _pair_keys(pairs: tuple[Indices, Indices], num_items: int) -> Indices:
     return np.unique(pairs[0] * num_items + pairs[1])
 
 
 def _draw_negatives(
-    users: IntArray, popular: IntArray, num_items: int, taken: IntArray, generator: np.random.Generator
-) -> tuple[IntArray, IntArray]:
+    users: Indices, popular: Indices, num_items: int, taken: Indices, generator: np.random.Generator
+) -> tuple[Indices, Indices]:
     """Return one unmet item per positive; drawn by popularity and uniformly in turn, redrawn where met."""
     items = np.zeros(len(users), np.int64)
     todo = np.arange(len(users))
@@ -115,7 +114,7 @@ def _draw_negatives(
     return users[keep], items[keep]
 
 
-def probe(task: PairTask, users_UR: FloatArray, items_IV: FloatArray, seed: int) -> ProbeScores:
+def probe(task: PairTask, users_UR: Floats, items_IV: Floats, seed: int) -> ProbeScores:
     """Return out-of-fold scores: users are split, each part is scored by a model that never saw its users."""
     fold_U = np.random.default_rng(seed).permutation(len(users_UR)) % NUM_FOLDS
     score, probability = np.zeros(len(task.label)), np.zeros(len(task.label))

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from training.arrays import Floats
 from training.evaluation.light_model import fit_light_model
 from training.evaluation.probe_report import auc
-from training.evaluation.probes import FloatArray, PairTask
-from training.models.reproducible import deterministic
+from training.evaluation.probes import PairTask
+from training.reproducible import deterministic
 
 TOP = 10
 MIN_NEW_USERS = 20
@@ -34,11 +35,11 @@ class FirstHours:
 
     old: PairTask
     new: PairTask
-    popularity_I: FloatArray
+    popularity_I: Floats
 
 
 def compare_first_hours(
-    task: FirstHours, representations: Mapping[str, FloatArray], items_IV: FloatArray, seed: int
+    task: FirstHours, representations: Mapping[str, Floats], items_IV: Floats, seed: int
 ) -> dict[str, Any]:
     """Return accuracy, AUC and hits among the first ten per representation, and gains over popularity.
 
@@ -59,7 +60,7 @@ def compare_first_hours(
     }
 
 
-def _judge(task: FirstHours, users_UR: FloatArray, items_IV: FloatArray, seed: int) -> dict[str, float]:
+def _judge(task: FirstHours, users_UR: Floats, items_IV: Floats, seed: int) -> dict[str, float]:
     old, new = task.old, task.new
     with deterministic(seed):
         model = fit_light_model(old.user_idx, old.item_idx, old.label, users_UR, items_IV, seed)

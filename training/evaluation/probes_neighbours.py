@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from training.arrays import Floats, Indices
 from training.evaluation.drift import nearest_neighbours
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 NUM_NEIGHBOURS = 50
 MIN_USERS = 50
 MAX_USERS = 2000
 
 
-def neighbours_alike(users_UR: FloatArray, label_U: IntArray, seed: int) -> npt.NDArray[np.float64]:
+def neighbours_alike(users_UR: Floats, label_U: Indices, seed: int) -> npt.NDArray[np.float64]:
     """Return nDCG@50 of "has the same label" per sampled user, [S].
 
     Args:
@@ -42,7 +41,7 @@ def neighbours_alike(users_UR: FloatArray, label_U: IntArray, seed: int) -> npt.
 
 
 def compare_neighbours(
-    representations: Mapping[str, FloatArray], label_U: IntArray, baseline: str, seed: int
+    representations: Mapping[str, Floats], label_U: Indices, baseline: str, seed: int
 ) -> dict[str, Any]:
     """Return mean nDCG@50 per representation with its standard error and its relative gain over `baseline`."""
     num_known = int((label_U >= 0).sum())

@@ -11,18 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from training.arrays import Floats
 from training.evaluation.light_model import fit_light_model
 from training.evaluation.probe_report import auc
-from training.evaluation.probes import NUM_FOLDS, FloatArray, PairTask
-from training.models.reproducible import deterministic
+from training.evaluation.probes import NUM_FOLDS, PairTask
+from training.reproducible import deterministic
 
 
 def compare_staleness(
     task: PairTask,
-    old_UZ: FloatArray,
-    read_as: Mapping[str, FloatArray],
-    new_UZ: FloatArray,
-    items_IV: FloatArray,
+    old_UZ: Floats,
+    read_as: Mapping[str, Floats],
+    new_UZ: Floats,
+    items_IV: Floats,
     seed: int,
 ) -> dict[str, Any]:
     """Return AUC of an old consumer on old vectors and on each of `read_as`, and of a retrained one on the new.
@@ -46,9 +47,7 @@ def compare_staleness(
     return {"evidence": f"{task.num_positives} positives of {task.num_users} users", "auc": aucs, "relative": losses}
 
 
-def compare_cost(
-    task: PairTask, representations: Mapping[str, FloatArray], items_IV: FloatArray, seed: int
-) -> dict[str, Any]:
+def compare_cost(task: PairTask, representations: Mapping[str, Floats], items_IV: Floats, seed: int) -> dict[str, Any]:
     """Return CPU seconds and AUC of the same consumer on each representation; ratios matter, seconds do not."""
     if task.too_small:
         return {"evidence": task.too_small}
@@ -61,7 +60,7 @@ def compare_cost(
 
 
 def _transfer(
-    task: PairTask, learned_UR: FloatArray, given: Mapping[str, FloatArray], items_IV: FloatArray, seed: int
+    task: PairTask, learned_UR: Floats, given: Mapping[str, Floats], items_IV: Floats, seed: int
 ) -> dict[str, Any]:
     """Return out-of-fold scores of a consumer trained on `learned_UR` and given each of `given`."""
     fold_U = np.random.default_rng(seed).permutation(len(learned_UR)) % NUM_FOLDS

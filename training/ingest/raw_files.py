@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from training.arrays import Indices
 from training.contracts.columns import RAW_INTERACTIONS, Column, Table
 from training.contracts.errors import AttuneError, ContractViolation, TransientFailure
 from training.contracts.partitions import Partition
@@ -24,7 +24,6 @@ from training.settings import Settings
 from training.storage import arrow_schema
 
 _REMEDY = "write it again whole (under a temporary name, then rename), or remove it"
-Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class CheckedRows:
 
     rows: pa.Table
     rejected: list[Rejected]
-    places: Numbers = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    places: Indices = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
     files: tuple[str, ...] = ()
 
     @property
@@ -128,7 +127,7 @@ def read_checked(
 
 def _judge(
     settings: Settings, table: Table, partition: Partition, path: Path, raw: pa.Table
-) -> tuple[pa.Table, Numbers, list[Rejected]]:
+) -> tuple[pa.Table, Indices, list[Rejected]]:
     """Return the rows of one file that keep the contract by themselves, their numbers from 0, and the others."""
     schema = arrow_schema(table)
     columns = {column.name: _convert(raw, column, path, table) for column in table.columns}
@@ -165,7 +164,7 @@ def _convert(raw: pa.Table, column: Column, path: Path, table: Table) -> Convert
         ) from error
 
 
-def _reject(raw: pa.Table, file: str, numbers: Numbers, reason: str, column: str) -> list[Rejected]:
+def _reject(raw: pa.Table, file: str, numbers: Indices, reason: str, column: str) -> list[Rejected]:
     if not len(numbers):
         return []
     found = raw.take(pa.array(numbers))

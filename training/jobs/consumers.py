@@ -11,7 +11,7 @@ from training.contracts.partitions import Partition
 from training.settings import Settings
 
 if TYPE_CHECKING:
-    from training.recipes.consumer import Consumer
+    from training.consumers.base import Consumer
 
 
 def train_consumer(
@@ -35,7 +35,7 @@ def train_consumer(
     Raises:
         AttuneError: No space is named and the partition has no candidate, no such consumer, objective or loss.
     """
-    from training.recipes.consumer import train_consumer as train
+    from training.consumers.base import train_consumer as train
 
     recipe = recipe_of(consumer, objective, loss)
     return train(settings, partition, recipe, space_id or candidate_space(settings, partition))
@@ -47,7 +47,7 @@ def recipe_of(consumer: str, objective: str | None, loss: str | None) -> Consume
     Raises:
         AttuneError: No such consumer, objective or loss, or a consumer that has no choice of them.
     """
-    from training.recipes.consumer import consumer_named
+    from training.consumers.base import consumer_named
 
     recipe = consumer_named(consumer)
     if objective is None and loss is None:
@@ -67,7 +67,7 @@ def gate_consumer(
         The decision, and whether the promotion may `go_on`: with the model, or without a consumer that may be absent
         and that the log gives nothing to learn from.
     """
-    from training.recipes.consumer import gate_consumer as gate
+    from training.consumers.base import gate_consumer as gate
 
     decision = gate(settings, partition, consumer, version or newest_version(settings, partition, consumer))
     absent = bool(decision.not_applicable) and may_be_absent(consumer)
@@ -80,7 +80,7 @@ def candidate_space(settings: Settings, partition: Partition) -> str:
     Raises:
         AttuneError: There is none.
     """
-    from training.spaces.ledger import Ledger
+    from training.registry.ledger import Ledger
 
     found = Ledger(settings).candidate(partition)
     if found is None:

@@ -16,9 +16,9 @@ def search_negative_samplers(settings: Settings, partition: Partition, consumer:
     Raises:
         AttuneError: No such consumer, or the interactions of the partition are not there.
     """
+    from training.consumers.base import consumer_named
     from training.contracts.consumers import CONSUMERS
-    from training.recipes.consumer import consumer_named
-    from training.recipes.negative_samplers import search_for_consumer
+    from training.sampler_search.recipe import search_for_consumer
 
     names = [consumer_named(consumer).name] if consumer else list(CONSUMERS)
     chosen = {name: search_for_consumer(settings, partition, name) for name in names}

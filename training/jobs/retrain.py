@@ -14,8 +14,8 @@ from training.contracts.artefacts import Check, GateDecision, SpaceRef
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.ingest.arrivals import arrived_partitions
+from training.registry.ledger import Ledger
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 log = logging.getLogger(__name__)
 POLICIES = ("latest", "every_partition")

@@ -14,8 +14,8 @@ def pool_taste(settings: Settings, partition: Partition, item_space_id: str | No
 
     Before the first retrain there is no item space and nothing is pooled.
     """
-    from training.spaces.in_use import item_spaces_in_use
-    from training.spaces.taste import pool
+    from training.representation.item_space import item_spaces_in_use
+    from training.representation.taste import pool
 
     named = [item_space_id] if item_space_id else item_spaces_in_use(settings, partition)
     pooled = [pool(settings, partition, name) for name in named]
@@ -24,21 +24,21 @@ def pool_taste(settings: Settings, partition: Partition, item_space_id: str | No
 
 def train_space(settings: Settings, partition: Partition, previous: dict[str, Any] | None = None) -> SpaceRef:
     """Train and store a candidate space."""
-    from training.recipes.user_encoder import train_space as train
+    from training.representation.user_encoder import train_space as train
 
     return train(settings, partition, SpaceRef.from_dict(previous) if previous else None)
 
 
 def gate_space(settings: Settings, partition: Partition, space_id: str) -> GateDecision:
     """Decide whether a candidate space may be offered to its consumers."""
-    from training.recipes.user_encoder import gate_space as gate
+    from training.representation.user_encoder import gate_space as gate
 
     return gate(settings, partition, space_id)
 
 
 def encode_partition(settings: Settings, partition: Partition, space_id: str) -> dict[str, Any]:
     """Write every known user's vector of a space as of a partition."""
-    from training.spaces.user_space import encode_partition as encode
+    from training.representation.user_space import encode_partition as encode
 
     user_ids, vectors = encode(settings, space_id, partition)
     return {"partition": str(partition), "space_id": space_id, "num_users": len(user_ids), "width": vectors.shape[1]}
@@ -46,6 +46,6 @@ def encode_partition(settings: Settings, partition: Partition, space_id: str) ->
 
 def study_space(settings: Settings, partition: Partition) -> dict[str, Any]:
     """Run every probe and ablation of the representation; takes several trainings."""
-    from training.recipes.user_encoder_study import study_space as study
+    from training.representation.study import study_space as study
 
     return study(settings, partition)

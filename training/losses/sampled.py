@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Indices = npt.NDArray[np.int64]
+from training.arrays import Indices
+
 NegativeKind = Literal["keep_user", "keep_item", "uniform", "shuffled"]
 NEGATIVE_KINDS: tuple[NegativeKind, ...] = ("keep_user", "keep_item", "uniform", "shuffled")
 

@@ -6,11 +6,11 @@ Shape legend: U users, I items, P known pairs, B rows, N draws of a row.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Indices = npt.NDArray[np.int64]
+from training.arrays import Indices
+
 BITMAP_CELLS = 2**26
 """Up to this many cells a table of flags answers at once; beyond it the sorted pairs are searched."""
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from serving_export.bench import report
-from training.jobs.bench.timing import Timing
+from training.bench.shared.timing import Timing
 from training.settings import Settings
 
 

@@ -19,9 +19,9 @@ from serving_export.http.app import build_app
 from serving_export.http.served import Served
 from serving_export.lookup import EmbeddingStore
 from serving_export.pin import pin
-from serving_export.pointer import POINTER, read_pointer
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
+from training.registry.pointer import POINTER, read_pointer
 
 
 @pytest.fixture

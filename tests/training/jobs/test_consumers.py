@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from training.consumers.matching.consumer import MatchingConsumer
 from training.contracts.artefacts import ModelRef, SpaceRef
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.jobs import find, run
 from training.jobs.consumers import candidate_space, newest_version, recipe_of, train_consumer
-from training.recipes.matching import MatchingConsumer
+from training.registry.ledger import Ledger
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 from training.storage import write_json
 
 DAY = Partition.parse("2026-11-05")

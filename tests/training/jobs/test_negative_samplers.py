@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.training.spaces.feature_home import FeatureHome
+from tests.training.representation.feature_home import FeatureHome
 from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition

@@ -9,8 +9,8 @@ from training.contracts.artefacts import SpaceRef
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.jobs.retrain import gate_candidate, retrain_decision, train_candidate
+from training.registry.ledger import Ledger
 from training.settings import Settings
-from training.spaces.ledger import Ledger
 
 DAYS = [Partition.parse(f"2025-11-0{day}") for day in range(1, 8)]
 

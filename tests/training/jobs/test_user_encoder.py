@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.training.spaces.trained_home import LAST
+from tests.training.representation.trained_home import LAST
 from training.contracts.errors import AttuneError
 from training.jobs import run
 from training.settings import Settings

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.training.tracking.open_tracking import count_experiments
-from training.models.autoencoder import Autoencoder, AutoencoderConfig
+from training.representation.autoencoder import Autoencoder, AutoencoderConfig
+from training.representation.encoder_file import export_encoder
 from training.settings import Settings
-from training.spaces.encoder_file import export_encoder
 from training.tracking import mlflow as tracking
 from training.tracking.mlflow import RunRecord, aliases, flatten, log_run, set_alias, tracking_client
 from training.tracking.pictures import draw_curves

@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from training.arrays import Floats
 from training.evaluation.peers.factors import als
 from training.evaluation.peers.linear import ease
 from training.evaluation.peers.log import TrainingLog
-from training.evaluation.ranking import Floats
 
 Base = Literal["ease", "als"]
 INTERCEPT_RIDGE = 1e-6

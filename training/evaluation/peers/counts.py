@@ -6,8 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.stats import rankdata
 
+from training.arrays import Floats
+from training.evaluation.metrics import Scorer
 from training.evaluation.peers.log import OuterScorer, ProductScorer, TrainingLog
-from training.evaluation.ranking import Floats, Scorer
 
 POPULARITY_TIE_BREAK = 1e-6
 

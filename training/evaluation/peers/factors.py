@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from training.arrays import Floats
+from training.evaluation.metrics import Scorer, VectorScorer
 from training.evaluation.peers.log import TrainingLog
-from training.evaluation.ranking import Floats, Scorer, VectorScorer
 
 THREADS = 2
 DEGREE_SMOOTHING = 5.0

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import linalg
 
 from training.contracts.errors import AttuneError
+from training.evaluation.metrics import Scorer
 from training.evaluation.peers.log import ProductScorer, TrainingLog
-from training.evaluation.ranking import Scorer
 
 
 def ease(log: TrainingLog, *, ridge: float) -> Scorer:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import scipy.sparse as sp
 
-from training.evaluation.ranking import Floats, Indices
+from training.arrays import Floats, Indices
 
 T = TypeVar("T")
 

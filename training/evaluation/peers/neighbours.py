@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from training.evaluation.metrics import Scorer
 from training.evaluation.peers.log import ProductScorer, TrainingLog
-from training.evaluation.ranking import Scorer
 
 THREADS = 2
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import scipy.sparse as sp
 
+from training.evaluation.metrics import Scorer, evaluate
 from training.evaluation.peers import counts, factors, linear, neighbours
 from training.evaluation.peers.log import TrainingLog
-from training.evaluation.ranking import Scorer, evaluate
 
 Params = dict[str, Any]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from training.arrays import Floats
 from training.evaluation.peers.factors import als_factors
-from training.evaluation.ranking import Floats
 
 NMF_ITERATIONS = 100
 
