@@ -12,7 +12,7 @@ CONSUMERS: Mapping[str, Presence] = {
     "cold_start": "may be absent",
     "multi_interest": "may be absent",
 }
-"""Each is the module `training.recipes.<name>`, whose `CONSUMER` is its recipe. A space goes live once each has a model
+"""Each is the module or package `training.consumers.<name>`, whose `CONSUMER` is its recipe. A space goes live once each has a model
 of it, unless the consumer is pinned to another space. Where the log gives one that "may be absent" nothing to learn
 from, the space goes live without it; a model that its gate refused holds the space back either way."""
 

@@ -13,9 +13,25 @@ import numpy.typing as npt
 import torch
 
 from training.arrays import Floats, Indices
-from training.consumers.matching.train import MatchingTrainingConfig
 from training.data.pair_log import SECONDS_PER_DAY, Histories, PairLog
 from training.losses.block import BlockTargets
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockConfig:
+    """How users are dealt into blocks.
+
+    Attributes:
+        block_users: Users scored together.
+        hidden_share: Share of a user's items hidden as targets, in (0, 1).
+        half_life_share: Age, as a share of the log's rows, at which a target counts half.
+        max_candidates: Catalogue size above which candidates are drawn; None takes the whole catalogue always.
+    """
+
+    block_users: int
+    hidden_share: float
+    half_life_share: float
+    max_candidates: int | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +62,7 @@ class Block:
 class Blocks:
     """Deal users into blocks, and their items into shown and hidden, anew each epoch."""
 
-    def __init__(self, pairs: PairLog, config: MatchingTrainingConfig, since: int | None = None) -> None:
+    def __init__(self, pairs: PairLog, config: BlockConfig, since: int | None = None) -> None:
         self.config = config
         self.num_items = pairs.num_items
         self.histories: Histories = pairs.histories()
@@ -84,7 +100,7 @@ class Blocks:
 
     def _candidates(self, targets: Indices, rng: np.random.Generator) -> tuple[Indices | None, Floats | None]:
         num_drawn = self.config.max_candidates
-        if self.num_items <= num_drawn:
+        if num_drawn is None or self.num_items <= num_drawn:
             return None, None
         drawn = rng.choice(self.num_items, num_drawn, replace=False)
         candidates = np.union1d(drawn, targets)

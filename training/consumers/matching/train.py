@@ -2,7 +2,7 @@
 
 Each block is scored against the whole catalogue where that is small, so nothing is sampled and nothing needs a
 correction; a larger catalogue is scored on the block's targets and drawn candidates, corrected by their probability.
-The other objectives are in `matching_pairs` (batches of pairs scored against themselves) and `matching_next` (every
+The other objectives are in `pairs` (batches of pairs scored against themselves) and `next_item` (every
 position of a history predicts the next item).
 
 Shape legend: U users, I items, B users of a block, C candidates, T targets, D width.
@@ -26,7 +26,7 @@ from training.contracts.errors import AttuneError
 from training.data.pair_log import PairLog
 from training.losses.block import block_cross_entropy
 from training.losses.family import PAIR_LOSSES
-from training.ranking.blocks import Block, Blocks, block_targets
+from training.ranking.blocks import Block, BlockConfig, Blocks, block_targets
 from training.ranking.cut import TASKS
 from training.ranking.history_rows import encode_rows
 from training.ranking.two_tower import TwoTower, TwoTowerConfig
@@ -101,6 +101,15 @@ class MatchingTrainingConfig:
         """Return how towers go on that have learned by it."""
         is_falling = self.schedule == "cosine"
         return replace(self, learning_rate=self.learning_rate * (CONTINUED_RATE if is_falling else 1.0))
+
+    def dealing(self) -> BlockConfig:
+        """Return how users are dealt into blocks."""
+        return BlockConfig(
+            block_users=self.block_users,
+            hidden_share=self.hidden_share,
+            half_life_share=self.half_life_share,
+            max_candidates=self.max_candidates,
+        )
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -177,7 +186,7 @@ def _objective(pairs: PairLog, config: MatchingTrainingConfig, since: int | None
         length = config.tower.history.max_length
         windows = NextItemBatches(pairs, config.batch_users, length, config.max_candidates, since)
         return lambda model, rng: (next_item_loss(model, batch) for batch in windows.epoch(rng) if len(batch.target_P))
-    blocks = Blocks(pairs, config, since)
+    blocks = Blocks(pairs, config.dealing(), since)
     return lambda model, rng: (
         block_loss(model, block, config) for block in blocks.epoch(rng) if len(block.target_item_idx)
     )

@@ -9,7 +9,6 @@ Shape legend: U users, B users of a block, K interests, C candidates, T targets,
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.consumers.matching.train import MatchingTrainingConfig
 from training.consumers.multi_interest.candidates import UNIFORM, Mixture, item_shares, with_candidates
 from training.consumers.multi_interest.network import MultiInterest, MultiInterestConfig, shown_items
 from training.contracts.errors import AttuneError
@@ -37,7 +35,7 @@ from training.losses.interests import (
     win_counts,
 )
 from training.losses.repel import REPEL_FORMS, RepelForm, pairwise_cosines, repel
-from training.ranking.blocks import Block, Blocks, block_targets
+from training.ranking.blocks import Block, BlockConfig, Blocks, block_targets
 
 _log = logging.getLogger(__name__)
 Loss = Literal["softmax", "hinge"]
@@ -103,13 +101,12 @@ class MultiInterestTrainingConfig:
             if found not in known:
                 raise AttuneError(f"expected {name} among {', '.join(known)}, found {found!r}; name one")
 
-    def dealing(self) -> MatchingTrainingConfig:
-        """Return how users are dealt into blocks over the whole catalogue, in the terms of `ranking.blocks.Blocks`."""
-        return MatchingTrainingConfig(
+    def dealing(self) -> BlockConfig:
+        """Return how users are dealt into blocks, over the whole catalogue."""
+        return BlockConfig(
             block_users=self.block_users,
             hidden_share=self.hidden_share,
             half_life_share=self.half_life_share,
-            max_candidates=sys.maxsize,
         )
 
 

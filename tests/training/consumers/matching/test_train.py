@@ -28,7 +28,7 @@ def _fitted(config: MatchingTrainingConfig, epochs: int = 2) -> TwoTower:
 
 
 def _mean_loss(tower: TwoTower, config: MatchingTrainingConfig) -> float:
-    blocks = Blocks(PAIRS, config).epoch(np.random.default_rng(9))
+    blocks = Blocks(PAIRS, config.dealing()).epoch(np.random.default_rng(9))
     with torch.no_grad():
         return float(np.mean([float(block_loss(tower, block, config)) for block in blocks]))
 
@@ -58,7 +58,7 @@ def test_the_hook_stops_the_training() -> None:
 
 
 def test_an_epoch_deals_every_user_once_and_every_row_to_one_part() -> None:
-    blocks = list(Blocks(PAIRS, CONFIG).epoch(np.random.default_rng(0)))
+    blocks = list(Blocks(PAIRS, CONFIG.dealing()).epoch(np.random.default_rng(0)))
     assert sum(block.size for block in blocks) == PAIRS.num_users
     assert sum(len(block.shown_item_idx) + len(block.target_item_idx) for block in blocks) == len(PAIRS)
     hidden = sum(len(block.target_item_idx) for block in blocks) / len(PAIRS)
@@ -73,7 +73,7 @@ def test_one_row_of_a_user_always_stays_shown() -> None:
 
 def test_rows_since_an_instant_are_the_targets_of_an_incremental_pass() -> None:
     since = 50 * DAY
-    blocks = list(Blocks(PAIRS, CONFIG, since).epoch(np.random.default_rng(0)))
+    blocks = list(Blocks(PAIRS, CONFIG.dealing(), since).epoch(np.random.default_rng(0)))
     new = PAIRS.since(since)
     assert sum(block.size for block in blocks) == len(np.unique(new.user_idx))
     targets = np.concatenate([block.target_item_idx for block in blocks])
@@ -91,7 +91,7 @@ def test_target_weights_halve_with_age() -> None:
 def test_drawn_candidates_hold_the_targets_and_estimate_the_whole_catalogue() -> None:
     config = replace(CONFIG, max_candidates=20)
     tower = ItemStart(PAIRS, 8, 0, ordered=False).tower(config.tower)
-    block = next(Blocks(PAIRS, config).epoch(np.random.default_rng(0)))
+    block = next(Blocks(PAIRS, config.dealing()).epoch(np.random.default_rng(0)))
     assert block.candidates is not None
     assert set(block.target_item_idx) <= set(block.candidates)
     assert len(block.candidates) < PAIRS.num_items

@@ -68,7 +68,7 @@ def test_a_target_of_many_users_is_all_but_surely_in() -> None:
 
 
 def test_everything_else_of_a_block_stays() -> None:
-    whole = next(Blocks(PAIRS, MatchingTrainingConfig(block_users=16)).epoch(np.random.default_rng(0)))
+    whole = next(Blocks(PAIRS, MatchingTrainingConfig(block_users=16).dealing()).epoch(np.random.default_rng(0)))
     drawn = with_candidates(whole, item_shares(PAIRS, UNIFORM), 8, np.random.default_rng(0))
     assert whole.candidates is None
     np.testing.assert_array_equal(drawn.target_item_idx, whole.target_item_idx)
