@@ -66,9 +66,7 @@ def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         parser.add_argument("--k", type=int, default=10, help="how many (default %(default)s)")
         _add_consumer(parser)
         if name == "recommend":
-            unknown = (
-                "a user that the snapshot does not hold: an error (default), or the items that most users have met"
-            )
+            unknown = "a user that the snapshot does not hold: an error (default), or the most popular items"
             parser.add_argument("--unknown", choices=("raise", "popularity"), default="raise", help=unknown)
     rank = _command(subparsers, "rank", "write full rankings to a file, best first")
     rank.add_argument(

@@ -31,7 +31,7 @@ def embeddings_json(found: Embeddings) -> dict[str, Any]:
 def ranking_json(ranking: Ranking, model: dict[str, str]) -> dict[str, Any]:
     """Return a ranking with the consumer that answered, its model version and the space that the model reads.
 
-    `fallback` is true where no consumer could answer and the items are those that most users have met.
+    `fallback` is true where no consumer could answer and the items are those that most users have interacted with.
     """
     return {
         "query": ranking.query,

@@ -260,7 +260,7 @@ class EmbeddingStore:
         return replace(snapshot.consumer(name).recommend(user_id, k, drop_seen=drop_seen), consumer=name)
 
     def target(self, item_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True) -> Ranking:
-        """Return an item's k best users, best first; `drop_seen` leaves out those who already met it."""
+        """Return an item's k best users, best first; `drop_seen` leaves out those who already interacted with it."""
         return replace(self.consumer(consumer).target(item_id, k, drop_seen=drop_seen), consumer=consumer)
 
     def for_space(self, space_id: str | None) -> EmbeddingStore:

@@ -19,7 +19,7 @@ from training.contracts.errors import AttuneError, UnknownId
 class Ranking:
     """The best `ids` for one query, best first, with their scores float32 [k]; `consumer` made them, where known.
 
-    Those of "popularity" are the items that most users have met; a score is how many did.
+    Those of "popularity" are the items that most users have interacted with; a score is how many did.
     """
 
     query: str
@@ -34,7 +34,7 @@ class Ranking:
 
 
 class Side:
-    """One side of a consumer: users or items, their vectors, and what each has met on the other side."""
+    """One side of a consumer: users or items, their vectors, and what each has interacted with on the other side."""
 
     def __init__(self, folder: Path, name: Literal["user", "item"]) -> None:
         """Map `<name>_{ids,vectors,seen_indptr,seen_indices}.npy` in a consumer's folder."""
@@ -86,7 +86,7 @@ class Consumer:
         self.users, self.items = Side(folder, "user"), Side(folder, "item")
 
     def have_history(self, user_ids: Ids) -> Any:
-        """Return bool [n]: which users have met any item; `user_ids` is packed."""
+        """Return bool [n]: which users have interacted with any item; `user_ids` is packed."""
         rows = find_rows(self.users.ids, unpack_ids(user_ids))
         return (rows >= 0) & (self.users.num_seen[rows] > 0)
 
@@ -100,7 +100,7 @@ class Consumer:
 
 
 class Popularity:
-    """Every item of a snapshot, that which most users have met first."""
+    """Every item of a snapshot, that which most users have interacted with first."""
 
     def __init__(self, folder: Path) -> None:
         """Map what was counted when the snapshot was published."""
@@ -108,7 +108,7 @@ class Popularity:
         self.scores: Floats = map_array(folder / "scores.npy")
 
     def recommend(self, user_id: str, k: int) -> Ranking:
-        """Return the k items that most users have met."""
+        """Return the k items that most users have interacted with."""
         _require_k(k)
         ids = tuple(unpack_ids(self.item_ids[:k]))
         return Ranking(query=user_id, ids=ids, scores=self.scores[:k], consumer=POPULARITY)

@@ -104,10 +104,10 @@ class ConsumerVectors:
         return int(self.user_vectors.shape[1]) if self.user_vectors.ndim == 3 else 1
 
     def popularity(self) -> dict[str, NDArray[Any]]:
-        """Return every item, that which most users have met first (equal ones by id), and how many did, float32 [I]."""
-        met_I = np.bincount(_rows_of(self.seen_UI)[1], minlength=len(self.item_ids)).astype(np.float32)
-        order = np.lexsort((np.arange(len(met_I)), -met_I))
-        return {"item_ids": self.item_ids[order], "scores": met_I[order]}
+        """Return every item, the one with the most users first (equal ones by id), and how many, float32 [I]."""
+        num_users_I = np.bincount(_rows_of(self.seen_UI)[1], minlength=len(self.item_ids)).astype(np.float32)
+        order = np.lexsort((np.arange(len(num_users_I)), -num_users_I))
+        return {"item_ids": self.item_ids[order], "scores": num_users_I[order]}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays to write, by file name without suffix."""

@@ -28,7 +28,7 @@ def add_rankings(app: FastAPI, served: Served) -> None:
     ) -> dict[str, Any]:
         """Return a user's best items, best first, from `space_id` where it is named.
 
-        `fallback` says that they are those that most users have met.
+        `fallback` says that they are those that most users have interacted with.
         """
         store = served.store(space_id)
         name, snapshot = store.answering(user_id, consumer, on_unknown)

@@ -28,7 +28,7 @@ from training.ranking.dataset import RankingDataset
 
 
 def _data(world: World, space_id: str) -> RankingDataset:
-    """Forty users, twenty items; user n has met items n, n + 1 and n + 5 (modulo the items), one pair a minute."""
+    """Forty users, twenty items; user n interacted with items n, n + 1, n + 5 (modulo the items), a pair a minute."""
     users, z_UZ = world.encode(world.settings, space_id, DAY1)
     pairs = np.array([(user, (user + step) % NUM_ITEMS) for step in (0, 1, 5) for user in range(len(users))])
     start = int(DAY1.starts_at.timestamp())

@@ -189,7 +189,7 @@ def test_without_cold_start_a_user_without_history_gets_what_most_users_have_met
     [space_id] = world.promote(DAY1)
     store = _store(world)
     met = np.asarray(_consumed(world, store).seen_UI.toarray().sum(axis=0))
-    ranking = store.recommend("u20", 20)  # u20 is divisible by ten: it has met nothing
+    ranking = store.recommend("u20", 20)  # u20 is divisible by ten: it has interacted with nothing
     assert (ranking.consumer, ranking.fallback) == ("popularity", True)
     assert ranking.ids == tuple(f"i{item:02d}" for item in np.argsort(-met, kind="stable"))
     np.testing.assert_array_equal(ranking.scores, np.sort(met)[::-1])

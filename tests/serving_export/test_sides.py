@@ -1,4 +1,4 @@
-"""Sides of a consumer say who has met anything, and popularity gives everyone the same."""
+"""Sides of a consumer say who has interacted with anything, and popularity gives everyone the same."""
 
 from __future__ import annotations
 

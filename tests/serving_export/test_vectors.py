@@ -19,7 +19,7 @@ MODEL = ModelRef(consumer="matching", version="v1", space_id=SPACE, partition="2
 
 
 def _consumer() -> ConsumerVectors:
-    """Two users, three items; user a has met items x and z, user b item z (twice)."""
+    """Two users, three items; user a has interacted with items x and z, user b item z (twice)."""
     pairs = ([0, 0, 1, 1], [2, 0, 2, 2])
     return ConsumerVectors(
         model=MODEL,

@@ -15,7 +15,7 @@ logging.getLogger("training.jobs").info("ours")
 for module, text, kind in (
     ("ibis.backends.duckdb", "fetch_arrow_table() is deprecated, use another", DeprecationWarning),
     ("training.data", "fetch_arrow_table() is deprecated, use another one", UserWarning),
-    ("great_expectations.core", "something new is amiss", FutureWarning),
+    ("great_expectations.core", "something new is wrong", FutureWarning),
 ):
     warnings.warn_explicit(text, kind, "file.py", 1, module=module)
 """
@@ -30,7 +30,7 @@ def test_chatter_and_known_warnings_are_quiet_and_the_rest_is_not() -> None:
     told = said("logging.INFO")
     assert "chatter" not in told
     assert "use another\n" not in told
-    for word in ("problem", "ours", "use another one", "something new is amiss"):
+    for word in ("problem", "ours", "use another one", "something new is wrong"):
         assert word in told
 
 

@@ -29,7 +29,7 @@ class Shape:
         when: How events lie in time: spread over the days, all at one instant, or one instant a day.
         who: Who acts: anyone, one user half of the time, everyone once, or everyone on one day alone, so that on each
             day all users are new.
-        what: What is met: anything, one item half of the time, or each item on one day alone.
+        what: What users interact with: anything, one item half of the time, or each item on one day alone.
         users: Columns of the users' table: no table, none but the id, one value for all, several values, first picks.
         items: Those of the items' table.
         events: Event types and values: clicks alone, ratings with values, or all types.

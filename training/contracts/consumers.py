@@ -12,16 +12,15 @@ CONSUMERS: Mapping[str, Presence] = {
     "cold_start": "may be absent",
     "multi_interest": "may be absent",
 }
-"""Each is the module or package `training.consumers.<name>`, whose `CONSUMER` is its recipe. A space goes live once each has a model
-of it, unless the consumer is pinned to another space. Where the log gives one that "may be absent" nothing to learn
-from, the space goes live without it; a model that its gate refused holds the space back either way."""
+"""Each is a module or package `training.consumers.<name>` with a `CONSUMER`. A space goes live once each has a model of
+it, unless the consumer is pinned to another space. Where the log gives one that "may be absent" nothing to learn from,
+the space goes live without it; a model that its gate refused holds the space back either way."""
 
 FOR_USERS_WITHOUT_HISTORY = "cold_start"
 """Answers `recommend` and `rank` in the others' place for users of whom nothing but attributes is known."""
 
 POPULARITY = "popularity"
-"""Whose answer it is where a snapshot lacks that consumer: the items that most users have met. No consumer has this
-name."""
+"""Whose answer it is where a snapshot lacks that consumer: the most popular items. No consumer has this name."""
 
 
 def may_be_absent(consumer: str) -> bool:

@@ -1,4 +1,4 @@
-"""Hold who met what and when as index arrays in time order: what matching learns from.
+"""Hold who interacted with what and when as index arrays in time order: what matching learns from.
 
 Shape legend: N pairs, U users, I items.
 """

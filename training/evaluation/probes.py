@@ -29,7 +29,7 @@ class PairTask:
     Attributes:
         user_idx: int64 [P].
         item_idx: int64 [P].
-        label: float32 [P], 1 where the user met the item for the first time in the label window.
+        label: float32 [P], 1 where the user interacted with the item for the first time in the label window.
     """
 
     user_idx: Indices
@@ -51,7 +51,7 @@ class PairTask:
         """Why nothing can be concluded, or an empty string."""
         num_negatives = len(self.label) - self.num_positives
         if num_negatives < self.num_positives // 2:
-            return f"not enough evidence: n={num_negatives} pairs that did not meet, users met nearly every item"
+            return f"not enough evidence: n={num_negatives} pairs without interaction, users know nearly every item"
         if self.num_positives >= MIN_POSITIVES and self.num_users >= MIN_USERS:
             return ""
         return f"not enough evidence: n={self.num_positives} positives of {self.num_users} users"
@@ -68,7 +68,7 @@ class ProbeScores:
 def build_pair_task(
     past: tuple[Indices, Indices], future: tuple[Indices, Indices], num_items: int, seed: int, max_positives: int
 ) -> PairTask:
-    """Return the task of telling first meetings in the label window from pairs that did not meet.
+    """Return the task of telling first meetings in the label window from pairs that did not interact.
 
     Args:
         past: User and item indices, int64 [N], of the interactions known at the anchor.
@@ -100,7 +100,7 @@ def _pair_keys(pairs: tuple[Indices, Indices], num_items: int) -> Indices:
 def _draw_negatives(
     users: Indices, popular: Indices, num_items: int, taken: Indices, generator: np.random.Generator
 ) -> tuple[Indices, Indices]:
-    """Return one unmet item per positive; drawn by popularity and uniformly in turn, redrawn where met."""
+    """Return one unmet item per positive; drawn by popularity and uniformly in turn, redrawn where known."""
     items = np.zeros(len(users), np.int64)
     todo = np.arange(len(users))
     for _ in range(20):

@@ -95,7 +95,7 @@ def side_arrivals(
     Args:
         days: Day numbers on which interactions arrive, ascending.
         came: Day number on which each one came into being; NaN if nobody tells.
-        seen: Day number of the first interaction with each; NaN without one. Whoever has been met is there.
+        seen: Day number of the first interaction with each; NaN without one. Whoever occurred is there.
 
     Returns:
         The first day for what was there before the log, or when nobody tells; else the first day of the log on or

@@ -187,7 +187,7 @@ def _counted(value: str, reading: Reading) -> str:
 
 def _written(cell: str, reading: Reading) -> str:
     """A written time: ISO 8601 with or without a zone, else a spelling that can be read in one way only."""
-    bare = f"trim(regexp_replace({cell}, '{_UTC}', ''))"
+    plain = f"trim(regexp_replace({cell}, '{_UTC}', ''))"
     formats = ", ".join(literal(one) for one in _WRITTEN)
     zoned = f"regexp_matches({cell}, '{_ZONE}') or ends_with({cell}, 'Z') or ends_with({cell}, 'UTC')"
     iso = (
@@ -195,7 +195,7 @@ def _written(cell: str, reading: Reading) -> str:
         f"when {zoned} then try_cast({cell} as timestamptz)::timestamp "
         f"else {_in_utc(f'try_cast({cell} as timestamp)', reading, '')} end"
     )
-    return f"coalesce({iso}, {_in_utc(f'try_strptime({bare}, [{formats}])', reading, '')})"
+    return f"coalesce({iso}, {_in_utc(f'try_strptime({plain}, [{formats}])', reading, '')})"
 
 
 def _in_utc(stamp: str, reading: Reading, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Judge raw rows one by one against the input contract: what may land, and why the rest may not."""
+"""Check raw rows one by one against the input contract: what may land, and why the rest may not."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ REQUIRED_GAIN = 0.5
 
 
 @dataclass(frozen=True)
-class Judge:
+class TaskMetric:
     """How one cut judges a calibration on one task.
 
     Attributes:
@@ -41,13 +41,13 @@ class Judge:
     figures: Callable[[Calibration], Doubles]
     num_units: int
 
-    def of(self, trial: Calibration) -> Keyed:
+    def of(self, trial: Calibration) -> PerUserScores:
         """Return what it says of one calibration."""
-        return Keyed(self.figures(trial), self.num_units)
+        return PerUserScores(self.figures(trial), self.num_units)
 
 
 @dataclass(frozen=True)
-class Keyed:
+class PerUserScores:
     """Figures of some keys, float64[K, 2], and how many of the keys can vary independently."""
 
     figures: Doubles
@@ -55,7 +55,7 @@ class Keyed:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ValidationCut:
     """One cut that calibrations are judged on.
 
     Attributes:
@@ -84,10 +84,10 @@ class Judged:
         """Return float64[K, 2]: recall and NDCG of targeting."""
         return self.target.judge(trial.gamma, trial.user_terms(self.pairs))
 
-    def judges(self, tasks: Collection[str]) -> list[Judge]:
+    def judges(self, tasks: Collection[str]) -> list[TaskMetric]:
         """Return how it judges each of the tasks."""
         ways = dict(zip(TASKS, (self.judge_items, self.judge_users), strict=True))
-        return [Judge(ways[task], self.num_users) for task in TASKS if task in tasks]
+        return [TaskMetric(ways[task], self.num_users) for task in TASKS if task in tasks]
 
     def figures(self, trial: Calibration) -> dict[str, float]:
         """Return the four means: recall and NDCG of recommendation and of targeting."""
@@ -95,7 +95,7 @@ class Judged:
         return dict(zip(FIELDS, (float(value) for value in np.concatenate(means)), strict=True))
 
 
-def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str] = TASKS) -> Calibration:
+def calibrate(start: Calibration, cuts: Sequence[ValidationCut], tasks: Collection[str] = TASKS) -> Calibration:
     """Return the likeliest calibration over the cuts, as sharp as does best; what no task of `tasks` judges stays.
 
     How far ahead a model will serve is not known when it is trained, and recency counts for more the nearer that is:
@@ -112,7 +112,7 @@ def calibrate(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
     return chosen
 
 
-def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str] = TASKS) -> Calibration:
+def likeliest(start: Calibration, cuts: Sequence[ValidationCut], tasks: Collection[str] = TASKS) -> Calibration:
     """Fit the weights of each task by what was chosen on the cuts; a task without anything held out keeps its start."""
     plain, chosen = Calibration(), start
     recommend = [cut for cut in cuts if len(cut.recommend.keys) and TASKS[0] in tasks]
@@ -132,7 +132,7 @@ def likeliest(start: Calibration, cuts: Sequence[Judged], tasks: Collection[str]
 
 
 def with_z_share(
-    current: Calibration, judged: Callable[[Calibration], Judged], tasks: Collection[str] = TASKS
+    current: Calibration, judged: Callable[[Calibration], ValidationCut], tasks: Collection[str] = TASKS
 ) -> Calibration:
     """Return `current` with the space's vectors let into users with history as far as gains most, or as it is.
 
@@ -148,7 +148,7 @@ def with_z_share(
 
 
 def with_successors(
-    current: Calibration, judged: Callable[[Calibration], Judged], tasks: Collection[str] = TASKS
+    current: Calibration, judged: Callable[[Calibration], ValidationCut], tasks: Collection[str] = TASKS
 ) -> Calibration:
     """Return `current` with the chances that an item follows weighed as gains most, or as it is; see `with_z_share`."""
     trials = [replace(current, successor_weight=weight) for weight in SUCCESSOR_WEIGHTS]
@@ -158,7 +158,7 @@ def with_successors(
 def _most_gaining_of(
     current: Calibration,
     trials: Sequence[Calibration],
-    judged: Callable[[Calibration], Judged],
+    judged: Callable[[Calibration], ValidationCut],
     tasks: Collection[str],
     errors: float,
 ) -> Calibration:
@@ -172,7 +172,7 @@ def _scaled(calibration: Calibration, score: float = 1.0, users: float = 1.0) ->
     return replace(calibration, gamma=calibration.gamma * score, user_weights=weights)
 
 
-def best_of(current: Calibration, trials: Sequence[Calibration], judges: Sequence[Judge]) -> Calibration:
+def best_of(current: Calibration, trials: Sequence[Calibration], judges: Sequence[TaskMetric]) -> Calibration:
     """Return the trial that gains most over `current`, or `current` when none gains enough.
 
     The gain is the mean of the relative changes of recall and NDCG, averaged over the judges.
@@ -188,7 +188,7 @@ def best_of(current: Calibration, trials: Sequence[Calibration], judges: Sequenc
 
 
 def most_gaining(
-    trials: Sequence[Sequence[Keyed]], reference: Sequence[Keyed], errors: float = REQUIRED_GAIN
+    trials: Sequence[Sequence[PerUserScores]], reference: Sequence[PerUserScores], errors: float = REQUIRED_GAIN
 ) -> int | None:
     """Return the place of the trial that gains most, the first of equals; None where it gains too little.
 
@@ -203,7 +203,7 @@ def most_gaining(
     return best if gain > errors * error else None
 
 
-def relative_gain(trial: Sequence[Keyed], reference: Sequence[Keyed]) -> tuple[float, float]:
+def relative_gain(trial: Sequence[PerUserScores], reference: Sequence[PerUserScores]) -> tuple[float, float]:
     """Return the mean relative change of recall and NDCG over judgements of the same keys, and its standard error.
 
     Args:

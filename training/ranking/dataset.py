@@ -60,7 +60,7 @@ class RankingDataset:
     def content_vectors(self) -> Floats:
         """float32[I, E / 2]: what attributes say of the items, the second half of their vectors.
 
-        The first half, collaborative, knows who met what up to the day of the space: a model that is validated on a
+        The first half, collaborative, knows the interactions up to the day of the space: a model that is validated on a
         cut before that day must not read it.
         """
         return self.item_vectors_IE[:, self.item_vectors_IE.shape[1] // 2 :]

@@ -34,7 +34,7 @@ def svd_items(pairs: PairLog, width: int, seed: int) -> Floats:
 
 
 def degree_normalised(pairs: PairLog) -> sp.csr_matrix:
-    """Return float32[U, I]: who met what, over the roots of both degrees."""
+    """Return float32[U, I]: who interacted with what, over the roots of both degrees."""
     matrix = pairs.matrix()
     users, items = (np.asarray(matrix.sum(axis=axis)).ravel() + DEGREE_OFFSET for axis in (1, 0))
     return sp.csr_matrix(sp.diags(users**-0.5) @ matrix @ sp.diags(items**-0.5), dtype=np.float32)

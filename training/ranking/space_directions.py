@@ -33,6 +33,6 @@ def fit_z_map(z_UZ: Floats, directions_UD: Floats, strength: float = 1.0) -> Flo
 
 def blend(history_UD: Floats, from_z_UD: Floats, calibration: Calibration) -> Floats:
     """Return float32[U, D], L2-normalised; a user without history takes the direction that z predicts."""
-    bare = np.abs(history_UD).sum(axis=1, keepdims=True) == 0
-    mixed = history_UD + np.where(bare, 1.0, calibration.z_share) * from_z_UD
+    is_cold = np.abs(history_UD).sum(axis=1, keepdims=True) == 0
+    mixed = history_UD + np.where(is_cold, 1.0, calibration.z_share) * from_z_UD
     return np.asarray(mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9), np.float32)

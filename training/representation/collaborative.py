@@ -22,7 +22,7 @@ class CollaborativeConfig:
 
     Attributes:
         method: One of `METHODS`, or "auto" to choose on the last tenth of the training period.
-        window: Interactions to either side that count as met together.
+        window: Interactions to either side that count as occurring together.
         shift: Negative samples k of the shifted PMI; log k is subtracted.
         context_smoothing: Exponent of the context counts, which tempers rare items (Levy et al. 2015).
         singular_power: Exponent of the singular values in the vectors.

@@ -42,8 +42,8 @@ def _pairwise_auc(past: IndexedLog, vectors: Floats, users: Indices, items: Indi
     positive = (taste * vectors[items]).sum(axis=1)[:, None]
     negative = np.einsum("pd,pnd->pn", taste, vectors[negatives])
     keys = users[:, None] * past.num_items + negatives
-    met = np.isin(keys, past.user_idx * past.num_items + past.item_idx)
-    valid = (negatives != items[:, None]) & ~met
+    known = np.isin(keys, past.user_idx * past.num_items + past.item_idx)
+    valid = (negatives != items[:, None]) & ~known
     wins = (positive > negative) + 0.5 * (positive == negative)
     return float(wins[valid].mean()) if valid.any() else 0.5
 
@@ -57,5 +57,5 @@ def _sums_of_items(past: IndexedLog, vectors: Floats, asked: Indices) -> Doubles
     rows = rows[np.argsort(past.user_idx[rows], kind="stable")]
     bounds = np.searchsorted(past.user_idx[rows], np.append(asked, past.num_users))
     ones = np.ones(len(rows))
-    met = sp.csr_array((ones, past.item_idx[rows], bounds), shape=(len(asked), past.num_items))
-    return np.asarray(met @ vectors.astype(np.float64))
+    history = sp.csr_array((ones, past.item_idx[rows], bounds), shape=(len(asked), past.num_items))
+    return np.asarray(history @ vectors.astype(np.float64))

@@ -1,4 +1,4 @@
-"""Judge a user encoder: by its twin on an honest week, by its own vectors beside the live ones.
+"""Judge a user encoder: by its holdout on a week that it never saw, by its own vectors beside the live ones.
 
 Shape legend: U users, I items, Z latent columns.
 """
@@ -28,13 +28,13 @@ NUM_NEIGHBOURS = 20
 MAX_NEIGHBOUR_USERS = 1000
 
 
-def evaluate_twin(
+def evaluate_holdout(
     settings: Settings, anchor: Partition | None, partition: Partition, config: UserEncoderConfig
 ) -> dict[str, Any]:
     """Return the seven-day comparison of the recipe, trained on nothing later than the anchor.
 
     The space that goes into service has seen the label week through its item vectors, so its own figures would
-    flatter it. The twin is the same recipe with item vectors, scalers and encoder as of the anchor.
+    flatter it. The holdout is the same recipe with item vectors, scalers and encoder as of the anchor.
     """
     if anchor is None:
         return {"evidence": "not enough evidence: no interactions before the label window"}
@@ -43,8 +43,8 @@ def evaluate_twin(
     task = read_pair_task(settings, anchor, partition, frame, items, config.max_positives)
     if task.too_small:
         return {"evidence": task.too_small}
-    twin = fit_encoder(frame, config, settings.seed)
-    table = representations(frame, twin)
+    holdout = fit_encoder(frame, config, settings.seed)
+    table = representations(frame, holdout)
     return compare_representations(task, table, items.vectors(), "mean_of_items", settings.seed)
 
 

@@ -2,9 +2,9 @@
 
 Scalers and vocabularies are learned on training rows and saved with the space; encoding never refits them.
 
-The mean of a user's n item vectors is a noisy word on their taste where n is small. It is credible to the degree
-n / (n + k), with k the variance of items within a user over that of tastes between users, and is drawn towards
-everyone's mean by the rest (Buhlmann 1967, "Experience rating and credibility"; what empirical Bayes does).
+The mean of a user's n item vectors has a large variance where n is small. It is shrunk towards everyone's mean by the
+factor n / (n + k), with k the variance of items within a user over that of tastes between users (Buhlmann 1967,
+"Experience rating and credibility"; what empirical Bayes does).
 
 Shape legend: U users, F input columns, K blocks, D item vector width.
 """
@@ -103,8 +103,8 @@ class InputAssembler:
             seen = counts_UK[:, index] > 0
             rows, counts = raw_UF[seen, block.columns].astype(np.float64), counts_UK[seen, index]
             prior_events[index] = _prior_events(rows, counts) if block.kind == "vector" else 0.0
-            credible = _credible(counts, prior_events[index])
-            centre[block.columns], scale[block.columns] = _statistics(rows, credible, block, config)
+            shrinkage = _shrinkage(counts, prior_events[index])
+            centre[block.columns], scale[block.columns] = _statistics(rows, shrinkage, block, config)
         layout = InputLayout(blocks, tuple(_absent_values(blocks, centre, scale)))
         learned = (values.astype(np.float32) for values in (centre, scale, prior_events))
         return cls(layout, kept, *learned)
@@ -126,7 +126,7 @@ class InputAssembler:
         x_UF /= self.scale
         for index, block in enumerate(blocks):
             if block.kind == "vector":
-                x_UF[:, block.columns] *= _credible(counts_UK[:, index], self.prior_events[index])[:, None]
+                x_UF[:, block.columns] *= _shrinkage(counts_UK[:, index], self.prior_events[index])[:, None]
         return np.ascontiguousarray(x_UF, np.float32), counts_UK > 0
 
     def save(self, folder: Path) -> None:
@@ -204,7 +204,7 @@ def _counts(frame: pd.DataFrame, blocks: tuple[Block, ...]) -> npt.NDArray[np.fl
     return counts
 
 
-def _credible(counts: npt.NDArray[np.float64], prior_events: float) -> npt.NDArray[np.float64]:
+def _shrinkage(counts: npt.NDArray[np.float64], prior_events: float) -> npt.NDArray[np.float64]:
     """Return n / (n + k); 0 without events."""
     return np.asarray(counts / np.maximum(counts + prior_events, 1e-9), np.float64)
 
@@ -225,7 +225,7 @@ def _prior_events(rows: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]
 
 
 def _statistics(
-    rows: npt.NDArray[np.float64], credible: npt.NDArray[np.float64], block: Block, config: InputConfig
+    rows: npt.NDArray[np.float64], shrinkage: npt.NDArray[np.float64], block: Block, config: InputConfig
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return what is subtracted and what is divided by, one value per column of the block."""
     width = block.stop - block.start
@@ -233,8 +233,8 @@ def _statistics(
         return np.zeros(width), np.ones(width)
     if block.name in _COUNTS:
         return np.zeros(width), np.array([1.0, max(float(rows[:, 1].std()), 1e-3)])
-    centre = np.average(rows, axis=0, weights=credible)
-    deviation = np.sqrt(np.square((rows - centre) * credible[:, None]).mean(axis=0))
+    centre = np.average(rows, axis=0, weights=shrinkage)
+    deviation = np.sqrt(np.square((rows - centre) * shrinkage[:, None]).mean(axis=0))
     if block.name == _ACTIVITY:
         deviation = deviation * ACTIVITY_SPREAD
     if block.kind == "vector" and config.vector_scaling == "block":

@@ -1,6 +1,6 @@
 """Study the representation whole: probes, ablations, first hours, neighbours, staleness and cost, as one report.
 
-All of it is done by twins that know nothing after the anchor, `horizon_days` before the partition.
+All of it is done by holdout encoders that know nothing after the anchor, `horizon_days` before the partition.
 
 Shape legend: U users, I items, R representation columns.
 """
@@ -61,7 +61,7 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
     ablated = ablations(frame, config, settings.seed)
     table = representations(frame, encoder) | {"raw_input": encoder.assembler.transform(frame)[0]}
     log = read_interactions(settings, until=anchor)
-    factors = user_factors(_met(log, anchor, frame, items), table["z"].shape[1], settings.seed)
+    factors = user_factors(_interactions(log, anchor, frame, items), table["z"].shape[1], settings.seed)
     seed, vectors = settings.seed, items.vectors()
     _log.info("studying the representation as of %s on %d positives", partition, task.num_positives)
     report = {
@@ -154,7 +154,7 @@ def _first_hours(
     encoder: FittedEncoder,
     config: UserEncoderConfig,
 ) -> dict[str, Any]:
-    """Judge on users who first appear after the anchor, known by picks and profile alone."""
+    """Evaluate on users who first appear after the anchor, known by picks and profile alone."""
     frame = read_snapshot(settings, partition, items.item_space_id)
     log = read_interactions(settings, until=partition)
     first = frame["user_id"].map(log.groupby("user_id")["occurred_at"].min())
@@ -176,12 +176,12 @@ def _first_hours(
     return compare_first_hours(FirstHours(old, new, popularity), table, items.vectors(), settings.seed)
 
 
-def _met(log: pd.DataFrame, anchor: Partition, frame: pd.DataFrame, items: ItemSpace) -> sp.csr_matrix:
-    """Return ones [U, I] where a user had met an item by the anchor."""
+def _interactions(log: pd.DataFrame, anchor: Partition, frame: pd.DataFrame, items: ItemSpace) -> sp.csr_matrix:
+    """Return ones [U, I] where a user had interacted with an item by the anchor."""
     (user_idx, item_idx), _ = _pairs(log, frame, items, anchor)
-    met = sp.csr_matrix((np.ones(len(user_idx), np.float32), (user_idx, item_idx)), (len(frame), len(items.item_ids)))
-    met.data[:] = 1  # duplicates were summed
-    return met
+    seen = sp.csr_matrix((np.ones(len(user_idx), np.float32), (user_idx, item_idx)), (len(frame), len(items.item_ids)))
+    seen.data[:] = 1  # duplicates were summed
+    return seen
 
 
 def _pairs(

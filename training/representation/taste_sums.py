@@ -43,7 +43,7 @@ class TasteSums:
     Attributes:
         user_ids: External ids, sorted.
         values: int64 [W, U, K], windows in the order of `TASTE_WINDOWS_DAYS`.
-        unknown: Items met in the interactions that had no vector; if one gets a vector later, sums start anew.
+        unknown: Items of the interactions that had no vector; if one gets a vector later, sums start anew.
     """
 
     user_ids: tuple[str, ...]

@@ -18,7 +18,7 @@ from training.evaluation.gate import decide
 from training.registry.in_use import published_spaces
 from training.registry.ledger import Ledger
 from training.representation.alignment import SpaceMap
-from training.representation.evaluate import compare_with_live, describe_vectors, evaluate_twin, probe_beside_live
+from training.representation.evaluate import compare_with_live, describe_vectors, evaluate_holdout, probe_beside_live
 from training.representation.fit import FittedEncoder, UserEncoderConfig, fit_encoder, version_name
 from training.representation.gate import checks_of
 from training.representation.item_space import ItemSpace, current_item_space, learn_item_space, load_item_space
@@ -148,7 +148,7 @@ def _evaluate(
         "vectors": describe_vectors(z_UZ),
         "reconstruction": fitted.reconstruction,
         "mean_prediction": fitted.mean_prediction,
-        "seven_day": evaluate_twin(settings, anchor, partition, config),
+        "seven_day": evaluate_holdout(settings, anchor, partition, config),
     }
 
 

@@ -15,7 +15,7 @@ import torch
 
 from training.sampler_search.contender import Contender
 from training.sampler_search.ranking_model import RankingModel
-from training.sampler_search.sampled_ranking import Judge, SampledTraining
+from training.sampler_search.sampled_ranking import SampledTraining, ValidationScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Arm:
     gain: float = -np.inf
     best: dict[str, Any] = field(default_factory=dict)
 
-    def play(self, judge: Judge) -> None:
+    def play(self, judge: ValidationScore) -> None:
         """Train for one epoch, and keep the parameters where that was worth it."""
         self.training.epoch(torch.ones(1))
         gain = judge(self.training.model) - self.floor
@@ -76,7 +76,9 @@ class BanditSearch:
     horizon, and goes on at the end as if it had been trained alone.
     """
 
-    def __init__(self, start: SampledTraining, names: Sequence[str], judge: Judge, config: BanditConfig) -> None:
+    def __init__(
+        self, start: SampledTraining, names: Sequence[str], judge: ValidationScore, config: BanditConfig
+    ) -> None:
         """Give each sampler of `start`, named by `names`, a copy of its model and optimiser."""
         self._names, self.judge, self.config = list(names), judge, config
         floor = judge(start.model)

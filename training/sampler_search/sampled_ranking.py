@@ -71,7 +71,7 @@ def mixed_loss(positive_B: Tensor, negative_MB: Tensor, weights_M: Tensor, mixin
     return (weights_M @ F.softplus(negative_MB - positive_B)).mean()
 
 
-Judge = Callable[[RankingModel], float]
+ValidationScore = Callable[[RankingModel], float]
 """What a model is worth on held-out pairs; higher is better."""
 
 
@@ -151,7 +151,7 @@ class Fitted:
     curve: tuple[float, ...]
 
 
-def fit_sampled(training: SampledTraining, weights_M: Tensor, judge: Judge) -> Fitted:
+def fit_sampled(training: SampledTraining, weights_M: Tensor, judge: ValidationScore) -> Fitted:
     """Train until the validation stops rising, and leave the model with the weights of its best validation."""
     config, model = training.config, training.model
     curve = [judge(model)]

@@ -25,7 +25,13 @@ from training.sampler_search.bandit import BanditConfig, BanditSearch
 from training.sampler_search.contender import Contender
 from training.sampler_search.gradient import GradientConfig, GradientSearch
 from training.sampler_search.ranking_model import RankingModel
-from training.sampler_search.sampled_ranking import Fitted, Judge, SampledRankingConfig, SampledTraining, fit_sampled
+from training.sampler_search.sampled_ranking import (
+    Fitted,
+    SampledRankingConfig,
+    SampledTraining,
+    ValidationScore,
+    fit_sampled,
+)
 from training.sampler_search.validation import HeldOut, ValidationLoss
 from training.samplers.candidates import CANDIDATES, samplers_of
 
@@ -201,7 +207,7 @@ def _anew(one: Contender, model: RankingModel, known: PairLog, config: SamplerSe
     return SampledTraining(model, known, samplers_of(known, tuple(one.weights)), config.training, config.seed + 1)
 
 
-def prune(method: SearchMethod, judge: Judge, config: SamplerSearchConfig) -> list[Round]:
+def prune(method: SearchMethod, judge: ValidationScore, config: SamplerSearchConfig) -> list[Round]:
     """Advance, drop the least weights, and repeat until the method's least is left or the validation stalls."""
     rounds: list[Round] = []
     best_at = 0
@@ -227,7 +233,7 @@ def num_kept(num: int, keep: float) -> int:
 
 
 def _method(
-    model: RankingModel, known: PairLog, held_out: PairLog, judge: Judge, config: SamplerSearchConfig
+    model: RankingModel, known: PairLog, held_out: PairLog, judge: ValidationScore, config: SamplerSearchConfig
 ) -> SearchMethod:
     samplers = samplers_of(known, config.candidates)
     training = SampledTraining(model, known, samplers, config.training, config.seed)

@@ -1,4 +1,4 @@
-"""Judge sampled ranking models on held-out pairs: by full ranking, and by a loss with a fixed negative distribution.
+"""Score sampled ranking models on held-out pairs: by full ranking, and by a loss with a fixed negative distribution.
 
 Shape legend: U users, I items, B held-out pairs of a batch, N negatives, D width.
 """

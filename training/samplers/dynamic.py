@@ -18,7 +18,7 @@ from training.samplers.seen import Seen
 
 
 class DynamicSampler:
-    """Draw `proposals` items uniformly among those not met, keep the `top` with the best scores, return one of them.
+    """Draw `proposals` items new to the user uniformly, keep the `top` with the best scores, return one of them.
 
     States log p(i | u, current vectors) exactly, which takes the item's rank among all that the user has not met.
     """

@@ -18,8 +18,8 @@ from training.samplers.seen import Seen
 class MixUpSampler:
     """Mix a random share of the positive into each of P uniform proposals, and keep each layer's hardest mixture.
 
-    States the log probability of its *proposal*, uniform among the items not met: the density of a mixture is not over
-    items, so that it must not serve as a logQ correction.
+    States the log probability of its *proposal*, uniform among the user's unseen items: the density of a mixture is not
+    over items, so that it must not serve as a logQ correction.
     """
 
     def __init__(self, seen: Seen, proposals: int = 16, most: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""Draw items that a user has not met from a fixed distribution over the catalogue, and state how likely each was.
+"""Draw a user's unseen items from a fixed distribution over the catalogue, and state how likely each was.
 
 Shape legend: U users, I items, B rows, N draws of a row.
 """
@@ -17,11 +17,11 @@ ROUNDS = 8
 class Proposal:
     """p(i | u) = q(i) / (1 - q(known items of u)) on items that u has not met.
 
-    A user who has met everything that q can draw is drawn from q itself: a negative must be returned.
+    A user who has interacted with everything that q can draw is drawn from q itself: a negative must be returned.
     """
 
     def __init__(self, weight_I: Tensor, seen: Seen) -> None:
-        """Hold q proportional to float[I] not negative weights, and what users have met."""
+        """Hold q proportional to float[I] not negative weights, and what users have interacted with."""
         self.seen = seen
         self.q_I = (weight_I.double() / weight_I.double().sum()).contiguous()
         self._ends_I = self.q_I.cumsum(0)

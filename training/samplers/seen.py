@@ -1,4 +1,4 @@
-"""Tell which items a user has met, so that no known positive is drawn as a negative.
+"""Tell which items a user has interacted with, so that no known positive is drawn as a negative.
 
 Shape legend: U users, I items, P known pairs, B rows, N draws of a row.
 """
@@ -35,7 +35,7 @@ class Seen:
         return cls(none, none, num_users, num_items)
 
     def contains(self, user_idx: Tensor, item_idx: Tensor) -> Tensor:
-        """Return bool of the broadcast shape: whether each user has met each item."""
+        """Return bool of the broadcast shape: whether each user has interacted with each item."""
         keys = user_idx * self.num_items + item_idx
         if self._flags is not None:
             return self._flags[keys]

@@ -14,7 +14,7 @@ from training.samplers.seen import Seen
 
 
 class UniformSampler:
-    """RNS: every item that the user has not met is equally likely. States log p(i | u) exactly."""
+    """RNS: every item that the user has not interacted with is equally likely. States log p(i | u) exactly."""
 
     name = "uniform"
 

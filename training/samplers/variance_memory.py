@@ -56,7 +56,7 @@ class VarianceMemorySampler:
         self.num_draws = 0
 
     def draw(self, positives: Positives, current: CurrentVectors, num: int, generator: torch.Generator) -> Negatives:
-        """Return items as they are; see `NegativeSampler`. A user met twice in a batch keeps the later refresh."""
+        """Return items as they are; see `NegativeSampler`. A user twice in a batch keeps the later refresh."""
         fixed, user_idx_B = current.detached(), positives.user_idx_B
         memory_BS = self._filled(user_idx_B, generator)
         criterion, chance = self._criterion(positives, fixed, memory_BS)

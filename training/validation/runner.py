@@ -118,7 +118,7 @@ def _observed(result: ExpectationValidationResult, num_rows: int) -> str:
     if "unexpected_count" in found:
         examples = [_plain(value) for value in found.get("partial_unexpected_list", [])[:1]]
         such_as = f", such as {examples[0]}" if examples else ""
-        return f"{found['unexpected_count']} of {num_rows} rows amiss{such_as}"
+        return f"{found['unexpected_count']} of {num_rows} unexpected rows{such_as}"
     mismatched = (found.get("details") or {}).get("mismatched")
     if mismatched:
         return "; ".join(f"{kind} {', '.join(map(str, names))}" for kind, names in sorted(mismatched.items()))

@@ -83,4 +83,4 @@ def test_users_who_met_every_item_leave_nothing_to_tell_apart() -> None:
     early = items < 5
     task = build_pair_task((users[early], items[early]), (users[~early], items[~early]), 10, 1, 1000)
     assert (task.num_positives, len(task.label)) == (150, 150)
-    assert task.too_small == "not enough evidence: n=0 pairs that did not meet, users met nearly every item"
+    assert task.too_small == "not enough evidence: n=0 pairs without interaction, users know nearly every item"

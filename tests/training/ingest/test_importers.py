@@ -314,7 +314,7 @@ def test_users_and_items_arrive_when_they_came_into_being(settings: Settings, lo
     }
     assert {row["item_id"]: row["dt"][3:] for row in raw(settings, "items")} == {
         "i": "2001-01-01",
-        "j": "2001-01-01",  # met before its date says that it was there
+        "j": "2001-01-01",  # interacted with before its date says that it was there
         "l": "2001-01-06",
         "m": "2001-01-08",
     }

@@ -10,9 +10,9 @@ import torch
 from training.data.pair_log import PairLog
 from training.ranking.calibration import Calibration
 from training.ranking.calibration_search import (
-    Judge,
-    Judged,
-    Keyed,
+    PerUserScores,
+    TaskMetric,
+    ValidationCut,
     best_of,
     calibrate,
     likeliest,
@@ -24,7 +24,7 @@ from training.ranking.cut import Side
 DAY = 86_400
 
 
-def _popular_wins(num_users: int = 40, num_items: int = 50) -> Judged:
+def _popular_wins(num_users: int = 40, num_items: int = 50) -> ValidationCut:
     """Everyone's next item is the one that all took lately; inner products say nothing; active users come back."""
     old = [(user, user % 20, 0) for user in range(num_users) for _ in range(user + 1)]
     recent = [(user, 30, 100 * DAY) for user in range(num_users)]
@@ -43,7 +43,7 @@ def _popular_wins(num_users: int = 40, num_items: int = 50) -> Judged:
     keys = np.arange(num_users, dtype=np.int64)
     recommend = Side(keys, noise, bought)
     target = Side(keys[:10], noise.T[:10].contiguous(), active)
-    return Judged(pairs, np.zeros(num_items), recommend, target)
+    return ValidationCut(pairs, np.zeros(num_items), recommend, target)
 
 
 @pytest.mark.parametrize(("told", "misled", "expected"), [(5, 0, 0.5), (3, 0, 0.0), (5, 5, 0.0)])
@@ -53,7 +53,7 @@ def test_z_is_let_in_where_more_than_two_standard_errors_of_users_gain(told: int
     history, z = torch.zeros(40, 50), torch.zeros(40, 50)
     history[20:, 30], z[:told, 30], z[20 : 20 + misled, 30] = 6.0, 12.0, -72.0
 
-    def judged(trial: Calibration) -> Judged:
+    def judged(trial: Calibration) -> ValidationCut:
         scores = world.recommend.scores_KC + history + trial.z_share * z
         return replace(world, recommend=replace(world.recommend, scores_KC=scores))
 
@@ -99,7 +99,7 @@ def test_a_change_within_the_noise_is_not_taken() -> None:
     def judge(trial: Calibration) -> np.ndarray:
         return base + (rng.normal(0, 0.3, base.shape) - 0.05 if trial.gamma != 0.7 else 0.0)
 
-    assert best_of(Calibration(), [Calibration(gamma=0.3)], [Judge(judge, 30)]) == Calibration()
+    assert best_of(Calibration(), [Calibration(gamma=0.3)], [TaskMetric(judge, 30)]) == Calibration()
 
 
 def test_the_larger_of_two_gains_wins_over_all_cuts() -> None:
@@ -110,8 +110,8 @@ def test_the_larger_of_two_gains_wins_over_all_cuts() -> None:
         return np.full((20, 2), 1.0 + {0.7: 0.0, 0.3: -0.4, 0.5: 0.1}[trial.gamma])
 
     changes = [Calibration(gamma=0.3), Calibration(gamma=0.5)]
-    assert best_of(Calibration(), changes, [Judge(judge_near, 20)]).gamma == 0.3
-    assert best_of(Calibration(), changes, [Judge(judge_near, 20), Judge(judge_far, 20)]).gamma == 0.5
+    assert best_of(Calibration(), changes, [TaskMetric(judge_near, 20)]).gamma == 0.3
+    assert best_of(Calibration(), changes, [TaskMetric(judge_near, 20), TaskMetric(judge_far, 20)]).gamma == 0.5
 
 
 @pytest.mark.parametrize("gamma", [0.2, 1.4])
@@ -132,8 +132,8 @@ def test_many_keys_of_few_users_are_no_more_certain_than_the_users() -> None:
         return _uneven(0.1, 0.5) if trial.gamma == 1.0 else _uneven(0.0, 0.0)
 
     trials = [Calibration(gamma=1.0)]
-    assert best_of(Calibration(), trials, [Judge(judge, 100)]).gamma == 1.0
-    assert best_of(Calibration(), trials, [Judge(judge, 5)]).gamma == Calibration().gamma
+    assert best_of(Calibration(), trials, [TaskMetric(judge, 100)]).gamma == 1.0
+    assert best_of(Calibration(), trials, [TaskMetric(judge, 5)]).gamma == Calibration().gamma
 
 
 def test_of_values_as_good_as_the_best_the_plainest_is_taken() -> None:
@@ -141,7 +141,7 @@ def test_of_values_as_good_as_the_best_the_plainest_is_taken() -> None:
         return _uneven({0.7: 0.0, 0.1: 0.02, 0.3: 0.2, 2.0: 0.2}[trial.gamma], 0.5 * (trial.gamma != 0.7))
 
     trials = [Calibration(gamma=value) for value in (0.1, 0.3, 2.0)]
-    assert best_of(Calibration(), trials, [Judge(judge, 100)]).gamma == 0.3
+    assert best_of(Calibration(), trials, [TaskMetric(judge, 100)]).gamma == 0.3
 
 
 def test_the_users_held_out_are_counted_once() -> None:
@@ -149,12 +149,12 @@ def test_the_users_held_out_are_counted_once() -> None:
 
 
 def test_a_gain_is_relative_to_each_column_s_mean_and_its_error_to_the_units() -> None:
-    reference = Keyed(np.array([[1.0, 2.0], [3.0, 2.0]]), 2)
-    trial = Keyed(np.array([[1.4, 2.0], [3.4, 2.8]]), 2)
+    reference = PerUserScores(np.array([[1.0, 2.0], [3.0, 2.0]]), 2)
+    trial = PerUserScores(np.array([[1.4, 2.0], [3.4, 2.8]]), 2)
     gain, error = relative_gain([trial], [reference])
     # per key: (.4 / 2 + 0) / 2 = .1 and (.4 / 2 + .8 / 2) / 2 = .3
     assert gain == pytest.approx(0.2)
     assert error == pytest.approx(0.1 / np.sqrt(2))
     assert relative_gain([trial], [replace(reference, num_units=1)])[1] == pytest.approx(0.1)
-    nothing = Keyed(np.zeros((0, 2)), 1)
+    nothing = PerUserScores(np.zeros((0, 2)), 1)
     assert relative_gain([trial, nothing], [reference, nothing]) == (gain, error)

@@ -21,10 +21,6 @@ def write(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
 
 
-def store_space(home: Settings, space_id: str, item_space_id: str) -> None:
-    write(home.space_dir(space_id) / "manifest.json", {"space_id": space_id, "item_space_id": item_space_id})
-
-
 def publish(home: Settings, live: str, legacy: str | None) -> None:
     pointer = {"live": {"space_id": live}, "legacy": {"space_id": legacy} if legacy else None}
     write(home.published_dir / "pointer.json", pointer)
@@ -50,23 +46,6 @@ def test_a_pinned_space_is_served_and_named_once(home):
     }
     write(home.published_dir / "pointer.json", served)
     assert published_spaces(home) == ["s3", "s2", "s1"]
-
-
-def test_item_spaces_of_live_and_legacy_and_of_the_next_retrain(home):
-    store_space(home, "s1", "i1")
-    store_space(home, "s2", "i2")
-    publish(home, "s2", "s1")
-    manifest = {"item_space_id": "i3", "partition": "2026-03-20"}
-    write(home.item_space_dir("i3") / "manifest.json", manifest)
-    assert item_spaces_in_use(home, DAY) == ["i1", "i2", "i3"]
-    assert item_spaces_in_use(home, DAY.shift(30)) == ["i1", "i2"], "by then a new one is due"
-
-
-def test_two_spaces_may_share_an_item_space(home):
-    store_space(home, "s1", "i1")
-    store_space(home, "s2", "i1")
-    publish(home, "s2", "s1")
-    assert item_spaces_in_use(home, DAY) == ["i1"]
 
 
 def test_a_space_that_is_gone_reads_nothing(home):

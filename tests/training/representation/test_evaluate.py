@@ -6,7 +6,7 @@ from tests.training.representation.trained_home import LAST, SMALL
 from training.representation.evaluate import (
     compare_with_live,
     describe_vectors,
-    evaluate_twin,
+    evaluate_holdout,
     mean_of_items,
     principal_components,
     representations,
@@ -54,14 +54,14 @@ def test_drift_from_itself_is_none():
 def test_without_an_earlier_week_it_says_so(tmp_path):
     from training.settings import Settings
 
-    found = evaluate_twin(Settings.from_env({"ATTUNE_HOME": str(tmp_path)}), None, LAST, SMALL)
+    found = evaluate_holdout(Settings.from_env({"ATTUNE_HOME": str(tmp_path)}), None, LAST, SMALL)
     assert found["evidence"].startswith("not enough evidence")
 
 
 @pytest.mark.integration
-def test_the_twin_knows_nothing_after_the_anchor(trained):
+def test_the_holdout_knows_nothing_after_the_anchor(trained):
     """Its item space, scalers and features are the anchor's; only the labels are of the week after."""
-    found = evaluate_twin(trained.settings, LAST.shift(-7), LAST, SMALL)
+    found = evaluate_holdout(trained.settings, LAST.shift(-7), LAST, SMALL)
     spaces = sorted(path.name for path in (trained.settings.home / "item_spaces").glob("*"))
     assert any(name.startswith("20260317-") for name in spaces)
     assert found["representations"]["mean_of_items"]["auc"] > 0.6

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,12 +15,38 @@ from training.representation.item_space import (
     ItemSpaceConfig,
     current_item_space,
     index_log,
+    item_spaces_in_use,
     learn_item_space,
     load_item_space,
 )
+from training.settings import Settings
 from training.storage import write_json
 
+DAY = Partition.parse("2026-03-24")
+
+
+@pytest.fixture
+def home(tmp_path) -> Settings:
+    return Settings.from_env({"ATTUNE_HOME": str(tmp_path)})
+
+
+def write(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def store_space(home: Settings, space_id: str, item_space_id: str) -> None:
+    write(home.space_dir(space_id) / "manifest.json", {"space_id": space_id, "item_space_id": item_space_id})
+
+
+def publish(home: Settings, live: str, legacy: str | None) -> None:
+    pointer = {"live": {"space_id": live}, "legacy": {"space_id": legacy} if legacy else None}
+    write(home.published_dir / "pointer.json", pointer)
+
+
 LAST = Partition.parse("2026-03-24")
+
+
 CONFIG = ItemSpaceConfig(width=8)
 
 
@@ -137,3 +164,20 @@ def test_index_log_follows_the_item_order():
     assert log.item_idx.tolist() == [1, 2]
     assert log.user_idx.tolist() == [1, 0]
     assert (log.num_users, log.num_items) == (2, 3)
+
+
+def test_item_spaces_of_live_and_legacy_and_of_the_next_retrain(home):
+    store_space(home, "s1", "i1")
+    store_space(home, "s2", "i2")
+    publish(home, "s2", "s1")
+    manifest = {"item_space_id": "i3", "partition": "2026-03-20"}
+    write(home.item_space_dir("i3") / "manifest.json", manifest)
+    assert item_spaces_in_use(home, DAY) == ["i1", "i2", "i3"]
+    assert item_spaces_in_use(home, DAY.shift(30)) == ["i1", "i2"], "by then a new one is due"
+
+
+def test_two_spaces_may_share_an_item_space(home):
+    store_space(home, "s1", "i1")
+    store_space(home, "s2", "i1")
+    publish(home, "s2", "s1")
+    assert item_spaces_in_use(home, DAY) == ["i1"]

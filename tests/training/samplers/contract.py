@@ -1,6 +1,6 @@
 """What every negative sampler must do; a sampler's tests inherit `SamplerContract` and say how to build it.
 
-Five users over six items: user 0 has met none, user 4 all but item 5, and the others a few.
+Five users over six items: user 0 has interacted with none, user 4 all but item 5, and the others a few.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Draws outside what a user has met: exact probabilities, and the cases in which little or nothing is left."""
+"""Draws among items new to a user: exact probabilities, and the cases in which little or nothing is left."""
 
 import math
 

@@ -30,7 +30,7 @@ def test_checks_say_what_was_seen_and_what_is_allowed(
     frame = good_frame("raw_interactions").assign(event_type=["view", "warp", "warp", "view"])
     checks = {check.name: check for check in validate(settings, "raw_interactions", frame, PARTITION)}
     bad = checks.pop("raw_interactions.ColumnValuesToBeInSet(event_type)")
-    assert (bad.passed, bad.observed) == (False, "2 of 4 rows amiss, such as 'warp'")
+    assert (bad.passed, bad.observed) == (False, "2 of 4 unexpected rows, such as 'warp'")
     assert bad.allowed.startswith("one of view, click")
     assert all(check.passed for check in checks.values())
 
@@ -43,7 +43,7 @@ def test_a_person_can_open_the_pages_and_they_show_the_failure(
         require(settings, "raw_interactions", frame, PARTITION)
     index = data_docs_page(settings, PARTITION, "raw_interactions")
     assert str(index) in str(error.value)
-    assert "4 of 4 rows amiss, such as 'warp'" in str(error.value)
+    assert "4 of 4 unexpected rows, such as 'warp'" in str(error.value)
     assert "\n" not in str(error.value)
     (page,) = [name for name in pages(settings) if name.startswith("validations")]
     assert "warp" in (index.parent / page).read_text(encoding="utf-8")

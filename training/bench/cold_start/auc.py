@@ -99,11 +99,11 @@ def make_auc_task(data: ColdStartData, new_U: Mask, share: float, seed: int) -> 
 
 
 def _with_negatives(pairs: PairLog, held_out: PairLog, rng: np.random.Generator) -> Labelled:
-    """Draw a negative per positive in proportion to popularity, drawing again where the user has met the item."""
-    shares, met = pairs.item_counts() / len(pairs), pairs.user_idx * pairs.num_items + pairs.item_idx
+    """Draw a negative per positive in proportion to popularity, drawing again where the user interacted with it."""
+    shares, known = pairs.item_counts() / len(pairs), pairs.user_idx * pairs.num_items + pairs.item_idx
     items = rng.choice(pairs.num_items, len(held_out), p=shares)
     for _ in range(20):
-        hit = np.flatnonzero(np.isin(held_out.user_idx * pairs.num_items + items, met))
+        hit = np.flatnonzero(np.isin(held_out.user_idx * pairs.num_items + items, known))
         items[hit] = rng.choice(pairs.num_items, len(hit), p=shares)
     users = np.concatenate([held_out.user_idx, held_out.user_idx])
     positive = np.repeat([True, False], len(held_out))

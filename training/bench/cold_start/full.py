@@ -62,7 +62,7 @@ PEERS = (
 
 
 def judge(task: ColdTask, scores_BI: Floats) -> RankingScores:
-    """Return how scores of the new users rank what they met."""
+    """Return how scores of the new users rank what they interacted with."""
     keys = np.flatnonzero(np.diff(task.truth.indptr)).astype(np.int64)
     return score_lists(keys, top_k(lambda rows: scores_BI[rows], keys, task.truth.shape[1], CUT, None), task.truth)
 

@@ -34,7 +34,7 @@ class ColdTask:
         data: The same with attributes, users 0..U-1, then the B new ones.
         attributes_UF: float32[U + B, F], attribute values and picks as columns of 0 and 1.
         groups: Group of each of the U + B users.
-        truth: float32[B, I], what the new users met.
+        truth: float32[B, I], what the new users interacted with.
     """
 
     log: TrainingLog

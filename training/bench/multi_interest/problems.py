@@ -1,7 +1,7 @@
 """Cut logs for the multi-interest study: ComiRec's split of users, and the project's split of time.
 
 ComiRec (Cen et al., KDD 2020): users 8:1:1; all rows of training users are learned from; of the others the first 80 %
-are read and the rest are the targets. Here items that a user has met are left out of the lists, as everywhere.
+are read and the rest are the targets. Items of the read part are left out of the lists, as everywhere.
 
 Shape legend: U users, I items, E width of an item's features.
 """

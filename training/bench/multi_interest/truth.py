@@ -1,4 +1,4 @@
-"""Judge lists by the interests that simulated users really have.
+"""Score lists by the interests that simulated users really have.
 
 Shape legend: K judged users, N list length, C clusters.
 """

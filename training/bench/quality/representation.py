@@ -137,11 +137,11 @@ def _history(problem: Problem, sides: SideTables) -> History:
     )
 
 
-def _arriving(rows: pa.Table | None, key: str, met: np.ndarray, arrived: Indices) -> pa.Table | None:
+def _arriving(rows: pa.Table | None, key: str, interacted: np.ndarray, arrived: Indices) -> pa.Table | None:
     """Return the rows whose ids are in a log, each arriving with the first of its log's rows, which are in order."""
     if rows is None:
         return None
-    first = pd.Series(arrived, index=met).groupby(level=0).first().reindex(rows[key].to_pylist())
+    first = pd.Series(arrived, index=interacted).groupby(level=0).first().reindex(rows[key].to_pylist())
     kept = rows.filter(pa.array(first.notna().to_numpy()))
     columns = [name for name in kept.column_names if name != "valid_from"]  # it counts from the arrival
     return kept.select(columns).append_column(ARRIVED_ON, _dates(first.dropna().to_numpy()))

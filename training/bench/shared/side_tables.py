@@ -1,4 +1,4 @@
-"""Read what a folder of public logs, or a simulated home, tells of users and items besides who met what."""
+"""Read what a folder of public logs, or a simulated home, tells of users and items besides who interacted with what."""
 
 from __future__ import annotations
 

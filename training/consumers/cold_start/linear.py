@@ -31,7 +31,7 @@ class LinearStart:
         behaviours_IC: float32[I, C], what an item of the history adds to an old user.
         old_C: float32[C], where an old user begins.
         items_IC: float32[I, C], how much of an item's share a coordinate is.
-        shares_I: float32[I], share of users who met the item, in units of the best sellers'.
+        shares_I: float32[I], share of users who interacted with the item, in units of the best sellers'.
     """
 
     values_VC: Floats

@@ -2,7 +2,7 @@
 
 The log's leading directions, damped as a linear autoencoder with ridge damps them, give the items' factors and the old
 users' coordinates; ridge regression from attributes and picks gives the new users'. Picks enter as the mean direction
-of who met them, so that a rare pick is no column of its own.
+of who interacted with them, so that a rare pick is no column of its own.
 
 Shape legend: U users, I items, V attribute values, C coordinates, E width of a pick's direction, F regressors.
 """

@@ -196,7 +196,7 @@ def for_mode(model: ColdStartModelConfig, mode: Mode) -> ColdStartModelConfig:
 
 
 def started_network(data: ColdStartData, config: ColdStartModelConfig, seed: int) -> ColdStartNetwork:
-    """Return a network whose item tables start from who met what, and whose item terms are log shares of users."""
+    """Return a network whose item tables start from the factorised log and whose item terms are log shares."""
     tokens = data.attribute_idx_UA.shape[1] + data.pick_idx_UP.shape[1]
     with deterministic(seed):
         sizes = len(data.values), len(data.items), tokens, data.x_UF.shape[1]

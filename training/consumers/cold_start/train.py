@@ -1,7 +1,7 @@
 """Train the cold-start network with two optimisers on every batch (MAIL, CIKM 2021).
 
 A moves only the zero-shot tower, which reads detached embeddings; B moves embeddings and ranking tower. A batch is of
-users: part of what each met is behaviour, the rest is what is to be ranked high.
+users: part of each one's interactions is behaviour, the rest is what is to be ranked high.
 
 Shape legend: B users, L behaviours, T targets, N negatives, I items.
 """

@@ -1,4 +1,4 @@
-"""Start both id tables from a factorisation of who met what, or of what comes after what: random starts lose by far.
+"""Initialise both id tables from a factorisation of the log, or of its transitions: random initialisation loses by far.
 
 Shape legend: U users, I items, D width.
 """
@@ -27,7 +27,7 @@ KNEE = 8
 """Directions that a ridge leaves about alike."""
 MAX_PARTIAL_ITEMS = 5_000
 """Largest catalogue whose partial correlations are worked out: memory grows with its square, time with its cube, and
-where each item is met seldom, powers do better."""
+where each item occurs seldom, powers do better."""
 LEAST_RIDGE = 0.05
 """The ridge's length, over that of the longest direction, where a log has too few directions to tell it."""
 
@@ -70,7 +70,7 @@ class ItemStart:
         pairs: Distinct pairs.
         width: D at most.
         seed: Of the solver and of the weights that no item gives.
-        ordered: Whether it is made from transitions, for the order of events counts, or from who met what.
+        ordered: Whether it is made from transitions, for the order of events counts, or from who interacted with what.
     """
 
     pairs: PairLog
@@ -103,8 +103,8 @@ class ItemStart:
     def _sides(self, spectrum: SpectrumName) -> tuple[Floats, Floats]:
         """Return items as histories are made of them and as they are scored, most important column first."""
         if self.ordered:
-            met, following = self._transitions
-            return reshaped(met, spectrum), reshaped(following, spectrum)
+            preceding, following = self._transitions
+            return reshaped(preceding, spectrum), reshaped(following, spectrum)
         items = self._partial if spectrum == "partial" else reshaped(self._svd, spectrum)
         return items, items
 
@@ -130,7 +130,7 @@ def reshaped(side_ID: Floats, spectrum: SpectrumName) -> Floats:
 
     A ridge gives sqrt(s^2 / (s^2 + t^2)), with t the length behind the `KNEE` first: both sides together weigh a
     direction as ridge regression of the log on itself does, so that what most users share does not drown the rest.
-    Powers of s go the other way, as if the graph of who met what had been walked for longer: less is lost to noise
+    Powers of s go the other way, as if the graph of interactions had been walked for longer: less is lost to noise
     where interactions are few.
     """
     lengths_D = np.linalg.norm(side_ID, axis=0)

@@ -6,8 +6,8 @@ them with a chance of its own, and counts by one over that chance: the sum over 
 the catalogue without bias (Horvitz and Thompson, 1952), which is what gSASRec (RecSys 2023) repairs afterwards by
 calibrating its losses. A catalogue no larger than the number of candidates is scored whole.
 
-What a user has met by a position is out of play there: pairs are distinct, so it never comes next, and it is removed
-when serving. Were it left in, the towers would learn to push away the very items that tell what is like the next one.
+A user's items up to a position are out of play there: pairs are distinct, so none comes next, and serving removes them.
+Were they left in, the towers would learn to push away the very items that tell what is like the next one.
 
 Shape legend: U users, B users of a batch, L positions, P positions that predict, I items, C candidates, D width.
 """
@@ -31,9 +31,9 @@ from training.ranking.two_tower import TwoTower
 ROWS_AT_ONCE = 1024
 """Positions whose scores over the candidates are held at once: more of them leave the processor's cache."""
 OUT_OF_PLAY = -1e9
-"""Score of a candidate met by then, or of the position's own target, which is scored apart since it is always in."""
+"""Score of an item of the history so far, and of the position's own target, which is scored apart: it is always in."""
 NEVER = np.iinfo(np.int32).max
-"""Position at which a user met a candidate that the history does not hold."""
+"""Position at which a user interacted with a candidate that the history does not hold."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class NextItemBatch:
         target_P: int64[P], the item that came next.
         candidates_C: int64[C], ascending: what every position is scored against beside its target.
         log_chance_C: float32[C], log probability that each of them is among the candidates.
-        met_at_BC: int32[B, C], place in the window at which the user met each of them; negative before the window,
-            `NEVER` where the history does not hold it.
+        interacted_at_BC: int32[B, C], place in the window of the user's interaction with each; negative before the
+            window, `NEVER` where the history does not hold it.
     """
 
     item_idx_BL: Indices
@@ -59,7 +59,7 @@ class NextItemBatch:
     target_P: Indices
     candidates_C: Indices
     log_chance_C: npt.NDArray[np.float32]
-    met_at_BC: npt.NDArray[np.int32]
+    interacted_at_BC: npt.NDArray[np.int32]
 
 
 class NextItemBatches:
@@ -116,7 +116,7 @@ class NextItemBatches:
             target_P=items[predicted],
             candidates_C=candidates,
             log_chance_C=np.log(self.chances_I[candidates]).astype(np.float32),
-            met_at_BC=met_positions(candidates, items, position, place, len(user_idx)),
+            interacted_at_BC=met_positions(candidates, items, position, place, len(user_idx)),
         )
 
     def _skipped(self, user_idx: Indices, rng: np.random.Generator) -> Indices:
@@ -128,7 +128,7 @@ class NextItemBatches:
 def inclusion_chances(counts_I: Doubles, num: int) -> Doubles:
     """Return float64[I], summing to `num`: chances in proportion to the root of an item's count, but none above 1.
 
-    Items that are met often take most of the softmax, so drawing them more often makes the estimate less noisy. With no
+    Items that occur often take most of the softmax, so drawing them more often lowers the estimate's variance. With no
     more than `num` items every chance is 1.
     """
     weights = np.sqrt(counts_I + 1.0)
@@ -144,20 +144,20 @@ def inclusion_chances(counts_I: Doubles, num: int) -> Doubles:
 def met_positions(
     candidates_C: Indices, item_idx: Indices, position: Indices, place: Indices, num_users: int
 ) -> npt.NDArray[np.int32]:
-    """Return int32[B, C]: the position at which each user met each candidate, `NEVER` where it did not.
+    """Return int32[B, C]: the position at which each user interacted with each candidate, `NEVER` where it did not.
 
     Args:
         candidates_C: int64[C], ascending.
-        item_idx: int64[M], what the users met.
+        item_idx: int64[M], what the users interacted with.
         position: int64[M], when.
         place: int64[M], place in [0, B) of the user who did.
         num_users: B.
     """
     column = np.minimum(np.searchsorted(candidates_C, item_idx), len(candidates_C) - 1)
     is_candidate = candidates_C[column] == item_idx
-    met_at_BC = np.full((num_users, len(candidates_C)), NEVER, np.int32)
-    met_at_BC[place[is_candidate], column[is_candidate]] = position[is_candidate]
-    return met_at_BC
+    interacted_at_BC = np.full((num_users, len(candidates_C)), NEVER, np.int32)
+    interacted_at_BC[place[is_candidate], column[is_candidate]] = position[is_candidate]
+    return interacted_at_BC
 
 
 def next_item_loss(model: TwoTower, batch: NextItemBatch) -> Tensor:
@@ -167,12 +167,12 @@ def next_item_loss(model: TwoTower, batch: NextItemBatch) -> Tensor:
     users_PD = model.scale * states_BLD[places]
     candidates, target_P = torch.from_numpy(batch.candidates_C), torch.from_numpy(batch.target_P)
     positive_P = (users_PD * model.items(target_P)).sum(1) + model.item_bias[target_P]
-    items_CD, met_at_BC = model.items(candidates), torch.from_numpy(batch.met_at_BC)
+    items_CD, interacted_at_BC = model.items(candidates), torch.from_numpy(batch.interacted_at_BC)
     bias_C = model.item_bias[candidates] - torch.from_numpy(batch.log_chance_C)
     losses = []
     parts = (torch.split(side, ROWS_AT_ONCE) for side in (users_PD, positive_P, *places))
     for users, positive, user, position in zip(*parts, strict=True):
         scores = torch.addmm(bias_C, users, items_CD.T)
-        scores.masked_fill_(met_at_BC[user] <= position[:, None] + 1, OUT_OF_PLAY)
+        scores.masked_fill_(interacted_at_BC[user] <= position[:, None] + 1, OUT_OF_PLAY)
         losses.append(len(positive) * sampled_softmax(positive, scores))
     return torch.stack(losses).sum() / len(target_P)

@@ -34,13 +34,13 @@ of one: a whole pseudo-count would halve the correction's odds on the rarest ite
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Some positive pairs, each with what its user has met besides.
+    """Some positive pairs, each with what its user has interacted with besides.
 
     Attributes:
         shown_item_idx: int64[M], the users' other items, oldest first within a pair.
         shown_place: int64[M], ascending place of the pair in the batch.
         item_idx: int64[B], the pairs' items.
-        num_met: int64[B], items that each pair's user has met in all.
+        num_interacted: int64[B], items that each pair's user has interacted with in all.
         log_p_items: float32[B], log marginal of each pair's item.
         log_p_users: float32[B], log marginal of each pair's user.
         negatives: What was drawn beside; None where the loss draws nothing.
@@ -49,7 +49,7 @@ class PairBatch:
     shown_item_idx: Indices
     shown_place: Indices
     item_idx: Indices
-    num_met: Indices
+    num_interacted: Indices
     log_p_items: Floats
     log_p_users: Floats
     negatives: Negatives | None = None
@@ -62,14 +62,14 @@ class Negatives:
     Attributes:
         shown_item_idx: int64[M'], the drawn users' items, oldest first; empty where users are the batch's own.
         shown_place: int64[M'], place of the drawn user.
-        num_met: int64[B], items that each drawn user has met.
+        num_interacted: int64[B], items that each drawn user has interacted with.
         item_idx: int64[B] or, for sampled softmax, int64[C].
         are_own_users: Whether the users are the batch's own, in order.
     """
 
     shown_item_idx: Indices
     shown_place: Indices
-    num_met: Indices
+    num_interacted: Indices
     item_idx: Indices
     are_own_users: bool
 
@@ -123,7 +123,7 @@ class PairBatches:
             shown_item_idx=self.histories.item_idx[rows[shown]],
             shown_place=place[shown],
             item_idx=item_idx,
-            num_met=self.histories.lengths[user_idx],
+            num_interacted=self.histories.lengths[user_idx],
             log_p_items=self.marginals.log_p_items_I[item_idx],
             log_p_users=self.marginals.log_p_users_U[user_idx],
             negatives=self._negatives(user_idx, item_idx, rng),
@@ -147,7 +147,7 @@ def pair_scores(model: TwoTower, batch: PairBatch) -> Tensor:
 
     The user's bias counts the pair itself, as the sampling does: with an activity of 1 it is log p(u) up to a constant.
     """
-    return _scores(model, _users(model, batch), batch.num_met, batch.item_idx)
+    return _scores(model, _users(model, batch), batch.num_interacted, batch.item_idx)
 
 
 def pair_loss(model: TwoTower, batch: PairBatch, loss: PairLoss) -> Tensor:
@@ -157,30 +157,30 @@ def pair_loss(model: TwoTower, batch: PairBatch, loss: PairLoss) -> Tensor:
         return bidirectional_nce(pair_scores(model, batch), log_p_items, log_p_users, loss.switches)
     assert batch.negatives is not None
     users = _users(model, batch)
-    positive = _paired(model, users, batch.num_met, batch.item_idx)
+    positive = _paired(model, users, batch.num_interacted, batch.item_idx)
     if loss.negatives is None:
-        return sampled_softmax(positive, _scores(model, users, batch.num_met, batch.negatives.item_idx))
+        return sampled_softmax(positive, _scores(model, users, batch.num_interacted, batch.negatives.item_idx))
     return binary_cross_entropy(positive, _negative_scores(model, users, batch, batch.negatives))
 
 
 def _negative_scores(model: TwoTower, users_BD: Tensor, batch: PairBatch, drawn: Negatives) -> Tensor:
     if drawn.are_own_users:
-        return _paired(model, users_BD, batch.num_met, drawn.item_idx)
+        return _paired(model, users_BD, batch.num_interacted, drawn.item_idx)
     others = encode_rows(model, drawn.shown_item_idx, drawn.shown_place, len(drawn.item_idx))
-    return _paired(model, others, drawn.num_met, drawn.item_idx)
+    return _paired(model, others, drawn.num_interacted, drawn.item_idx)
 
 
 def _users(model: TwoTower, batch: PairBatch) -> Tensor:
     return encode_rows(model, batch.shown_item_idx, batch.shown_place, len(batch.item_idx))
 
 
-def _scores(model: TwoTower, users_BD: Tensor, num_met: Indices, items: Indices) -> Tensor:
+def _scores(model: TwoTower, users_BD: Tensor, num_interacted: Indices, items: Indices) -> Tensor:
     item_idx = torch.from_numpy(items)
-    user_bias = model.user_bias(torch.from_numpy(num_met).float())
+    user_bias = model.user_bias(torch.from_numpy(num_interacted).float())
     return model.scale * users_BD @ model.items(item_idx).T + user_bias[:, None] + model.item_bias[item_idx]
 
 
-def _paired(model: TwoTower, users_BD: Tensor, num_met: Indices, items: Indices) -> Tensor:
+def _paired(model: TwoTower, users_BD: Tensor, num_interacted: Indices, items: Indices) -> Tensor:
     item_idx = torch.from_numpy(items)
-    user_bias = model.user_bias(torch.from_numpy(num_met).float())
+    user_bias = model.user_bias(torch.from_numpy(num_interacted).float())
     return model.scale * (users_BD * model.items(item_idx)).sum(dim=1) + user_bias + model.item_bias[item_idx]

@@ -40,7 +40,8 @@ class MatchingConfig:
         widths: Tower widths to choose among on the untrained start, ascending.
         decays: Weights of an item of the history relative to the next newer one, to choose among likewise; 1 is the
             plain mean. Only for the recency-weighted mean.
-        spectra: Starts to choose among, and how much their directions say. Only for the start from who met what.
+        spectra: Starts to choose among, and how much their directions say. Only where the log is factorised, not
+            transitions.
         activity_powers: How much longer the direction of a longer history is, to choose among; the precision of a mean
             grows with the root of what it is of. Only where scores are weighed before training.
         successor_width: Columns of the chances that an item follows a user's newest ones, which validation may add to

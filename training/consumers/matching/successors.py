@@ -26,11 +26,11 @@ class Successors:
     """The chances that an item follows another, as inner products; a Markov chain factorised (Rendle et al. 2010).
 
     Attributes:
-        met_IR: float32[I, R], items as what was met.
+        preceding_IR: float32[I, R], items as predecessors.
         following_IR: float32[I, R], items as what follows.
     """
 
-    met_IR: Floats
+    preceding_IR: Floats
     following_IR: Floats
 
     @classmethod
@@ -45,7 +45,7 @@ class Successors:
 
     def arrays(self) -> dict[str, Floats]:
         """Return what a model folder keeps; nothing of no columns."""
-        return {"met": self.met_IR, "following": self.following_IR} if self.met_IR.shape[1] else {}
+        return {"met": self.preceding_IR, "following": self.following_IR} if self.preceding_IR.shape[1] else {}
 
     def users(self, pairs: PairLog) -> Floats:
         """Return float32[U, R]: the mean of each user's newest `REACH` items, nearer ones more; zeros without any."""
@@ -53,4 +53,4 @@ class Successors:
         rows, place = histories.rows_of(np.arange(pairs.num_users), newest=REACH)
         weights = pooling_weights(place, pairs.num_users, TRANSITION_DECAY, REACH)
         newest_UI = sp.csr_matrix((weights, (place, histories.item_idx[rows])), (pairs.num_users, pairs.num_items))
-        return np.asarray(newest_UI @ self.met_IR, np.float32)
+        return np.asarray(newest_UI @ self.preceding_IR, np.float32)

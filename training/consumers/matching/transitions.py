@@ -18,7 +18,7 @@ TRANSITIONS_OFFSET = 25.0
 
 
 def transition_items(pairs: PairLog, width: int, seed: int) -> tuple[Floats, Floats]:
-    """Return float32[I, D] of items as what was met and as what is met next: the SVD of transitions in histories.
+    """Return float32[I, D] of items as predecessors and as what comes next: the SVD of transitions in histories.
 
     Transitions are divided by the roots of both ends' totals. Prefixes of the columns are the starts of smaller widths.
     """
@@ -36,7 +36,7 @@ def learn_successors(pairs: PairLog, width: int, seed: int) -> Successors:
 
 
 def transitions(pairs: PairLog) -> sp.csr_matrix:
-    """Return float64[I, I]: how often who met an item met another within `REACH` items after it, nearer ones more."""
+    """Return float64[I, I]: how often an item follows another within `REACH` items of a history, nearer ones more."""
     histories = pairs.histories()
     users = np.repeat(np.arange(pairs.num_users), histories.lengths)
     counts = sp.csr_matrix((pairs.num_items, pairs.num_items))

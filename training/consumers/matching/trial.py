@@ -27,8 +27,8 @@ from training.consumers.matching.train import MatchingTrainingConfig, Objective,
 from training.consumers.matching.transitions import learn_successors
 from training.ranking.calibration import Calibration
 from training.ranking.calibration_search import (
-    Judged,
-    Keyed,
+    PerUserScores,
+    ValidationCut,
     calibrate,
     likeliest,
     most_gaining,
@@ -138,7 +138,7 @@ class Trial:
         """
         spectra = tuple(spectrum for spectrum in spectra if self.start.offers(spectrum))
         self.choice = replace(self.choice, width=max(widths), decay=decays[0], spectrum=spectra[0])
-        said: dict[Choice, list[Keyed]] = {}
+        said: dict[Choice, list[PerUserScores]] = {}
         for _ in range(ROUNDS):
             self._take_best([replace(self.choice, decay=decay) for decay in decays], said)
             self._take_best([replace(self.choice, spectrum=spectrum) for spectrum in spectra], said)
@@ -150,8 +150,8 @@ class Trial:
         self.choice = replace(self.choice, calibration=calibration)
         self.figures["chosen"] = cuts[0].figures(calibration)
 
-    def _take_best(self, choices: Sequence[Choice], said: dict[Choice, list[Keyed]]) -> None:
-        """Take the best of some choices, the one in force among them; `said` holds what was said of all met so far."""
+    def _take_best(self, choices: Sequence[Choice], said: dict[Choice, list[PerUserScores]]) -> None:
+        """Take the best of some choices, the one in force among them; `said` holds what was said of all seen so far."""
         if len(choices) == 1:
             return
         for choice in choices:
@@ -160,7 +160,7 @@ class Trial:
         best = most_gaining([said[choice] for choice in choices], said[self.choice])
         self.choice = self.choice if best is None else choices[best]
 
-    def _said_of_start(self, choice: Choice) -> list[Keyed]:
+    def _said_of_start(self, choice: Choice) -> list[PerUserScores]:
         cuts = [self._judged(self._started(choice), choice.calibration), *self._other_starts(choice)]
         calibration = likeliest(choice.calibration, cuts, self.training.tasks)
         power = f"_power_{choice.calibration.activity_power:g}" if choice.calibration.activity_power else ""
@@ -187,19 +187,19 @@ class Trial:
             gains[epoch] = relative_gain(self._said(tower), start)
             towers[epoch] = copy.deepcopy(tower)
             _log.info("matching: epoch %d, validation %+.4f +- %.4f over the start", epoch, *gains[epoch])
-            return epoch - max(gains, key=lambda met: gains[met]) < patience
+            return epoch - max(gains, key=lambda epoch: gains[epoch]) < patience
 
         if max_epochs:
             training = self.choice.applied_to(self.training)
             fit(self._started(self.choice), self.cut.known, training, max_epochs, self.seed, after_epoch)
         self._epochs = [1 + gain for epoch, (gain, _) in gains.items() if epoch]
-        best = max(gains, key=lambda met: gains[met])
+        best = max(gains, key=lambda epoch: gains[epoch])
         place = best if gains[best][0] > gains[best][1] else 0
         self.tower, self.choice = towers[place], replace(self.choice, num_epochs=place)
         self.figures["chosen"] = self._judged(self.tower).figures(calibration)
         self._calibrate_again()
 
-    def _said(self, tower: TwoTower) -> list[Keyed]:
+    def _said(self, tower: TwoTower) -> list[PerUserScores]:
         judges = self._judged(tower).judges(self.training.tasks)
         return [judge.of(self.choice.calibration) for judge in judges]
 
@@ -250,15 +250,15 @@ class Trial:
         """Return the validation gain over the untrained start, one value per validated epoch."""
         return {"validation_gain": self._epochs} if self._epochs else {}
 
-    def _cuts(self) -> list[Judged]:
+    def _cuts(self) -> list[ValidationCut]:
         return [self._judged(self.tower), *self._other_starts(self.choice)]
 
-    def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> Judged:
+    def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> ValidationCut:
         calibration = calibration or self.choice.calibration
         directions = self._directions(tower, calibration)
         return self._judged_on(self.cut, tower, directions, calibration, self.successors)
 
-    def _other_starts(self, choice: Choice) -> list[Judged]:
+    def _other_starts(self, choice: Choice) -> list[ValidationCut]:
         """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
         config, calibration = choice.applied_to(self.training).tower, choice.calibration
         starts = [(cut, start.tower(config, choice.spectrum)) for cut, start in self.others]
@@ -269,10 +269,10 @@ class Trial:
 
     def _judged_on(
         self, cut: Cut, tower: TwoTower, directions_UD: Floats, calibration: Calibration, successors: Successors
-    ) -> Judged:
+    ) -> ValidationCut:
         users = scored_users(directions_UD, tower, calibration, cut.known, successors)
         recommend, target = sides(cut, users, scored_items(tower, successors), self.seed, self.training.tasks)
-        return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
+        return ValidationCut(cut.known, learned_terms(tower, cut.known), recommend, target)
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:
         directions = user_directions(tower, self.cut.known)
@@ -285,7 +285,7 @@ class Trial:
         users = fold_users(self._directions(tower, calibration), tower, calibration, known, successors)
         return users, fold_items(tower, calibration.item_terms(known, learned_terms(tower, known)), successors)
 
-    def _calibrated(self, cuts: Sequence[Judged], *, trained: bool) -> Calibration:
+    def _calibrated(self, cuts: Sequence[ValidationCut], *, trained: bool) -> Calibration:
         """Terms that training sets itself are weighed after it alone."""
         if self.training.is_ordered and not trained:
             return self.choice.calibration

@@ -70,10 +70,10 @@ def lack_of_interests(pairs: PairLog, num_interests: int) -> str:
     """Return what there is too little of to tell several interests of a user apart; empty where there is enough."""
     num_items = int((pairs.item_counts() > 0).sum())
     if num_items < num_interests:
-        return f"{num_items} items were met, fewer than the {num_interests} interests of a user"
+        return f"{num_items} items occur, fewer than the {num_interests} interests of a user"
     num_users = int((pairs.distinct().user_counts() > 1).sum())
     if num_users < LEAST_USERS:
-        return f"{num_users} users have met two different items, fewer than the {LEAST_USERS} that interests take"
+        return f"{num_users} users have two different items, fewer than the {LEAST_USERS} that interests take"
     return ""
 
 

@@ -50,7 +50,7 @@ def started_model(
 def _item_start(
     config: MultiInterestConfig, directions_ID: Floats, features_IE: Floats, counts_I: npt.NDArray[np.float64]
 ) -> tuple[Floats, Floats]:
-    """Return ids float32[I, D] and map float32[E, D] whose sum shrinks rarely met items to what features predict."""
+    """Return ids float32[I, D] and map float32[E, D] whose sum shrinks rare items to what features predict."""
     if not config.item_features:
         return directions_ID, np.zeros((features_IE.shape[1], directions_ID.shape[1]), np.float32)
     mapped = fit_z_map(features_IE, np.where(counts_I[:, None] > 0, directions_ID, 0).astype(np.float32))

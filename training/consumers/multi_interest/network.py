@@ -51,7 +51,7 @@ class MultiInterestConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownItems:
-    """What some users have met, a row each, oldest first.
+    """What some users have interacted with, a row each, oldest first.
 
     Attributes:
         item_idx_BL: int64[B, L]; padded at the end.

@@ -24,7 +24,14 @@ from training.consumers.multi_interest.network import MultiInterest
 from training.consumers.multi_interest.train import MultiInterestTrainingConfig, fit
 from training.data.pair_log import PairLog
 from training.ranking.calibration import Calibration
-from training.ranking.calibration_search import REQUIRED_GAIN, Judged, Keyed, calibrate, relative_gain, with_z_share
+from training.ranking.calibration_search import (
+    REQUIRED_GAIN,
+    PerUserScores,
+    ValidationCut,
+    calibrate,
+    relative_gain,
+    with_z_share,
+)
 from training.ranking.cut import TASKS, Cut, judged_keys, sides
 from training.ranking.initialisation import svd_items
 from training.ranking.space_directions import fit_z_map
@@ -143,13 +150,13 @@ class InterestTrial:
             calibration = with_z_share(calibration, judged, TASKS[:1])
         return replace(choice, calibration=calibration)
 
-    def judged(self, network: MultiInterest, calibration: Calibration, tasks: Collection[str] = TASKS) -> Judged:
+    def judged(self, network: MultiInterest, calibration: Calibration, tasks: Collection[str] = TASKS) -> ValidationCut:
         """Return both sides of a cut, scored by the largest of each user's products; one without its task is empty."""
         needed = self.judged_users if TASKS[1] not in tasks and not calibration.z_share else None
         scales = float(network.scale.detach()) * calibration.user_lengths(self.cut.known)
         users = scales[:, None, None] * self._interests(network, calibration, needed)
         recommend, target = sides(self.cut, users, network.items().detach().numpy(), self.seed, tasks)
-        return Judged(self.cut.known, learned_item_terms(network, self.cut.known), recommend, target)
+        return ValidationCut(self.cut.known, learned_item_terms(network, self.cut.known), recommend, target)
 
     def vectors(self, network: MultiInterest, calibration: Calibration) -> tuple[Floats, Floats]:
         """Return users float32[U, K, D + 2] and items float32[I, D + 2] as known at the cut."""
@@ -211,7 +218,7 @@ def is_better(found_K2: Doubles, reference_K2: Doubles) -> bool:
 
 def gain_over(found_K2: Doubles, reference_K2: Doubles) -> tuple[float, float]:
     """Return the mean relative change of recall and NDCG, and its standard error over users; zeros without users."""
-    found, reference = (Keyed(figures, max(len(figures), 1)) for figures in (found_K2, reference_K2))
+    found, reference = (PerUserScores(figures, max(len(figures), 1)) for figures in (found_K2, reference_K2))
     return relative_gain([found], [reference])
 
 

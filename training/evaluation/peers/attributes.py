@@ -21,14 +21,14 @@ INTERCEPT_RIDGE = 1e-6
 
 
 def popularity_scores(log: TrainingLog, num_new: int) -> Floats:
-    """Return float32[B, I]: the share of users who met each item, the same for everyone."""
+    """Return float32[B, I]: the share of users who interacted with each item, the same for everyone."""
     return np.repeat(_shares(log)[None], num_new, axis=0)
 
 
 def group_popularity_scores(
     log: TrainingLog, groups: Sequence[str], new_groups: Sequence[str], shrink: float
 ) -> Floats:
-    """Return float32[B, I]: the share of a new user's group who met each item, shrunk towards that of everyone.
+    """Return float32[B, I]: the share of a new user's group who interacted with each item, shrunk to everyone's.
 
     Args:
         log: The training log.
@@ -41,8 +41,8 @@ def group_popularity_scores(
     scores = np.repeat(everyone[None], len(of_new), axis=0)
     for name in np.unique(of_new):
         members = np.flatnonzero(of_user == name)
-        met = np.asarray(matrix[members].sum(axis=0)).ravel()
-        scores[of_new == name] = (met + shrink * everyone) / (len(members) + shrink)
+        num_interacted = np.asarray(matrix[members].sum(axis=0)).ravel()
+        scores[of_new == name] = (num_interacted + shrink * everyone) / (len(members) + shrink)
     return scores
 
 

@@ -1,4 +1,4 @@
-"""Represent users by factors of who met what: what a team without shared features would read instead of z_u.
+"""Represent users by factors of their interactions: what a team without shared features would read instead of z_u.
 
 Shapes: U users, I items, D width.
 """
@@ -18,7 +18,7 @@ def user_factors(matrix_UI: sp.csr_matrix, width: int, seed: int) -> dict[str, F
     """Return float32[U, D] by method: non-negative factors, and implicit least squares in place of Gaussian PMF.
 
     Args:
-        matrix_UI: float32 ones where a user met an item.
+        matrix_UI: float32 ones where a user interacted with an item.
         width: D; non-negative factors are no more than the shorter side of the matrix.
         seed: Seed of the starting factors.
     """

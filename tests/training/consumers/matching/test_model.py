@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,6 @@ from training.data.pair_log import PairLog
 from training.ranking.calibration import Calibration
 from training.ranking.history_encoders import HistoryConfig
 from training.ranking.history_rows import encode_rows
-from training.ranking.space_directions import blend, fit_z_map, z_directions
 from training.ranking.two_tower import TwoTower, TwoTowerConfig
 
 PAIRS = two_tastes().pairs()
@@ -58,58 +55,6 @@ def test_directions_keep_the_order_of_users_of_any_length() -> None:
         expected = encode_rows(tower, np.flatnonzero(users == user), np.zeros(length, np.int64), 1).detach().numpy()[0]
         np.testing.assert_allclose(found[user], expected, atol=1e-6)
     assert not found[1].any()
-
-
-def test_item_terms_by_hand() -> None:
-    learned = np.zeros(40)
-    lifetime = Calibration().item_terms(PAIRS, learned)
-    np.testing.assert_allclose(lifetime, np.log(PAIRS.item_counts() + 0.5))
-    recent = Calibration(item_weights=(0, 0, 2.0, 0, 0, 0)).item_terms(PAIRS, learned)
-    np.testing.assert_allclose(recent, 2 * np.log(PAIRS.item_counts(0.1) + 0.5))
-    raised = Calibration(learned_weight=0.5).item_terms(PAIRS, learned + 4)
-    np.testing.assert_allclose(raised, lifetime + 2)
-
-
-def test_user_terms_by_hand() -> None:
-    active = Calibration(user_weights=(1.0, 0, 0, 0, 0)).user_terms(PAIRS)
-    np.testing.assert_allclose(active, np.log(PAIRS.user_counts() + 0.5))
-    lately = Calibration(user_weights=(0, 0, 0, 1.0, 0)).user_terms(PAIRS)
-    np.testing.assert_allclose(lately, np.log(PAIRS.user_counts(0.05) + 0.5))
-    present = Calibration(user_weights=(0, 0, 0, 0, 2.0)).user_terms(PAIRS)
-    np.testing.assert_allclose(present, -2 * np.log1p(PAIRS.user_age_days()))
-
-
-def test_longer_histories_say_more_and_an_empty_one_as_much_as_one_item() -> None:
-    pairs = PairLog.of(np.array([0, 0, 0, 0, 1]), np.arange(5), np.arange(5), 3, 5)
-    np.testing.assert_allclose(Calibration(activity_power=0.5).user_lengths(pairs), [2**0.5, 0.5**0.5, 0.5**0.5])
-    np.testing.assert_array_equal(Calibration().user_lengths(pairs), 1.0)
-
-
-def test_a_calibration_is_the_same_after_json() -> None:
-    calibration = Calibration(gamma=0.3, user_weights=(1.0, 0.5, 0.0, 0.0, 2.0))
-    assert Calibration(**json.loads(json.dumps(asdict(calibration)))) == calibration
-
-
-def test_the_map_recovers_a_linear_relation() -> None:
-    rng = np.random.default_rng(0)
-    z, matrix = rng.normal(size=(200, 5)).astype(np.float32), rng.normal(size=(5, 3)).astype(np.float32)
-    directions = z @ matrix
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    predicted = z_directions(z, fit_z_map(z, directions, strength=1e-3))
-    assert np.mean(np.sum(predicted * directions, axis=1)) > 0.95
-
-
-def test_no_vectors_give_an_empty_map() -> None:
-    assert not fit_z_map(np.zeros((4, 3), np.float32), np.ones((4, 2), np.float32)).any()
-    assert not z_directions(np.zeros((4, 3), np.float32), np.zeros((3, 2), np.float32)).any()
-
-
-def test_history_leads_and_z_fills_in() -> None:
-    history = np.array([[1.0, 0.0], [0.0, 0.0]], np.float32)
-    from_z = np.array([[0.0, 1.0], [0.0, 1.0]], np.float32)
-    assert blend(history, from_z, Calibration()).tolist() == [[1, 0], [0, 1]]
-    mixed = blend(history, from_z, Calibration(z_share=1.0))
-    np.testing.assert_allclose(mixed[0], [0.5**0.5, 0.5**0.5], rtol=1e-6)
 
 
 def test_an_untrained_item_bias_learned_nothing() -> None:

@@ -84,7 +84,7 @@ def test_met_positions_by_hand() -> None:
 
 def test_candidates_carry_where_in_the_window_they_were_met() -> None:
     (batch,) = NextItemBatches(_log([[3, 1, 4, 5], [7, 8]]), 8, 2, NUM_ITEMS, since=0).epoch(np.random.default_rng(0))
-    met = [{int(item): int(row[item]) for item in np.flatnonzero(row != NEVER)} for row in batch.met_at_BC]
+    met = [{int(item): int(row[item]) for item in np.flatnonzero(row != NEVER)} for row in batch.interacted_at_BC]
     assert {3: -1, 1: 0, 4: 1, 5: 2} in met
     assert {7: 0, 8: 1} in met
 
@@ -131,7 +131,7 @@ def test_a_drawn_target_counts_once() -> None:
             batch,
             candidates_C=np.array(items),
             log_chance_C=np.zeros(len(items), np.float32),
-            met_at_BC=batch.met_at_BC[:, items],
+            interacted_at_BC=batch.interacted_at_BC[:, items],
         )
         for items in ([2], [1, 2])
     )

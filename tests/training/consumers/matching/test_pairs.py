@@ -46,7 +46,7 @@ def _mean_loss(tower: TwoTower, config: MatchingTrainingConfig) -> float:
 
 
 def _mean_rank(scores_UI: np.ndarray) -> float:
-    """Return the mean rank of held-out items among the items their user has not met, 0 the best and 1 the worst."""
+    """Return the mean rank of held-out items among those new to their user, 0 the best and 1 the worst."""
     unseen = KNOWN.matrix().toarray()[LATER.user_idx] == 0
     scores = scores_UI[LATER.user_idx]
     own = scores[np.arange(len(LATER)), LATER.item_idx][:, None]
@@ -90,10 +90,12 @@ def test_an_epoch_samples_every_pair_once_and_shows_its_user_the_rest() -> None:
     log = _log([0, 0, 1, 0, 2, 2], [4, 1, 1, 2, 0, 3])
     batches = list(PairBatches(log, 3).epoch(np.random.default_rng(0)))
     seen = sorted(pair for batch in batches for pair in _described(batch))
-    # user 1 has met one item alone: nothing would be left to read
+    # user 1 has interacted with one item alone: nothing would be left to read
     assert seen == [(0, (3,)), (1, (4, 2)), (2, (4, 1)), (3, (0,)), (4, (1, 2))]
     assert [len(batch.item_idx) for batch in batches] == [3, 2]
-    met = {int(item): int(num) for batch in batches for item, num in zip(batch.item_idx, batch.num_met, strict=True)}
+    met = {
+        int(item): int(num) for batch in batches for item, num in zip(batch.item_idx, batch.num_interacted, strict=True)
+    }
     assert met == {0: 2, 1: 3, 2: 3, 3: 2, 4: 3}
 
 
@@ -116,7 +118,7 @@ def test_scores_are_phi_with_scale_and_both_biases() -> None:
         shown_item_idx=np.array([5, 6, 7]),
         shown_place=np.array([0, 0, 1]),
         item_idx=np.array([8, 9]),
-        num_met=np.array([3, 2]),
+        num_interacted=np.array([3, 2]),
         log_p_items=np.zeros(2, np.float32),
         log_p_users=np.zeros(2, np.float32),
     )
@@ -167,7 +169,7 @@ def test_drawn_negatives_are_as_each_loss_says() -> None:
     batch, keep_item = drawn("bce_keep_item")
     np.testing.assert_array_equal(keep_item.item_idx, batch.item_idx)
     assert not keep_item.are_own_users
-    assert keep_item.num_met.tolist() == [2] * 6
+    assert keep_item.num_interacted.tolist() == [2] * 6
 
 
 def test_items_past_the_encoder_s_reach_are_not_handed_over() -> None:

@@ -26,9 +26,9 @@ def test_successors_give_back_the_chance_of_each_item_after_each() -> None:
     counts = transitions(chain()).toarray()
     found = learn_successors(chain(), 6, seed=0)
     expected = counts / (counts.sum(axis=1, keepdims=True) + TRANSITIONS_OFFSET)
-    np.testing.assert_allclose(found.met_IR @ found.following_IR.T, expected, atol=1e-6)
+    np.testing.assert_allclose(found.preceding_IR @ found.following_IR.T, expected, atol=1e-6)
 
 
 def test_no_columns_remember_nothing() -> None:
     none = learn_successors(chain(), 0, seed=0)
-    assert none.met_IR.shape == none.following_IR.shape == (4, 0)
+    assert none.preceding_IR.shape == none.following_IR.shape == (4, 0)

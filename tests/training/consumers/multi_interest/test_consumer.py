@@ -85,9 +85,9 @@ def test_what_a_log_lacks_for_several_interests_is_said() -> None:
     users, items = np.arange(60) % 30, np.arange(60) % 7
     log = PairLog.of(users, items, np.arange(60), 30, 15)
     assert lack_of_interests(log, 4) == ""
-    assert lack_of_interests(log, 8) == "7 items were met, fewer than the 8 interests of a user"
+    assert lack_of_interests(log, 8) == "7 items occur, fewer than the 8 interests of a user"
     once = log.where(np.arange(60) < 49)
-    assert lack_of_interests(once, 4).startswith("19 users have met two different items, fewer than the 20")
+    assert lack_of_interests(once, 4).startswith("19 users have two different items, fewer than the 20")
     assert lack_of_interests(PairLog.of(users, users % 4, np.arange(60), 30, 15), 4).startswith("0 users")
 
 

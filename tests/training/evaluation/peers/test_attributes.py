@@ -8,7 +8,7 @@ from training.evaluation.peers.log import TrainingLog
 
 
 def _log() -> TrainingLog:
-    """Users 0 and 1 met items 0 and 1, users 2 and 3 items 1 and 2."""
+    """Users 0 and 1 interacted with items 0 and 1, users 2 and 3 items 1 and 2."""
     users, items = np.array([0, 0, 1, 1, 2, 2, 3, 3]), np.array([0, 1, 0, 1, 1, 2, 1, 2])
     return TrainingLog(4, 3, users, items, np.arange(8))
 
