@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Callable
 
 from serving_export import commands
+from serving_export.access.arguments import add_token_commands
 from serving_export.commands import Answer
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
@@ -43,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reading(subparsers)
     _add_ranking(subparsers)
     _add_moving(subparsers)
+    _add_tokens(subparsers)
     return parser
 
 
@@ -57,6 +60,8 @@ def _add_reading(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     serve = _command(subparsers, "serve", "answer lookups over HTTP until stopped")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     serve.add_argument("--port", type=int, default=8600, help="port to listen on (default %(default)s)")
+    several = "processes that answer (default %(default)s)"
+    serve.add_argument("--workers", type=_at_least_one, default=1, metavar="N", help=several)
 
 
 def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -103,6 +108,13 @@ def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     _add_publishing(subparsers, "promote", what, "--force", forced)
 
 
+def _add_tokens(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "keep the lookup server's keys, and the tokens and limits of teams"
+    tokens = subparsers.add_parser("tokens", help=what, description=what[0].upper() + what[1:] + ".")
+    actions = tokens.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_token_commands(lambda name, what: _command(actions, name, what, commands.tokens))
+
+
 def _add_publishing(
     subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, option: str, reason: str
 ) -> None:
@@ -112,12 +124,15 @@ def _add_publishing(
 
 
 def _command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    what: str,
+    run: Callable[[argparse.Namespace], Answer] | None = None,
 ) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
-    parser.set_defaults(run=getattr(commands, name))
+    parser.set_defaults(run=run or getattr(commands, name))
     return parser
 
 
@@ -133,6 +148,12 @@ def _add_consumer(parser: argparse.ArgumentParser) -> None:
     )
     seen.add_argument("--keep-seen", dest="drop_seen", action="store_false", help="with pairs that have interacted")
     _add_space(parser)
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
+    return int(text)
 
 
 def _partition(text: str) -> Partition:

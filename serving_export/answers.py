@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from serving_export.freshness import Freshness
 from serving_export.lookup import Embeddings, Ranking
 
 
-def embeddings_json(found: Embeddings) -> dict[str, Any]:
+def embeddings_json(found: Embeddings, asked: Sequence[str] | None = None) -> dict[str, Any]:
     """Return a lookup: what holds for all of it, one entry for each known user, and the unknown ones.
 
-    `age` is in seconds from `as_of` to the lookup; `virtual` marks a user without history.
+    `age` is in seconds from `as_of` to the lookup; `virtual` marks a user without history. With the users that were
+    `asked` for, an unknown one has an entry as well, in its place, whose vector is None.
     """
     about = {
         "space_id": found.space_id,
@@ -25,11 +28,15 @@ def embeddings_json(found: Embeddings) -> dict[str, Any]:
         {"user_id": user, "vector": v, "virtual": user in virtual, **about}
         for user, v in zip(found.user_ids, vectors, strict=True)
     ]
+    if asked is not None and found.unknown:
+        known = {user["user_id"]: user for user in users}
+        nothing = {"vector": None, "virtual": False, **about}
+        users = [known.get(user, {"user_id": user, **nothing}) for user in asked]
     return {**about, "users": users, "unknown": list(found.unknown)}
 
 
-def ranking_json(ranking: Ranking, model: dict[str, str]) -> dict[str, Any]:
-    """Return a ranking with the consumer that answered, its model version and the space that the model reads.
+def ranking_json(ranking: Ranking, model: dict[str, str], about: Freshness) -> dict[str, Any]:
+    """Return a ranking with the consumer that answered, its model's version, its space, and how old it is.
 
     `fallback` is true where no consumer could answer and the items are those that most users have met.
     """
@@ -39,5 +46,6 @@ def ranking_json(ranking: Ranking, model: dict[str, str]) -> dict[str, Any]:
         "scores": [round(float(score), 6) for score in ranking.scores],
         "consumer": ranking.consumer,
         "fallback": ranking.fallback,
+        **about.to_json(),
         **model,
     }

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +12,6 @@ from typing import Any
 from serving_export.lookup import EmbeddingStore, Ranking
 from training.contracts.errors import AttuneError
 from training.settings import Settings
-
-SHUTDOWN_S = 5
-"""How long requests under way may take once the server is told to stop."""
-KEEP_ALIVE_S = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +45,13 @@ def recommend(options: argparse.Namespace) -> Answer:
     """Return a user's best items."""
     store = _store(options, Settings.from_env())
     ranking = store.recommend(options.query, options.k, on_unknown=options.unknown, **_how(options))
-    return _ranking(ranking, store.snapshot_of(options.consumer).model(ranking.consumer))
+    return _ranking(ranking, store, options.consumer)
 
 
 def target(options: argparse.Namespace) -> Answer:
     """Return an item's best users."""
     store = _store(options, Settings.from_env())
-    return _ranking(store.target(options.query, options.k, **_how(options)), store.model(options.consumer))
+    return _ranking(store.target(options.query, options.k, **_how(options)), store, options.consumer)
 
 
 def rank(options: argparse.Namespace) -> Answer:
@@ -174,27 +166,18 @@ def promote(options: argparse.Namespace) -> Answer:
 
 def serve(options: argparse.Namespace) -> Answer:
     """Run the lookup server until it is stopped."""
-    import uvicorn
+    from serving_export.http.serve import serve
 
-    from serving_export.http.app import build_app
-
-    settings = Settings.from_env()
-    limits: dict[str, Any] = {"timeout_graceful_shutdown": SHUTDOWN_S, "timeout_keep_alive": KEEP_ALIVE_S}
-    with _reconciling():
-        uvicorn.run(build_app(settings), host=options.host, port=options.port, log_level="info", **limits)
+    serve(Settings.from_env(), options.host, options.port, options.workers)
     return Answer(values={}, text="stopped")
 
 
-@contextmanager
-def _reconciling() -> Iterator[None]:
-    """Bring the stores in line in a process beside the lookups, which need the pointer alone; end it with them."""
-    process = subprocess.Popen([sys.executable, "-m", "serving_export", "reconcile"], stdout=subprocess.DEVNULL)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn sends itself the signal again once it has ended
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+def tokens(options: argparse.Namespace) -> Answer:
+    """Keep keys, tokens and limits of teams."""
+    from serving_export.access.commands import ACTIONS
+
+    values, text = ACTIONS[options.action](Settings.from_env(), options)
+    return Answer(values=values, text=text)
 
 
 def _in_line(settings: Settings, values: dict[str, Any], text: str) -> Answer:
@@ -220,10 +203,11 @@ def _how(options: argparse.Namespace) -> dict[str, Any]:
     return {"consumer": options.consumer, "drop_seen": options.drop_seen}
 
 
-def _ranking(ranking: Ranking, model: dict[str, str]) -> Answer:
+def _ranking(ranking: Ranking, store: EmbeddingStore, consumer: str) -> Answer:
     from serving_export.answers import ranking_json
 
-    values = ranking_json(ranking, model)
+    snapshot = store.snapshot_of(consumer)
+    values = ranking_json(ranking, snapshot.model(ranking.consumer), store.freshness(snapshot))
     lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
     if ranking.fallback:
         lines.insert(0, f"by popularity: nothing is known of {ranking.query} that would tell its own items")

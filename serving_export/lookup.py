@@ -1,7 +1,7 @@
 """Look up published vectors: open the pointer, map the arrays, answer.
 
 Numpy, the standard library and `training.contracts` only: an outside team can vendor this module with `pointer`,
-`packed`, `sides` and the contracts.
+`packed`, `sides`, `freshness` and the contracts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -20,11 +20,12 @@ from typing import Any, Literal
 import numpy as np
 
 from serving_export.checksum import MANIFEST, require_lengths, verify
+from serving_export.freshness import Freshness
 from serving_export.packed import Ids, find_rows, unpack_ids
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
 from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
-from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownConsumer, UnknownId
 from training.contracts.partitions import Partition
 from training.registry.pointer import Pointer, PublishedSnapshot, read_pointer
 
@@ -127,13 +128,11 @@ class Snapshot:
         """Return a consumer's vectors.
 
         Raises:
-            MissingArtefact: The snapshot was published without that consumer.
+            UnknownConsumer: The snapshot was published without that consumer.
         """
         if name not in self.entry.consumers:
-            raise MissingArtefact(
-                f"expected consumer {name} in {self.folder}, found {', '.join(self.entry.consumers) or 'none'}; "
-                f"train it on space {self.entry.space_id} and promote"
-            )
+            remedy = f"train it on space {self.entry.space_id} and promote"
+            raise UnknownConsumer(name, sorted(self.entry.consumers), str(self.folder), remedy)
         return self._consumers[name]
 
 
@@ -202,18 +201,22 @@ class EmbeddingStore:
         if unknown:
             _refuse(unknown, snapshot, on_unknown)
         known = rows[rows >= 0]
-        age = datetime.now(UTC) - snapshot.as_of
+        about = self.freshness(snapshot)
         return Embeddings(
             user_ids=tuple(u for u, row in zip(user_ids, rows.tolist(), strict=True) if row >= 0),
             vectors=np.asarray(snapshot.vectors[known], dtype=np.float32),
             unknown=unknown,
-            space_id=snapshot.entry.space_id,
-            partition=snapshot.entry.partition,
-            as_of=snapshot.as_of,
-            age=age,
-            stale=age > self._stale_after,
+            space_id=about.space_id,
+            partition=about.partition,
+            as_of=about.as_of,
+            age=about.age,
+            stale=about.stale,
             virtual=tuple(unpack_ids(snapshot.user_ids[known[snapshot.is_virtual[known]]])),
         )
+
+    def freshness(self, snapshot: Snapshot | None = None) -> Freshness:
+        """Return of which space and how old answers from a snapshot are; None means the one that answers lookups."""
+        return Freshness.of((snapshot or self.snapshot).entry, self._stale_after)
 
     def snapshot_of(self, consumer: str) -> Snapshot:
         """Return the snapshot with a consumer's vectors: the live one or, for a pinned consumer, its own space's."""

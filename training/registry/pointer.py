@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from training.contracts.artefacts import Artefact
-from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownConsumer
 
 POINTER = "pointer.json"
 HISTORY = "history"
@@ -95,7 +95,8 @@ class Pointer(Artefact):
 
         Raises:
             SpaceMismatch: `space_id` is not served any more, or not yet.
-            MissingArtefact: No served snapshot carries `consumer`, or that of its pinned space does not.
+            UnknownConsumer: No served snapshot carries `consumer`.
+            MissingArtefact: That of the space which `consumer` is pinned to does not.
         """
         if space_id is not None:
             found = self.of_space(space_id)
@@ -111,10 +112,8 @@ class Pointer(Artefact):
             if consumer in entry.consumers:
                 return entry
         served = sorted({name for entry in self.snapshots for name in entry.consumers})
-        raise MissingArtefact(
-            f"expected vectors of consumer {consumer} in a served snapshot, found {', '.join(served) or 'none'} in "
-            f"{POINTER}; train {consumer} on space {self.live.space_id} and promote again"
-        )
+        remedy = f"train {consumer} on space {self.live.space_id} and promote again"
+        raise UnknownConsumer(consumer, served, POINTER, remedy)
 
     def _pinned(self, consumer: str) -> PublishedSnapshot:
         space_id = self.pins[consumer]
