@@ -129,7 +129,7 @@ def read_book(path: Path) -> Book:
         raise MissingArtefact(
             f"expected keys at {path}, found {error.strerror}; make them with `tokens rotate`"
         ) from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         remedy = "restore it, or make it anew with `tokens rotate`"
         raise AttuneError(f"expected keys, tokens and teams at {path}, found another content; {remedy}") from error
 

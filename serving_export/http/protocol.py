@@ -22,7 +22,7 @@ class BoundedProtocol(HttpToolsProtocol):  # type: ignore[misc]
     def connection_made(self, transport: Transport) -> None:
         """Begin with the head of the first request, which must come whether or not anything else does."""
         super().connection_made(transport)
-        self._in_head, self._head_bytes, self._unread = True, 0, 0
+        self._in_head, self._head_bytes, self._num_heads, self._unread = True, 0, 0, 0
         self._deadline: TimerHandle | None = None
         self._await_head()
 
@@ -33,11 +33,11 @@ class BoundedProtocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def data_received(self, data: bytes) -> None:
         """Take a piece; of a head that is longer than allowed no more."""
-        began_in_head = self._in_head
+        began_in_head, num_heads = self._in_head, self._num_heads
         super().data_received(data)
         if not self._in_head or self.transport.is_closing():
             return
-        self._head_bytes += len(data) if began_in_head else 0
+        self._head_bytes += len(data) if began_in_head and num_heads == self._num_heads else 0
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse_head()
         else:
@@ -45,7 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):  # type: ignore[misc]
 
     def on_headers_complete(self) -> None:
         """Answer the request, unless its head came at once and is longer than allowed."""
-        self._in_head, self._head_bytes = False, 0
+        self._in_head, self._head_bytes, self._num_heads = False, 0, self._num_heads + 1
         self._head_is_there()
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
             self._refuse_head()

@@ -18,6 +18,7 @@ from typing import Any
 from uvicorn import Config, Server
 from uvicorn.supervisors import Multiprocess
 
+from serving_export.access.book import read_book
 from serving_export.access.limits import IN_MEMORY
 from serving_export.http.app import build_app
 from serving_export.http.door import Door
@@ -57,12 +58,13 @@ def require_keys(settings: Settings, host: str, num_workers: int = 1) -> bool:
     """Return whether tokens are needed, and say so.
 
     Raises:
-        AttuneError: There are no keys where there should be, or several workers cannot count together.
+        AttuneError: There are no keys where there should be, or none that can be read, or several workers cannot count
+            together.
     """
     path = settings.access_path
     door = Door(settings)
-    if door.is_keyed and not path.exists():
-        raise AttuneError(f"expected keys at {path}, found none; make them with `tokens rotate`")
+    if door.is_keyed:
+        read_book(path)
     if not door.is_keyed and not is_loopback(host):
         raise AttuneError(
             f"expected keys at {path} for a server at {host}, which other machines reach, found none; make them with "
