@@ -91,7 +91,7 @@ class _Ages(Collector):
 def add_metrics(app: FastAPI, metrics: Metrics, served: Served) -> None:
     """Add `/metrics`."""
 
-    @app.get("/metrics", response_class=Response)
+    @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     def read_metrics() -> Response:
         """Return counts and ages in Prometheus' text format."""
         return Response(metrics.text(served), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -17,6 +17,7 @@ from serving_export.lookup import Embeddings
 from training.arrays import Floats
 
 MAX_USERS = 10_000
+RAW = "application/octet-stream"
 
 
 class Batch(BaseModel):
@@ -44,7 +45,7 @@ def add_vectors(app: FastAPI, served: Served) -> None:
         found = _look_up(served, pin, [user_id], on_unknown)
         return dict(embeddings_json(found, [user_id])["users"][0])
 
-    @app.post("/embeddings")
+    @app.post("/embeddings", responses={200: {"content": {RAW: {}}}})
     def embeddings(batch: Batch) -> Response:
         """Return many users' vectors, as JSON, or as raw float32 rows in the order asked (NaN: unknown)."""
         found = _look_up(served, batch.pin, batch.user_ids, batch.on_unknown)
@@ -57,7 +58,7 @@ def add_vectors(app: FastAPI, served: Served) -> None:
             "x-stale": str(found.stale).lower(),
             "x-shape": ",".join(map(str, rows.shape)),
         }
-        return Response(rows.tobytes(), media_type="application/octet-stream", headers=headers)
+        return Response(rows.tobytes(), media_type=RAW, headers=headers)
 
 
 def _look_up(served: Served, pin: Pin, user_ids: list[str], on_unknown: OnUnknownVector) -> Embeddings:

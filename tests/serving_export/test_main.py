@@ -16,6 +16,7 @@ from training.settings import Settings
 
 COMMANDS = ["lookup", "status", "lineage", "serve", "recommend", "target", "rank", "rollback", "pin", "unpin"]
 COMMANDS += ["refresh", "promote", "reconcile"]
+GROUPS = ["tokens"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,16 +24,20 @@ def _in_this_home(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTUNE_HOME", str(world.settings.home))
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, ""])
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS, ""])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         build_parser().parse_args([*command.split(), "--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
-    assert ("--json" in shown) if command else all(name in shown for name in COMMANDS)
+    if command not in GROUPS:
+        assert ("--json" in shown) if command else all(name in shown for name in [*COMMANDS, *GROUPS])
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["lookup"], ["refresh", "--partition", "today"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nothing"], ["lookup"], ["refresh", "--partition", "today"], ["serve", "--workers", "0"], ["tokens"]],
+)
 def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
