@@ -207,7 +207,7 @@ def _ranking(ranking: Ranking, store: EmbeddingStore, consumer: str) -> Answer:
     from serving_export.answers import ranking_json
 
     snapshot = store.snapshot_of(consumer)
-    values = ranking_json(ranking, snapshot.model(ranking.consumer), store.freshness(snapshot))
+    values = ranking_json(ranking, snapshot.model(ranking.consumer), store.standing(snapshot))
     lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
     if ranking.fallback:
         lines.insert(0, f"by popularity: nothing is known of {ranking.query} that would tell its own items")

@@ -1,7 +1,7 @@
 """Look up published vectors: open the pointer, map the arrays, answer.
 
 Numpy, the standard library and `training.contracts` only: an outside team can vendor this module with `pointer`,
-`packed`, `sides`, `freshness` and the contracts.
+`packed`, `sides` and the contracts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,6 @@ from typing import Any, Literal
 import numpy as np
 
 from serving_export.checksum import MANIFEST, require_lengths, verify
-from serving_export.freshness import Freshness
 from serving_export.packed import Ids, find_rows, unpack_ids
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
 from training.arrays import Floats
@@ -29,35 +28,46 @@ from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatc
 from training.contracts.partitions import Partition
 from training.registry.pointer import Pointer, PublishedSnapshot, read_pointer
 
-__all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "rank_exactly"]
+__all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "Standing", "rank_exactly"]
 OnUnknown = Literal["raise", "warn", "ignore"]
 OnUnknownUser = Literal["raise", "popularity"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Embeddings:
+class Standing:
+    """What holds for all that one snapshot answers.
+
+    Attributes:
+        space_id: The space of every vector; never compare them with vectors of another.
+        frame: The fixed frame into which they were brought; empty for the space's own coordinates.
+        partition: The day that the snapshot is of.
+        as_of: Exclusive upper bound of what the vectors know.
+        age: From `as_of` to the moment of the answer.
+        stale: Whether the age exceeds the configured one.
+    """
+
+    space_id: str
+    partition: str
+    as_of: datetime
+    age: timedelta
+    stale: bool
+    frame: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embeddings(Standing):
     """What a lookup found.
 
     Attributes:
         user_ids: The known users among those asked for, in the order asked.
         vectors: float32 [n, Z], row i is that of `user_ids[i]`.
         unknown: The users that the snapshot does not hold.
-        space_id: The space of every vector; never compare them with vectors of another.
-        partition: The day that the snapshot is of.
-        as_of: Exclusive upper bound of what the vectors know.
-        age: From `as_of` to the moment of the lookup.
-        stale: Whether the age exceeds the configured one.
         virtual: Those without history: the encoder read their profile, their picks and imagined behaviour.
     """
 
     user_ids: tuple[str, ...]
     vectors: Floats
     unknown: tuple[str, ...]
-    space_id: str
-    partition: str
-    as_of: datetime
-    age: timedelta
-    stale: bool
     virtual: tuple[str, ...] = ()
 
 
@@ -123,6 +133,11 @@ class Snapshot:
     def as_of(self) -> datetime:
         """Exclusive upper bound of what the vectors know."""
         return Partition.parse(self.entry.partition).as_of
+
+    @property
+    def frame(self) -> str:
+        """The frame into which the vectors were brought; empty for the space's own coordinates."""
+        return str((self.manifest.get("frame") or {}).get("frame_id", ""))
 
     def consumer(self, name: str) -> Consumer:
         """Return a consumer's vectors.
@@ -201,22 +216,25 @@ class EmbeddingStore:
         if unknown:
             _refuse(unknown, snapshot, on_unknown)
         known = rows[rows >= 0]
-        about = self.freshness(snapshot)
         return Embeddings(
             user_ids=tuple(u for u, row in zip(user_ids, rows.tolist(), strict=True) if row >= 0),
             vectors=np.asarray(snapshot.vectors[known], dtype=np.float32),
             unknown=unknown,
-            space_id=about.space_id,
-            partition=about.partition,
-            as_of=about.as_of,
-            age=about.age,
-            stale=about.stale,
             virtual=tuple(unpack_ids(snapshot.user_ids[known[snapshot.is_virtual[known]]])),
+            **vars(self.standing(snapshot)),
         )
 
-    def freshness(self, snapshot: Snapshot | None = None) -> Freshness:
-        """Return of which space and how old answers from a snapshot are; None means the one that answers lookups."""
-        return Freshness.of((snapshot or self.snapshot).entry, self._stale_after)
+    def standing(self, snapshot: Snapshot) -> Standing:
+        """Return the space of a snapshot and how old what it knows is now."""
+        age = datetime.now(UTC) - snapshot.as_of
+        return Standing(
+            space_id=snapshot.entry.space_id,
+            partition=snapshot.entry.partition,
+            as_of=snapshot.as_of,
+            age=age,
+            stale=age > self._stale_after,
+            frame=snapshot.frame,
+        )
 
     def snapshot_of(self, consumer: str) -> Snapshot:
         """Return the snapshot with a consumer's vectors: the live one or, for a pinned consumer, its own space's."""

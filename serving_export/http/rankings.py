@@ -10,11 +10,10 @@ import numpy as np
 from fastapi import FastAPI
 
 from serving_export.answers import ranking_json
-from serving_export.freshness import Freshness
 from serving_export.http.inputs import Count, OnUnknownItem, OnUnknownRanking, Pinned
 from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
-from serving_export.lookup import Ranking
+from serving_export.lookup import Ranking, Standing
 from training.contracts.consumers import POPULARITY
 from training.contracts.errors import UnknownId
 
@@ -70,7 +69,7 @@ def add_rankings(app: FastAPI, served: Served) -> None:
 
 
 def _ranked(
-    rank: Callable[[], Ranking], query: str, model: dict[str, str], about: Freshness, *, or_null: bool
+    rank: Callable[[], Ranking], query: str, model: dict[str, str], about: Standing, *, or_null: bool
 ) -> dict[str, Any]:
     try:
         return ranking_json(rank(), model, about)

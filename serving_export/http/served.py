@@ -6,14 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
-from serving_export.freshness import Freshness
 from serving_export.http.tally import current_tally
 from serving_export.index import ApproximateConsumer
-from serving_export.lookup import EmbeddingStore, Snapshot
-from training.contracts.errors import FrameMismatch
+from serving_export.lookup import EmbeddingStore, Snapshot, Standing
+from training.contracts.errors import AttuneError, FrameMismatch
 from training.registry.pointer import POINTER
 from training.settings import Settings
 
@@ -59,22 +58,30 @@ class Served:
         store = self._followed()
         if space_id is not None:
             store = store.for_space(space_id)
-        if frame is not None:
-            _require_frame(store.snapshot, frame)
-        self.account(store)
+        about = self.account(store)
+        if frame is not None and frame != about.frame:
+            raise FrameMismatch(frame, about.frame or "no frame", about.space_id)
         return store
 
-    def account(self, store: EmbeddingStore, snapshot: Snapshot | None = None, keys: int = 0) -> Freshness:
+    def is_open(self) -> bool:
+        """Return whether what the pointer names is open, so that no lookup has to wait for anything to be opened."""
+        return self._store is not None and not self._has_moved()
+
+    def account(self, store: EmbeddingStore, snapshot: Snapshot | None = None, keys: int = 0) -> Standing:
         """Note which snapshot answers for how many ids, and return how old it is; None is the store's own."""
-        tally, about = current_tally(), store.freshness(snapshot)
+        tally, about = current_tally(), store.standing(snapshot or store.snapshot)
         tally.count(keys=keys)
         tally.about = about
         return about
 
-    def in_force(self) -> list[Freshness]:
+    def in_force(self) -> list[Standing]:
         """Return how old each served snapshot is, the live one first; nothing before the first one is open."""
-        store, stale_after = self._store, timedelta(days=self._settings.stale_after_days)
-        return [Freshness.of(entry, stale_after) for entry in store.pointer.snapshots] if store else []
+        store, found = self._store, list[Standing]()
+        if store is not None:
+            for entry in store.pointer.snapshots:
+                with suppress(AttuneError):  # one that could not be mapped
+                    found.append(store.standing(store.for_space(entry.space_id).snapshot))
+        return found
 
     def indexes(self, snapshot: Snapshot, name: str) -> ApproximateConsumer:
         """Return a consumer's indexes, mapped once per snapshot."""
@@ -143,11 +150,3 @@ class Served:
         except FileNotFoundError:
             return None
         return stat.st_ino, stat.st_mtime_ns
-
-
-def _require_frame(snapshot: Snapshot, frame: str) -> None:
-    """Hold a frame against the one that the snapshot's manifest names, if any."""
-    found = snapshot.manifest.get("frame") or {}
-    name = str(found.get("frame_id", "")) if isinstance(found, dict) else str(found)
-    if name != frame:
-        raise FrameMismatch(frame, name or "no frame", snapshot.entry.space_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from serving_export.freshness import Freshness
+from serving_export.lookup import Standing
 
 NOBODY = "-"
 """The team of a request without a valid token."""
@@ -25,7 +25,7 @@ class Tally:
     team: str = NOBODY
     keys: int = 0
     unknown: int = 0
-    about: Freshness | None = None
+    about: Standing | None = None
 
     def count(self, keys: int = 0, unknown: int = 0) -> None:
         """Add ids that were asked for, and those among them that are not known."""

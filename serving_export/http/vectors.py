@@ -50,7 +50,7 @@ def add_vectors(app: FastAPI, served: Served) -> None:
         """Return many users' vectors, as JSON, or as raw float32 rows in the order asked (NaN: unknown)."""
         found = _look_up(served, batch.pin, batch.user_ids, batch.on_unknown)
         if batch.format == "json":
-            return PlainJSON(embeddings_json(found, batch.user_ids if batch.on_unknown == "null" else None))
+            return PlainJSON(embeddings_json(found, batch.user_ids if batch.on_unknown == "null" else ()))
         rows = _aligned(found, batch.user_ids)
         headers = {
             "x-space-id": found.space_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import Context
 
 from anyio import to_thread
 
@@ -30,5 +31,5 @@ def test_outside_of_a_request_nothing_is_kept() -> None:
     async def elsewhere() -> int:
         return await to_thread.run_sync(count)
 
-    assert asyncio.run(elsewhere()) == 0
-    assert current_tally().team == NOBODY
+    assert Context().run(lambda: asyncio.run(elsewhere())) == 0
+    assert Context().run(lambda: current_tally().team) == NOBODY
