@@ -34,6 +34,9 @@ SHUTDOWN_S = 6
 """How long requests under way may take once the server is told to stop; a body may take 5."""
 KILLED_AFTER_S = 8.0
 KEEP_ALIVE_S = 30
+WORKER_SILENT_S = 60.0
+"""After which a worker is taken to hang and is replaced: one that starts is silent, on a busy machine for long."""
+PING_S = 0.5
 MAX_CONNECTIONS = 1000
 """Per worker; above it requests are answered 503."""
 
@@ -83,7 +86,19 @@ def require_keys(settings: Settings, host: str, num_workers: int = 1) -> bool:
 
 
 class Workers(Multiprocess):  # type: ignore[misc]
-    """uvicorn's workers, of which one that does not end in time is killed."""
+    """uvicorn's workers, of which one may take its time to start, and one that does not end in time is killed."""
+
+    _silent_since: float | None = None
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that have ended or hang; never wait long for one, as a signal is only seen between."""
+        silent = any(w.process.is_alive() and not w.is_ready(PING_S) for w in self.processes)
+        if not silent:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = time.monotonic()
+        if self._silent_since is None or time.monotonic() - self._silent_since > WORKER_SILENT_S:
+            super().keep_subprocess_alive()
 
     def join_all(self) -> None:
         """Wait for every worker."""
