@@ -75,6 +75,7 @@ def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
                 "a user that the snapshot does not hold: an error (default), or the items that most users have met"
             )
             parser.add_argument("--unknown", choices=("raise", "popularity"), default="raise", help=unknown)
+    _add_similar(subparsers)
     rank = _command(subparsers, "rank", "write full rankings to a file, best first")
     rank.add_argument(
         "--task", choices=("recommend", "target"), required=True, help="items for users, or users for items"
@@ -89,6 +90,25 @@ def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     unknown = "what to do with ids that the snapshot does not hold (default %(default)s: leave them out and say so)"
     rank.add_argument("--unknown", choices=("raise", "warn", "ignore"), default="warn", help=unknown)
     _add_consumer(rank)
+
+
+def _add_similar(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for query in ("user", "item"):
+        parser = _command(
+            subparsers, f"similar-{query}s", f"print the {query}s nearest to one by cosine, nearest first"
+        )
+        parser.add_argument(f"--{query}", dest="query", required=True, metavar="ID", help="external id")
+        parser.add_argument("--k", type=int, default=10, help="how many (default %(default)s)")
+        if query == "item":
+            parser.add_argument("--consumer", default="matching", help="whose vectors to compare (default %(default)s)")
+        _add_space(parser)
+    history = _command(subparsers, "history", "write the vectors that users had at past moments to a Parquet file")
+    rows = "Parquet (FILE ends in .parquet) or CSV with the columns user_id and as_of, a moment in ISO 8601, else UTC"
+    history.add_argument("--rows", required=True, metavar="FILE", help=rows)
+    history.add_argument("--out", required=True, metavar="FILE", help="file to write, whole or not at all")
+    unknown = "users that were not known at their moment: a vector that is null (default), or an error"
+    history.add_argument("--unknown", choices=("null", "raise"), default="null", help=unknown)
+    _add_space(history)
 
 
 def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -132,7 +152,7 @@ def _command(
     parser = subparsers.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
-    parser.set_defaults(run=run or getattr(commands, name))
+    parser.set_defaults(run=run or getattr(commands, name.replace("-", "_")))
     return parser
 
 

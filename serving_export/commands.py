@@ -7,11 +7,15 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving_export.lookup import EmbeddingStore, Ranking
+from serving_export.lookup import EmbeddingStore, Ranking, Standing
 from training.contracts.errors import AttuneError
+from training.registry.pointer import read_pointer
 from training.settings import Settings
+
+if TYPE_CHECKING:
+    from serving_export.neighbours import Neighbours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,38 @@ def target(options: argparse.Namespace) -> Answer:
     return _ranking(store.target(options.query, options.k, **_how(options)), store, options.consumer)
 
 
+def similar_users(options: argparse.Namespace) -> Answer:
+    """Return the users nearest to one by the cosine of their vectors."""
+    from serving_export.neighbours import Neighbourhoods
+
+    store = _store(options, Settings.from_env())
+    found = Neighbourhoods().users(store.snapshot)
+    return _neighbours(found, options, store.standing(store.snapshot), {})
+
+
+def similar_items(options: argparse.Namespace) -> Answer:
+    """Return the items nearest to one by the cosine of a consumer's vectors."""
+    from serving_export.neighbours import Neighbourhoods
+
+    store = _store(options, Settings.from_env())
+    snapshot = store.snapshot_of(options.consumer)
+    about = {"consumer": options.consumer, **snapshot.model(options.consumer)}
+    return _neighbours(Neighbourhoods().items(snapshot, options.consumer), options, store.standing(snapshot), about)
+
+
+def history(options: argparse.Namespace) -> Answer:
+    """Write the vectors that users had at past moments to a Parquet file."""
+    from serving_export.past_rows import read_rows
+    from serving_export.past_vectors import PastVectors, write_past_file
+
+    settings = Settings.from_env()
+    space_id = options.space or read_pointer(settings.published_dir).live.space_id
+    past = PastVectors(settings.published_dir)
+    count = write_past_file(past, space_id, read_rows(Path(options.rows)), Path(options.out), options.unknown)
+    values = {"rows": count, "space_id": space_id, "out": options.out}
+    return Answer(values=values, text=f"{count} rows of space {space_id} in {options.out}")
+
+
 def rank(options: argparse.Namespace) -> Answer:
     """Write rankings to a file."""
     from serving_export.rank import write_rankings
@@ -87,7 +123,6 @@ def lineage(options: argparse.Namespace) -> Answer:
 def rollback(options: argparse.Namespace) -> Answer:
     """Move the pointer back; what could not be brought in line with it yet is named, and is no failure."""
     from serving_export.flip import rollback
-    from training.registry.pointer import read_pointer
 
     settings = Settings.from_env()
     before = read_pointer(settings.published_dir)
@@ -211,6 +246,15 @@ def _ranking(ranking: Ranking, store: EmbeddingStore, consumer: str) -> Answer:
     lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
     if ranking.fallback:
         lines.insert(0, f"by popularity: nothing is known of {ranking.query} that would tell its own items")
+    return Answer(values=values, text="\n".join(lines))
+
+
+def _neighbours(found: Neighbours, options: argparse.Namespace, about: Standing, model: dict[str, str]) -> Answer:
+    from serving_export.answers import neighbours_json
+
+    [ranking] = found.find([options.query], options.k)
+    values = {**neighbours_json(options.query, ranking, about), **model}
+    lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
     return Answer(values=values, text="\n".join(lines))
 
 

@@ -12,12 +12,16 @@ from fastapi.openapi.utils import get_openapi
 from serving_export.http.accounting import Accounting
 from serving_export.http.body_limit import BodyLimit
 from serving_export.http.door import Door
+from serving_export.http.feast import add_feast
 from serving_export.http.guard import Guard, needed_scopes, require_scopes
+from serving_export.http.history import add_history
 from serving_export.http.metrics import Metrics, add_metrics
 from serving_export.http.rankings import add_rankings
 from serving_export.http.refusals import REFUSALS, add_refusals
 from serving_export.http.responses import PlainJSON
 from serving_export.http.served import Served
+from serving_export.http.similar import add_similar
+from serving_export.http.spaces import add_spaces
 from serving_export.http.state import add_state
 from serving_export.http.vectors import add_vectors
 from training.settings import Settings
@@ -44,6 +48,10 @@ def build_app(
     add_refusals(app, settings)
     add_vectors(app, served)
     add_rankings(app, served)
+    add_similar(app, served)
+    add_spaces(app, served, settings)
+    add_history(app, served, settings)
+    add_feast(app, served, settings)
     add_state(app, served, settings)
     add_metrics(app, metrics, served)
     require_scopes(app)

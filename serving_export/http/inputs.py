@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal, NamedTuple
 
 from fastapi import Depends, Query
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel
 
 from training.contracts.errors import SpaceMismatch
 
@@ -42,6 +42,19 @@ def one_pin(space: str | None, space_id: str | None, frame: str | None) -> Pin:
     if space and space_id and space != space_id:
         raise SpaceMismatch(space, space_id, "the request", "name one space, as `space`")
     return Pin(space or space_id, frame)
+
+
+class PinnedBody(BaseModel):
+    """The space (by either name) and the frame that the answer to a batch must be of."""
+
+    space: Text | None = None
+    space_id: Text | None = None
+    frame: Text | None = None
+
+    @property
+    def pin(self) -> Pin:
+        """The space and the frame that the answer must be of."""
+        return one_pin(self.space, self.space_id, self.frame)
 
 
 def _pin_of_query(

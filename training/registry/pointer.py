@@ -152,7 +152,7 @@ def entry_in_force(published_dir: Path, pointer: Pointer, like: PublishedSnapsho
     Of several snapshots of one day only the history says which came last: their names are hashes.
     """
     for sequence in range(pointer.sequence, 0, -1):
-        past = _read(history_path(published_dir, sequence))
+        past = find_past(published_dir, sequence)
         for entry in past.snapshots if past else ():
             same = entry.space_id == like.space_id and entry.consumers == like.consumers
             if same and (published_dir / entry.path).is_dir():
@@ -165,15 +165,20 @@ def history_path(published_dir: Path, sequence: int) -> Path:
     return published_dir / HISTORY / f"{sequence:08d}.json"
 
 
+def find_past(published_dir: Path, sequence: int) -> Pointer | None:
+    """Return a pointer that was in force once, None where there was no such one."""
+    return _read(history_path(published_dir, sequence))
+
+
 def read_history(published_dir: Path, sequence: int) -> Pointer:
     """Return a pointer that was in force once.
 
     Raises:
         MissingArtefact: There was no such pointer.
     """
-    path = history_path(published_dir, sequence)
-    pointer = _read(path)
+    pointer = find_past(published_dir, sequence)
     if pointer is None:
+        path = history_path(published_dir, sequence)
         raise MissingArtefact(f"expected pointer {sequence} at {path}, found none; `status` lists what was served")
     return pointer
 

@@ -63,6 +63,9 @@ def without_pins(case: Case) -> None:
         (case.query or {}).pop(name, None)
         if isinstance(case.body, dict):
             case.body.pop(name, None)
+    if isinstance(case.body, dict):
+        rows = {"user_ids": ["u05"], "item_ids": ["i05"], "as_of": ["2026-11-03T00:00:00Z"]}
+        case.body.update({name: known for name, known in rows.items() if name in case.body})
     for name, known in (("user_id", "u05"), ("item_id", "i05")):
         if name in (case.path_parameters or {}):
             case.path_parameters[name] = known
@@ -73,7 +76,8 @@ def test_without_keys(world: World) -> None:
     app = build_app(world.settings)
     drawn, known = send_all(app, {}), send_all(app, {}, without_pins)
     assert set(drawn) == set(known) == set(app.openapi()["paths"])
-    assert all(known[path][200] for path in known), known
+    # what Feast's protocol asks for has names and keys of its own, which test_feast sends
+    assert all(known[path][200] for path in known if path != "/get-online-features"), known
     assert drawn["/embeddings"][409]
 
 
