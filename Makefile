@@ -76,7 +76,7 @@ bench-quality: $(STAMP) ## three seeds, intervals, both protocols, and each syst
 	@$(BENCH) losses $(FOLDERS)
 	@$(BENCH) samplers $(FOLDERS)
 
-bench-speed: $(STAMP) ## lookups, top-k, feature building and training beside incumbents and limits, as ratios
+bench-speed: $(STAMP) ## lookups (in process, over HTTP), top-k, feature building and training beside incumbents and limits, as ratios
 	@$(BIN)/python -m serving_export.bench
 
 bench-import: $(STAMP) ## import of a large CSV beside DuckDB's bare copy, with peak memory; ROWS=20000000

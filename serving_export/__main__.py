@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Callable
 
 from serving_export import commands
+from serving_export.access.arguments import add_token_commands
 from serving_export.commands import Answer
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
@@ -43,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reading(subparsers)
     _add_ranking(subparsers)
     _add_moving(subparsers)
+    _add_tokens(subparsers)
     return parser
 
 
@@ -57,6 +60,8 @@ def _add_reading(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     serve = _command(subparsers, "serve", "answer lookups over HTTP until stopped")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     serve.add_argument("--port", type=int, default=8600, help="port to listen on (default %(default)s)")
+    several = "processes that answer (default %(default)s)"
+    serve.add_argument("--workers", type=_at_least_one, default=1, metavar="N", help=several)
 
 
 def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,6 +73,7 @@ def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         if name == "recommend":
             unknown = "a user that the snapshot does not hold: an error (default), or the most popular items"
             parser.add_argument("--unknown", choices=("raise", "popularity"), default="raise", help=unknown)
+    _add_similar(subparsers)
     rank = _command(subparsers, "rank", "write full rankings to a file, best first")
     rank.add_argument(
         "--task", choices=("recommend", "target"), required=True, help="items for users, or users for items"
@@ -82,6 +88,25 @@ def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     unknown = "what to do with ids that the snapshot does not hold (default %(default)s: leave them out and say so)"
     rank.add_argument("--unknown", choices=("raise", "warn", "ignore"), default="warn", help=unknown)
     _add_consumer(rank)
+
+
+def _add_similar(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    for query in ("user", "item"):
+        parser = _command(
+            subparsers, f"similar-{query}s", f"print the {query}s nearest to one by cosine, nearest first"
+        )
+        parser.add_argument(f"--{query}", dest="query", required=True, metavar="ID", help="external id")
+        parser.add_argument("--k", type=int, default=10, help="how many (default %(default)s)")
+        if query == "item":
+            parser.add_argument("--consumer", default="matching", help="whose vectors to compare (default %(default)s)")
+        _add_space(parser)
+    history = _command(subparsers, "history", "write the vectors that users had at past moments to a Parquet file")
+    rows = "Parquet (FILE ends in .parquet) or CSV with the columns user_id and as_of, a moment in ISO 8601, else UTC"
+    history.add_argument("--rows", required=True, metavar="FILE", help=rows)
+    history.add_argument("--out", required=True, metavar="FILE", help="file to write, whole or not at all")
+    unknown = "users that were not known at their moment: a vector that is null (default), or an error"
+    history.add_argument("--unknown", choices=("null", "raise"), default="null", help=unknown)
+    _add_space(history)
 
 
 def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -101,6 +126,13 @@ def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     _add_publishing(subparsers, "promote", what, "--force", forced)
 
 
+def _add_tokens(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "keep the lookup server's keys, and the tokens and limits of teams"
+    tokens = subparsers.add_parser("tokens", help=what, description=what[0].upper() + what[1:] + ".")
+    actions = tokens.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_token_commands(lambda name, what: _command(actions, name, what, commands.tokens))
+
+
 def _add_publishing(
     subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str, option: str, reason: str
 ) -> None:
@@ -110,12 +142,15 @@ def _add_publishing(
 
 
 def _command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, what: str
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    what: str,
+    run: Callable[[argparse.Namespace], Answer] | None = None,
 ) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
-    parser.set_defaults(run=getattr(commands, name))
+    parser.set_defaults(run=run or getattr(commands, name.replace("-", "_")))
     return parser
 
 
@@ -131,6 +166,12 @@ def _add_consumer(parser: argparse.ArgumentParser) -> None:
     )
     seen.add_argument("--keep-seen", dest="drop_seen", action="store_false", help="with pairs that have interacted")
     _add_space(parser)
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1, found {text!r}")
+    return int(text)
 
 
 def _partition(text: str) -> Partition:

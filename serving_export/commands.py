@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from serving_export.lookup import EmbeddingStore, Ranking
+from serving_export.lookup import EmbeddingStore, Ranking, Standing
 from training.contracts.errors import AttuneError
+from training.registry.pointer import read_pointer
 from training.settings import Settings
 
-SHUTDOWN_S = 5
-"""How long requests under way may take once the server is told to stop."""
-KEEP_ALIVE_S = 30
+if TYPE_CHECKING:
+    from serving_export.neighbours import Neighbours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +49,45 @@ def recommend(options: argparse.Namespace) -> Answer:
     """Return a user's best items."""
     store = _store(options, Settings.from_env())
     ranking = store.recommend(options.query, options.k, on_unknown=options.unknown, **_how(options))
-    return _ranking(ranking, store.snapshot_of(options.consumer).model(ranking.consumer))
+    return _ranking(ranking, store, options.consumer)
 
 
 def target(options: argparse.Namespace) -> Answer:
     """Return an item's best users."""
     store = _store(options, Settings.from_env())
-    return _ranking(store.target(options.query, options.k, **_how(options)), store.model(options.consumer))
+    return _ranking(store.target(options.query, options.k, **_how(options)), store, options.consumer)
+
+
+def similar_users(options: argparse.Namespace) -> Answer:
+    """Return the users nearest to one by the cosine of their vectors."""
+    from serving_export.neighbours import Neighbourhoods
+
+    store = _store(options, Settings.from_env())
+    found = Neighbourhoods().users(store.snapshot)
+    return _neighbours(found, options, store.standing(store.snapshot), {})
+
+
+def similar_items(options: argparse.Namespace) -> Answer:
+    """Return the items nearest to one by the cosine of a consumer's vectors."""
+    from serving_export.neighbours import Neighbourhoods
+
+    store = _store(options, Settings.from_env())
+    snapshot = store.snapshot_of(options.consumer)
+    about = {"consumer": options.consumer, **snapshot.model(options.consumer)}
+    return _neighbours(Neighbourhoods().items(snapshot, options.consumer), options, store.standing(snapshot), about)
+
+
+def history(options: argparse.Namespace) -> Answer:
+    """Write the vectors that users had at past moments to a Parquet file."""
+    from serving_export.past_rows import read_rows
+    from serving_export.past_vectors import PastVectors, write_past_file
+
+    settings = Settings.from_env()
+    space_id = options.space or read_pointer(settings.published_dir).live.space_id
+    past = PastVectors(settings.published_dir)
+    count = write_past_file(past, space_id, read_rows(Path(options.rows)), Path(options.out), options.unknown)
+    values = {"rows": count, "space_id": space_id, "out": options.out}
+    return Answer(values=values, text=f"{count} rows of space {space_id} in {options.out}")
 
 
 def rank(options: argparse.Namespace) -> Answer:
@@ -95,7 +123,6 @@ def lineage(options: argparse.Namespace) -> Answer:
 def rollback(options: argparse.Namespace) -> Answer:
     """Move the pointer back; what could not be brought in line with it yet is named, and is no failure."""
     from serving_export.flip import rollback
-    from training.registry.pointer import read_pointer
 
     settings = Settings.from_env()
     before = read_pointer(settings.published_dir)
@@ -174,27 +201,18 @@ def promote(options: argparse.Namespace) -> Answer:
 
 def serve(options: argparse.Namespace) -> Answer:
     """Run the lookup server until it is stopped."""
-    import uvicorn
+    from serving_export.http.serve import serve
 
-    from serving_export.http.app import build_app
-
-    settings = Settings.from_env()
-    limits: dict[str, Any] = {"timeout_graceful_shutdown": SHUTDOWN_S, "timeout_keep_alive": KEEP_ALIVE_S}
-    with _reconciling():
-        uvicorn.run(build_app(settings), host=options.host, port=options.port, log_level="info", **limits)
+    serve(Settings.from_env(), options.host, options.port, options.workers)
     return Answer(values={}, text="stopped")
 
 
-@contextmanager
-def _reconciling() -> Iterator[None]:
-    """Bring the stores in line in a process beside the lookups, which need the pointer alone; end it with them."""
-    process = subprocess.Popen([sys.executable, "-m", "serving_export", "reconcile"], stdout=subprocess.DEVNULL)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn sends itself the signal again once it has ended
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+def tokens(options: argparse.Namespace) -> Answer:
+    """Keep keys, tokens and limits of teams."""
+    from serving_export.access.commands import ACTIONS
+
+    values, text = ACTIONS[options.action](Settings.from_env(), options)
+    return Answer(values=values, text=text)
 
 
 def _in_line(settings: Settings, values: dict[str, Any], text: str) -> Answer:
@@ -220,13 +238,23 @@ def _how(options: argparse.Namespace) -> dict[str, Any]:
     return {"consumer": options.consumer, "drop_seen": options.drop_seen}
 
 
-def _ranking(ranking: Ranking, model: dict[str, str]) -> Answer:
+def _ranking(ranking: Ranking, store: EmbeddingStore, consumer: str) -> Answer:
     from serving_export.answers import ranking_json
 
-    values = ranking_json(ranking, model)
+    snapshot = store.snapshot_of(consumer)
+    values = ranking_json(ranking, snapshot.model(ranking.consumer), store.standing(snapshot))
     lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
     if ranking.fallback:
         lines.insert(0, f"by popularity: nothing is known of {ranking.query} that would tell its own items")
+    return Answer(values=values, text="\n".join(lines))
+
+
+def _neighbours(found: Neighbours, options: argparse.Namespace, about: Standing, model: dict[str, str]) -> Answer:
+    from serving_export.answers import neighbours_json
+
+    [ranking] = found.find([options.query], options.k)
+    values = {**neighbours_json(options.query, ranking, about), **model}
+    lines = [f"{name}\t{score:.5f}" for name, score in zip(ranking.ids, values["scores"], strict=True)]
     return Answer(values=values, text="\n".join(lines))
 
 

@@ -24,39 +24,50 @@ from serving_export.packed import Ids, find_rows, unpack_ids
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
 from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
-from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownConsumer, UnknownId
 from training.contracts.partitions import Partition
 from training.registry.pointer import Pointer, PublishedSnapshot, read_pointer
 
-__all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "rank_exactly"]
+__all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "Standing", "rank_exactly"]
 OnUnknown = Literal["raise", "warn", "ignore"]
 OnUnknownUser = Literal["raise", "popularity"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Embeddings:
+class Standing:
+    """What holds for all that one snapshot answers.
+
+    Attributes:
+        space_id: The space of every vector; never compare them with vectors of another.
+        frame: The fixed frame into which they were brought; empty for the space's own coordinates.
+        partition: The day that the snapshot is of.
+        as_of: Exclusive upper bound of what the vectors know.
+        age: From `as_of` to the moment of the answer.
+        stale: Whether the age exceeds the configured one.
+    """
+
+    space_id: str
+    partition: str
+    as_of: datetime
+    age: timedelta
+    stale: bool
+    frame: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embeddings(Standing):
     """What a lookup found.
 
     Attributes:
         user_ids: The known users among those asked for, in the order asked.
         vectors: float32 [n, Z], row i is that of `user_ids[i]`.
         unknown: The users that the snapshot does not hold.
-        space_id: The space of every vector; never compare them with vectors of another.
-        partition: The day that the snapshot is of.
-        as_of: Exclusive upper bound of what the vectors know.
-        age: From `as_of` to the moment of the lookup.
-        stale: Whether the age exceeds the configured one.
         virtual: Those without history: the encoder read their profile, their picks and imagined behaviour.
     """
 
     user_ids: tuple[str, ...]
     vectors: Floats
     unknown: tuple[str, ...]
-    space_id: str
-    partition: str
-    as_of: datetime
-    age: timedelta
-    stale: bool
     virtual: tuple[str, ...] = ()
 
 
@@ -123,17 +134,20 @@ class Snapshot:
         """Exclusive upper bound of what the vectors know."""
         return Partition.parse(self.entry.partition).as_of
 
+    @property
+    def frame(self) -> str:
+        """The frame into which the vectors were brought; empty for the space's own coordinates."""
+        return str((self.manifest.get("frame") or {}).get("frame_id", ""))
+
     def consumer(self, name: str) -> Consumer:
         """Return a consumer's vectors.
 
         Raises:
-            MissingArtefact: The snapshot was published without that consumer.
+            UnknownConsumer: The snapshot was published without that consumer.
         """
         if name not in self.entry.consumers:
-            raise MissingArtefact(
-                f"expected consumer {name} in {self.folder}, found {', '.join(self.entry.consumers) or 'none'}; "
-                f"train it on space {self.entry.space_id} and promote"
-            )
+            remedy = f"train it on space {self.entry.space_id} and promote"
+            raise UnknownConsumer(name, sorted(self.entry.consumers), str(self.folder), remedy)
         return self._consumers[name]
 
 
@@ -202,17 +216,24 @@ class EmbeddingStore:
         if unknown:
             _refuse(unknown, snapshot, on_unknown)
         known = rows[rows >= 0]
-        age = datetime.now(UTC) - snapshot.as_of
         return Embeddings(
             user_ids=tuple(u for u, row in zip(user_ids, rows.tolist(), strict=True) if row >= 0),
             vectors=np.asarray(snapshot.vectors[known], dtype=np.float32),
             unknown=unknown,
+            virtual=tuple(unpack_ids(snapshot.user_ids[known[snapshot.is_virtual[known]]])),
+            **vars(self.standing(snapshot)),
+        )
+
+    def standing(self, snapshot: Snapshot) -> Standing:
+        """Return the space of a snapshot and how old what it knows is now."""
+        age = datetime.now(UTC) - snapshot.as_of
+        return Standing(
             space_id=snapshot.entry.space_id,
             partition=snapshot.entry.partition,
             as_of=snapshot.as_of,
             age=age,
             stale=age > self._stale_after,
-            virtual=tuple(unpack_ids(snapshot.user_ids[known[snapshot.is_virtual[known]]])),
+            frame=snapshot.frame,
         )
 
     def snapshot_of(self, consumer: str) -> Snapshot:

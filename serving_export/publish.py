@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving_export.checksum import MANIFEST, sha256, verify
+from serving_export.checksum import MANIFEST, describe, verify
 from serving_export.index import write_index
+from serving_export.vector_loss import measure_losses
 from serving_export.vectors import ConsumerVectors, SpaceVectors, check_space
 from training.contracts.consumers import POPULARITY
 from training.registry.pointer import PublishedSnapshot
@@ -111,8 +112,9 @@ def _manifest(
         "as_of": space.partition.as_of.isoformat(),
         "num_users": len(space.user_ids),
         "dimension": int(space.vectors_UZ.shape[1]),
+        "losses": measure_losses(space.vectors_UZ),
         "consumers": {c.model.consumer: _described(c, indexes[c.model.consumer]) for c in consumers},
-        "files": {str(p.relative_to(folder)): {"sha256": sha256(p), "bytes": p.stat().st_size} for p in files},
+        "files": {str(p.relative_to(folder)): describe(p) for p in files},
         "lineage": lineage,
     }
 

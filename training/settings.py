@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,10 @@ class Settings:
         lost_users_max_share: Share of the served users that a new snapshot may lack before it is refused, in [0, 1].
         seed: The one seed of every random draw.
         schedule: "daily" sends the daily schedule's ticks, "manual" only takes backfills and runs by hand.
+        access_file: The lookup server's keys, tokens and teams. None: `access.json` in the home, if there is one.
+        limits_store: Where requests of teams are counted: "memory://", or "redis://host:port/db" for several workers.
+        request_rate: Requests that a team may send, as "6000/minute", unless the access file says.
+        id_quota: Ids that a team may look up, as "100000000/day", unless the access file says.
     """
 
     home: Path
@@ -57,6 +62,10 @@ class Settings:
     lost_users_max_share: float = 0.01
     seed: int = 17
     schedule: str = "daily"
+    access_file: Path | None = None
+    limits_store: str = "memory://"
+    request_rate: str = "6000/minute"
+    id_quota: str = "100000000/day"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -84,6 +93,12 @@ class Settings:
             lost_users_max_share=_number(env, "ATTUNE_LOST_USERS_MAX_SHARE", 0.01, 0, 1),
             seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
             schedule=_choice(env, "ATTUNE_SCHEDULE", ("daily", "manual")),
+            access_file=Path(env["ATTUNE_ACCESS_FILE"]).expanduser().resolve()
+            if env.get("ATTUNE_ACCESS_FILE")
+            else None,
+            limits_store=_store(env, "ATTUNE_LIMITS_STORE"),
+            request_rate=_limit(env, "ATTUNE_REQUEST_RATE", "6000/minute"),
+            id_quota=_limit(env, "ATTUNE_ID_QUOTA", "100000000/day"),
         )
 
     @property
@@ -95,6 +110,11 @@ class Settings:
     def warehouse_lock(self) -> Path:
         """Held over a build and its export: DuckDB takes one writing process, and its marts hold one day."""
         return self.warehouse_path.with_name(".lock")
+
+    @property
+    def access_path(self) -> Path:
+        """The file of the lookup server's keys, tokens and teams; it need not be there."""
+        return self.access_file or self.home / "access.json"
 
     def raw_dir(self, table: str) -> Path:
         """Folder of arrival-day partitions `dt=D` of a raw table."""
@@ -155,6 +175,20 @@ def _file_name(env: Mapping[str, str], name: str, default: str) -> str:
     value = env.get(name) or default
     if "/" in value or value in (".", ".."):
         raise AttuneError(f"expected {name} as the name of a file, without a folder, found {value!r}; e.g. _SUCCESS")
+    return value
+
+
+def _limit(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name) or default
+    if not re.fullmatch(r"[1-9]\d*/(second|minute|hour|day)", value):
+        raise AttuneError(f"expected {name} as 600/minute (or second, hour, day), found {value!r}")
+    return value
+
+
+def _store(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name) or "memory://"
+    if not value.startswith(("memory://", "redis://", "rediss://")):
+        raise AttuneError(f"expected {name} as memory:// or redis://host:port/db, found {value.partition(':')[0]!r}")
     return value
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from serving_export.flip import move
 from serving_export.lookup import EmbeddingStore
@@ -39,9 +40,9 @@ def lookup_timings(settings: Settings, num_users: int, feast_users: int, repeats
     rng = np.random.default_rng(settings.seed)
     user_ids = [f"u{n:07d}" for n in range(num_users)]
     vectors = rng.normal(size=(num_users, WIDTH)).astype(np.float32)
-    store = _publish(settings, user_ids, vectors)
+    store = publish_vectors(settings, user_ids, vectors)
     mapped = np.load(settings.published_dir / store.pointer.live.path / "vectors.npy", mmap_mode="r")
-    feast = _feast_reader(settings.home / "feast_sdk", user_ids[:feast_users], vectors[:feast_users])
+    feast = feast_reader(settings.home / "feast_sdk", user_ids[:feast_users], vectors[:feast_users])
     return [_time(size, rng, user_ids, store, mapped, feast, feast_users, repeats) for size in BATCHES]
 
 
@@ -74,29 +75,30 @@ def _time(
     )
 
 
-def _publish(settings: Settings, user_ids: list[str], vectors: np.ndarray) -> EmbeddingStore:
+def publish_vectors(settings: Settings, user_ids: list[str], vectors: np.ndarray) -> EmbeddingStore:
+    """Serve vectors of one space, float32 [U, Z], and return the store over them."""
     snapshot = publish(settings, SpaceVectors.of(SPACE_ID, PARTITION, user_ids, vectors))
     move(settings, Pointer(sequence=0, kind="promote", previous=None, live=snapshot))
     return EmbeddingStore(settings.published_dir)
 
 
-def _feast_reader(folder: Path, user_ids: list[str], vectors: np.ndarray) -> Callable[[list[str]], object]:
-    """Return Feast's online read of the same vectors, written by Feast into an SQLite store of its own."""
+def feast_reader(folder: Path, user_ids: list[str], vectors: np.ndarray) -> Callable[[list[str]], object]:
+    """Return Feast's online read of the same vectors, written by Feast into an SQLite store of its own in `folder`."""
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig
     from feast.types import Array, Float32
 
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("online.db", "registry.db"):
         (folder / name).unlink(missing_ok=True)
-    config = RepoConfig(
-        project="bench",
-        provider="local",
-        registry=str(folder / "registry.db"),
-        online_store={"type": "sqlite", "path": str(folder / "online.db")},
-        entity_key_serialization_version=3,
-        repo_path=folder,
-    )
-    store = FeatureStore(config=config)
+    config = {
+        "project": "bench",
+        "provider": "local",
+        "registry": str(folder / "registry.db"),
+        "online_store": {"type": "sqlite", "path": str(folder / "online.db")},
+        "entity_key_serialization_version": 3,
+    }
+    (folder / "feature_store.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")  # for `feast serve`
+    store = FeatureStore(config=RepoConfig(**config, repo_path=folder))
     user = Entity(name="user", join_keys=["user_id"])
     view = FeatureView(
         name="vectors",

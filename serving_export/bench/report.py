@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from serving_export.bench.http_lookups import http_timings
 from serving_export.bench.lookups import lookup_timings
+from serving_export.bench.sizes import size_timings
 from serving_export.bench.top_k import top_k_timing
 from training.bench.quality.report import report_dir
 from training.bench.shared.cache import library_versions
@@ -19,6 +21,9 @@ from training.storage import replace_file, write_json
 
 logger = logging.getLogger(__name__)
 FEAST_USERS = 2_000
+SIZES = (10_000, 100_000, 1_000_000)
+LARGEST = 20
+"""Times the users of the other lines, that the largest snapshot may hold: a short run stays short."""
 MATERIALISED_USERS = 10_000
 
 
@@ -35,6 +40,11 @@ def measure(settings: Settings, scratch: Path, num_users: int, num_items: int, n
     own = Settings.from_env({"ATTUNE_HOME": str(scratch / "lookups"), "ATTUNE_SEED": str(settings.seed)})
     timings = lookup_timings(own, num_users, min(FEAST_USERS, num_users))
     logger.info("lookups are measured")
+    own = Settings.from_env({"ATTUNE_HOME": str(scratch / "http"), "ATTUNE_SEED": str(settings.seed)})
+    timings += http_timings(own, num_users, min(FEAST_USERS, num_users))
+    logger.info("lookups over HTTP are measured")
+    timings += size_timings(scratch / "sizes", [min(size, num_users * LARGEST) for size in SIZES], settings.seed)
+    logger.info("snapshots of several sizes are measured")
     timings.append(top_k_timing(scratch, num_items, seed=settings.seed))
     logger.info("searches are measured")
     timings += materialise_timings(scratch / "materialise", settings.seed, min(MATERIALISED_USERS, num_users))

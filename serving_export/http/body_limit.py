@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving_export.http.refusals import send_refusal
+
 MAX_BODY_BYTES = 1_000_000
 BODY_TIMEOUT_S = 5.0
+CLOSE = {"connection": "close"}
+"""What is left of the request is not read, so that nothing may follow on its connection."""
 
 
 class BodyLimit:
@@ -29,10 +32,12 @@ class BodyLimit:
         try:
             body = await asyncio.wait_for(self._read(scope, receive), self._timeout_s)
         except TimeoutError:
-            await _refuse(send, 408, f"expected the whole body within {self._timeout_s:g} s, found it unfinished")
+            error = f"expected the whole body within {self._timeout_s:g} s, found it unfinished"
+            await send_refusal(send, 408, error, CLOSE)
             return
         if body is None:
-            await _refuse(send, 413, f"expected a body of at most {self._max_bytes} bytes, found more; ask for fewer")
+            error = f"expected a body of at most {self._max_bytes} bytes, found more; ask for fewer"
+            await send_refusal(send, 413, error, CLOSE)
             return
         await self._app(scope, _replay(body, receive), send)
 
@@ -64,10 +69,3 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return channel
-
-
-async def _refuse(send: Send, status: int, error: str) -> None:
-    body = json.dumps({"error": error}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body})

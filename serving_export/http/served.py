@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from weakref import WeakKeyDictionary
 
+from serving_export.http.tally import current_tally
 from serving_export.index import ApproximateConsumer
-from serving_export.lookup import EmbeddingStore, Snapshot
+from serving_export.lookup import EmbeddingStore, Snapshot, Standing
+from training.contracts.errors import AttuneError, FrameMismatch
 from training.registry.pointer import POINTER
 from training.settings import Settings
 
@@ -16,89 +20,133 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 2.0
 """Pause before a pointer that could not be followed is tried again."""
-
-
-@dataclass(frozen=True)
-class _Open:
-    """One pointer's snapshots, mapped, with the indexes of every consumer in them."""
-
-    store: EmbeddingStore
-    indexes: dict[tuple[str, str], ApproximateConsumer]
+PATIENCE_S = 1.0
+"""How long the request that first sees a move waits for what the pointer now names, before the last answers it too."""
+Stat = tuple[int, int]
 
 
 class Served:
     """The store that is in force, reopened when the pointer file changes; one `stat` per request.
 
-    The next one is opened and held against its checksums while the last one answers, and only then takes its place:
-    a pointer or snapshot that cannot be opened changes nothing.
+    The next one is opened and held against its checksums, by a thread of its own, while the last one answers, and only
+    then takes its place: a pointer or snapshot that cannot be opened changes nothing. Who still reads the last one
+    keeps it mapped; with its last reader it goes.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Watch the pointer below `settings.published_dir`; nothing need be published yet."""
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._seen: tuple[int, int] | None = None
-        self._failed_at = -RETRY_AFTER_S
-        self._open: _Open | None = None
+    def __init__(self, settings: Settings, opened: Callable[[str], None] = lambda outcome: None) -> None:
+        """Watch the pointer below `settings.published_dir`; nothing need be published yet.
 
-    def store(self, space_id: str | None = None) -> EmbeddingStore:
-        """Return the store of a served space, or of the live one.
+        Args:
+            settings: Where state lives.
+            opened: Told "opened" or "failed" whenever the pointer was followed.
+        """
+        self._settings, self._opened = settings, opened
+        self._lock = threading.Lock()
+        self._seen: Stat | None = None
+        self._failed_at = -RETRY_AFTER_S
+        self._store: EmbeddingStore | None = None
+        self._indexes: WeakKeyDictionary[Snapshot, dict[str, ApproximateConsumer]] = WeakKeyDictionary()
+
+    def store(self, space_id: str | None = None, frame: str | None = None) -> EmbeddingStore:
+        """Return the store of a served space, or of the live one, and note how old it is for the answer's head.
 
         Raises:
             MissingArtefact: Nothing was promoted yet.
             SpaceMismatch: `space_id` is not served.
+            FrameMismatch: The space is not in `frame`.
         """
-        store = self._followed().store
-        return store if space_id is None else store.for_space(space_id)
+        store = self._followed()
+        if space_id is not None:
+            store = store.for_space(space_id)
+        about = self.account(store)
+        if frame is not None and frame != about.frame:
+            raise FrameMismatch(frame, about.frame or "no frame", about.space_id)
+        return store
+
+    def is_open(self) -> bool:
+        """Return whether what the pointer names is open, so that no lookup has to wait for anything to be opened."""
+        return self._store is not None and not self._has_moved()
+
+    def account(self, store: EmbeddingStore, snapshot: Snapshot | None = None, keys: int = 0) -> Standing:
+        """Note which snapshot answers for how many ids, and return how old it is; None is the store's own."""
+        tally, about = current_tally(), store.standing(snapshot or store.snapshot)
+        tally.count(keys=keys)
+        tally.about = about
+        return about
+
+    def in_force(self) -> list[Standing]:
+        """Return how old each served snapshot is, the live one first; nothing before the first one is open."""
+        store, found = self._store, list[Standing]()
+        if store is not None:
+            for entry in store.pointer.snapshots:
+                with suppress(AttuneError):  # one that could not be mapped
+                    found.append(store.standing(store.for_space(entry.space_id).snapshot))
+        return found
 
     def indexes(self, snapshot: Snapshot, name: str) -> ApproximateConsumer:
         """Return a consumer's indexes, mapped once per snapshot."""
         consumer = snapshot.consumer(name)
-        key = str(consumer.folder), name
-        indexes = self._followed().indexes
-        if key not in indexes:
-            indexes[key] = ApproximateConsumer(consumer)
-        return indexes[key]
+        indexes = self._indexes.setdefault(snapshot, {})
+        if name not in indexes:
+            indexes[name] = ApproximateConsumer(consumer)
+        return indexes[name]
 
-    def _followed(self) -> _Open:
-        """Whoever first sees that the pointer has moved opens what it names; others go on with what is open."""
-        opened = self._open
-        if opened is not None and not self._has_moved():
-            return opened
-        if self._lock.acquire(blocking=opened is None):
-            try:
-                if self._open is None or self._has_moved():
-                    self._follow()
-            finally:
-                self._lock.release()
-        assert self._open is not None
-        return self._open
+    def _followed(self) -> EmbeddingStore:
+        """Whoever first sees that the pointer has moved has it followed; others go on with what is open."""
+        if self._store is None:
+            with self._lock:
+                if self._store is None:
+                    self._open_first()
+        elif self._has_moved() and self._lock.acquire(blocking=False):
+            self._follow_beside()
+        assert self._store is not None
+        return self._store
 
-    def _follow(self) -> None:
+    def _follow_beside(self) -> None:
+        opening = threading.Thread(target=self._follow, name="follow-pointer", daemon=True)
+        try:
+            opening.start()
+        except RuntimeError:
+            self._lock.release()
+            raise
+        opening.join(PATIENCE_S)
+
+    def _open_first(self) -> None:
         seen = self._stat()
         try:
-            store = EmbeddingStore(self._settings.published_dir, stale_after_days=self._settings.stale_after_days)
-            store.verify()
-            self._open, self._seen = _Open(store, _index(store)), seen
-            logger.info("serving space %s of pointer %d", store.space_id, store.pointer.sequence)
+            self._switch(seen)
+        except Exception:
+            self._opened("failed")
+            raise
+
+    def _follow(self) -> None:
+        """Open what the pointer names and switch to it, then let go of the lock that the starting thread has taken."""
+        try:
+            seen = self._stat()
+            if seen != self._seen:
+                self._switch(seen)
         except Exception as error:
-            if self._open is None:
-                raise
             self._failed_at = time.monotonic()
+            self._opened("failed")
             logger.error("the pointer has moved, but what it names cannot be opened; the last goes on: %s", error)
+        finally:
+            self._lock.release()
+
+    def _switch(self, seen: Stat | None) -> None:
+        store = EmbeddingStore(self._settings.published_dir, stale_after_days=self._settings.stale_after_days)
+        store.verify()
+        for name in store.pointer.live.consumers:  # while their folder is there; retention may remove it later
+            self.indexes(store.snapshot, name)
+        self._store, self._seen = store, seen
+        self._opened("opened")
+        logger.info("serving space %s of pointer %d", store.space_id, store.pointer.sequence)
 
     def _has_moved(self) -> bool:
         return self._stat() != self._seen and time.monotonic() - self._failed_at >= RETRY_AFTER_S
 
-    def _stat(self) -> tuple[int, int] | None:
+    def _stat(self) -> Stat | None:
         try:
             stat = (self._settings.published_dir / POINTER).stat()
         except FileNotFoundError:
             return None
         return stat.st_ino, stat.st_mtime_ns
-
-
-def _index(store: EmbeddingStore) -> dict[tuple[str, str], ApproximateConsumer]:
-    """Map every consumer's indexes while their folders are there; retention may remove them later."""
-    consumers = [(name, store.snapshot.consumer(name)) for name in store.pointer.live.consumers]
-    return {(str(consumer.folder), name): ApproximateConsumer(consumer) for name, consumer in consumers}

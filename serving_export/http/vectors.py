@@ -2,57 +2,115 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
-from fastapi import FastAPI, Response
-from pydantic import BaseModel, Field
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import Field, model_validator
 
-from serving_export.answers import embeddings_json
-from serving_export.http.inputs import Text
-from serving_export.http.responses import PlainJSON
+from serving_export.answers import embeddings_bytes, embeddings_json
+from serving_export.http.bodies import described, read_body
+from serving_export.http.inputs import OnUnknownItem, OnUnknownVector, Pin, Pinned, PinnedBody
 from serving_export.http.served import Served
+from serving_export.http.tally import current_tally
 from serving_export.lookup import Embeddings
+from serving_export.vector_bytes import MEDIA_TYPE, Number, VectorRows, encode
 from training.arrays import Floats
 
 MAX_USERS = 10_000
+_AT_ONCE = {"json": 100, "arrow": 500, "binary": 1_000, "float32": 1_000}
+"""Users up to which an answer takes less than a millisecond, so that it is not worth a thread's while."""
+ARROW = "application/vnd.apache.arrow.stream"
+JSON = "application/json"
+RAW = "application/octet-stream"
+FORMS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The vectors, in the form that was asked for.",
+        "content": {JSON: {}, MEDIA_TYPE: {}, ARROW: {}, RAW: {}},
+    }
+}
 
 
-class Batch(BaseModel):
-    """Users to look up; `space_id` refuses vectors of any other space; "float32" answers raw little-endian rows."""
+class Batch(PinnedBody):
+    """Users to look up, and how.
 
-    user_ids: list[Text] = Field(max_length=MAX_USERS)
-    space_id: Text | None = None
-    on_unknown: Literal["raise", "ignore"] = "raise"
-    format: Literal["json", "float32"] = "json"
+    `space` and `frame` refuse vectors of any other. `on_unknown`: refuse the whole request, answer a vector that is
+    null, or leave the user out. `format`: "json"; "binary", rows behind a header (`serving_export.vector_bytes` reads
+    them); "arrow", an IPC stream; "float32", rows without a header. All but JSON keep the order asked and have a row
+    for every user, NaN or null for an unknown one. `dtype` puts "binary" and "arrow" in fewer bits; what is lost by it
+    is at `/spaces`.
+    """
+
+    user_ids: list[str] = Field(max_length=MAX_USERS)
+    on_unknown: OnUnknownVector = "raise"
+    format: Literal["json", "binary", "arrow", "float32"] = "json"
+    dtype: Number = "float32"
+
+    @model_validator(mode="after")
+    def _check_dtype(self) -> Self:
+        if self.dtype != "float32" and self.format not in ("binary", "arrow"):
+            raise ValueError(f'expected format "binary" or "arrow" with dtype {self.dtype}, found "{self.format}"')
+        return self
 
 
 def add_vectors(app: FastAPI, served: Served) -> None:
     """Add the lookups of one user and of many."""
 
     @app.get("/users/{user_id:path}/embedding")
-    def embedding(user_id: str, space_id: str | None = None) -> dict[str, Any]:
-        """Return one user's vector; 404 when unknown, 409 when `space_id` is not served."""
-        return dict(embeddings_json(served.store(space_id).lookup([user_id]))["users"][0])
+    def embedding(user_id: str, pin: Pinned, on_unknown: OnUnknownItem = "raise") -> dict[str, Any]:
+        """Return one user's vector; an unknown one's is null if asked, else 404; 409 when `space` is not served."""
+        found = _look_up(served, pin, [user_id], on_unknown)
+        return dict(embeddings_json(found, [user_id])["users"][0])
 
-    @app.post("/embeddings")
-    def embeddings(batch: Batch) -> Response:
-        """Return many users' vectors, as JSON, or as raw float32 rows in the order asked (NaN: unknown)."""
-        found = served.store(batch.space_id).lookup(batch.user_ids, on_unknown=batch.on_unknown)
-        if batch.format == "json":
-            return PlainJSON(embeddings_json(found))
-        rows = _aligned(found, batch.user_ids)
-        headers = {
-            "x-space-id": found.space_id,
-            "x-as-of": found.as_of.isoformat(),
-            "x-stale": str(found.stale).lower(),
-            "x-shape": ",".join(map(str, rows.shape)),
-        }
-        return Response(rows.tobytes(), media_type="application/octet-stream", headers=headers)
+    @app.post("/embeddings", openapi_extra=described(Batch), responses=FORMS, response_class=Response)
+    async def embeddings(request: Request) -> Response:
+        """Return many users' vectors, as JSON, or as rows in the order asked."""
+        batch = await read_body(request, Batch)
+        if served.is_open() and len(batch.user_ids) <= _AT_ONCE[batch.format]:
+            return _answer(served, batch)
+        return await run_in_threadpool(_answer, served, batch)
+
+
+def _look_up(served: Served, pin: Pin, user_ids: list[str], on_unknown: OnUnknownVector) -> Embeddings:
+    store = served.store(*pin)
+    served.account(store, keys=len(user_ids))
+    found = store.lookup(user_ids, on_unknown="raise" if on_unknown == "raise" else "ignore")
+    current_tally().count(unknown=len(found.unknown))
+    return found
+
+
+def _answer(served: Served, batch: Batch) -> Response:
+    found = _look_up(served, batch.pin, batch.user_ids, batch.on_unknown)
+    if batch.format == "json":
+        asked = batch.user_ids if batch.on_unknown == "null" else ()
+        return Response(embeddings_bytes(found, asked), media_type=JSON)
+    rows = _aligned(found, batch.user_ids)
+    if batch.format == "binary":
+        return Response(_bytes(found, rows, batch.dtype), media_type=MEDIA_TYPE)
+    if batch.format == "arrow":
+        from serving_export.vector_table import stream  # pyarrow: only for those who ask
+
+        return Response(stream(found, rows, batch.user_ids, batch.dtype), media_type=ARROW)
+    headers = {
+        "x-space-id": found.space_id,
+        "x-as-of": found.as_of.isoformat(),
+        "x-stale": str(found.stale).lower(),
+        "x-shape": ",".join(map(str, rows.shape)),
+    }
+    return Response(rows.tobytes(), media_type=RAW, headers=headers)
 
 
 def _aligned(found: Embeddings, user_ids: list[str]) -> Floats:
+    """Return a row for every user in the order asked, float32 [n, Z], NaN for an unknown one."""
+    if not found.unknown:
+        return found.vectors
     unknown = set(found.unknown)
-    rows = np.full((len(user_ids), found.vectors.shape[1]), np.nan, dtype="<f4")
+    rows = np.full((len(user_ids), found.vectors.shape[1]), np.nan, dtype=np.float32)
     rows[[user_id not in unknown for user_id in user_ids]] = found.vectors
     return rows
+
+
+def _bytes(found: Embeddings, rows: Floats, number: Number) -> bytes:
+    about = {name: getattr(found, name) for name in ("space_id", "frame", "as_of", "stale")}
+    return encode(VectorRows(vectors=rows, number=number, **about))

@@ -5,17 +5,19 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
 from training.contracts.consumers import CONSUMERS
+from training.contracts.errors import AttuneError
 from training.settings import REPO_ROOT, Settings
 
 pytestmark = pytest.mark.airflow
 DOCKER = REPO_ROOT / "docker"
-SECRETS = ("POSTGRES_PASSWORD", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY")
+SECRETS = ("POSTGRES_PASSWORD", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY", "LOOKUP_ACCESS_FILE")
 
 
 def compose() -> dict:
@@ -105,7 +107,32 @@ def test_the_lookup_server_takes_its_command():
     python, module, package, *arguments = SERVICES["lookup"]["command"]
     assert [python, module, package] == ["python", "-m", "serving_export"]
     parsed = build_parser().parse_args(arguments)
-    assert (parsed.host, parsed.port) == ("0.0.0.0", 8600)
+    assert (parsed.host, parsed.port, parsed.workers) == ("0.0.0.0", 8600, 2)
+
+
+def test_only_the_lookup_server_gets_the_keys_of_teams_and_it_starts_with_them_alone(tmp_path):
+    from serving_export.access.book import change_book, utc_now
+    from serving_export.http.serve import require_keys
+
+    [name] = compose()["secrets"]
+    assert [service for service, entry in SERVICES.items() if "secrets" in entry] == ["lookup"]
+    assert SERVICES["lookup"]["secrets"] == [name]
+    environment = SERVICES["lookup"]["environment"]
+    assert environment["ATTUNE_ACCESS_FILE"] == f"/run/secrets/{name}"
+    assert all("ATTUNE_ACCESS_FILE" not in entry["environment"] for key, entry in OURS.items() if key != "lookup")
+    keys = tmp_path / "access.json"
+    settings = Settings.from_env({**environment, "ATTUNE_HOME": str(tmp_path), "ATTUNE_ACCESS_FILE": str(keys)})
+    with pytest.raises(AttuneError, match="expected keys"):
+        require_keys(settings, "0.0.0.0", 2)
+    change_book(keys, lambda book: book.rotated(timedelta(days=1), utc_now()))
+    assert require_keys(settings, "0.0.0.0", 2)
+
+
+def test_the_lookup_server_may_take_the_time_that_it_needs_to_end():
+    from serving_export.http.serve import KILLED_AFTER_S, SHUTDOWN_S
+
+    grace_s = float(SERVICES["lookup"]["stop_grace_period"].removesuffix("s"))
+    assert SHUTDOWN_S < KILLED_AFTER_S < 10 < grace_s
 
 
 def test_valkey_takes_its_options(tmp_path):

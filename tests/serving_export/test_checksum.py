@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from serving_export.checksum import MANIFEST, require_lengths, sha256, verify
+from serving_export.checksum import MANIFEST, describe, require_lengths, sha256, verify
 from tests.serving_export.world import DAY1, World
 from training.contracts.errors import AttuneError
 from training.registry.pointer import read_pointer
@@ -41,3 +42,24 @@ def test_a_short_or_missing_file_is_found_by_its_length(folder: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError):
         require_lengths(folder, manifest)
+
+
+def test_a_large_file_is_verified_by_blocks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving_export.checksum.BLOCK_BYTES", 100)
+    path = folder / "vectors.npy"
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"]["vectors.npy"] = describe(path)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    whole = path.read_bytes()
+    blocks = manifest["files"]["vectors.npy"]["blocks"]
+    assert blocks == [hashlib.sha256(whole[at : at + 100]).hexdigest() for at in range(0, len(whole), 100)]
+    assert manifest["files"]["vectors.npy"]["sha256"] == sha256(path)
+    verify(folder)
+    for broken in (whole[:150] + b"x" + whole[151:], whole + b"x", whole[:-1], whole[:100], b""):
+        path.write_bytes(broken)
+        with pytest.raises(AttuneError, match=f"at {path}; roll back"):
+            verify(folder)
+
+
+def test_a_small_file_has_no_blocks(folder: Path) -> None:
+    assert set(describe(folder / "vectors.npy")) == {"sha256", "bytes"}

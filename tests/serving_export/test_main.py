@@ -15,7 +15,8 @@ from tests.serving_export.world import DAY1, DAY2, World
 from training.settings import Settings
 
 COMMANDS = ["lookup", "status", "lineage", "serve", "recommend", "target", "rank", "rollback", "pin", "unpin"]
-COMMANDS += ["refresh", "promote", "reconcile"]
+COMMANDS += ["refresh", "promote", "reconcile", "similar-users", "similar-items", "history"]
+GROUPS = ["tokens"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,16 +24,20 @@ def _in_this_home(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATTUNE_HOME", str(world.settings.home))
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, ""])
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS, ""])
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         build_parser().parse_args([*command.split(), "--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
-    assert ("--json" in shown) if command else all(name in shown for name in COMMANDS)
+    if command not in GROUPS:
+        assert ("--json" in shown) if command else all(name in shown for name in [*COMMANDS, *GROUPS])
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["lookup"], ["refresh", "--partition", "today"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nothing"], ["lookup"], ["refresh", "--partition", "today"], ["serve", "--workers", "0"], ["tokens"]],
+)
 def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -85,6 +90,33 @@ def test_rankings_and_their_file(world: World, tmp_path: Path, capsys: pytest.Ca
     assert lines.read_text().startswith("i00\t")
     assert main(["rank", "--task", "target", "--ids", str(tmp_path / "none"), "--out", str(out)]) == 1
     assert "expected a file of ids" in capsys.readouterr().err
+
+
+def test_neighbours_of_users_and_items(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    [space_id] = world.promote(DAY1)
+    assert main(["similar-users", "--user", "u05", "--k", "3", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["query"], len(answer["ids"]), answer["space_id"]) == ("u05", 3, space_id)
+    assert main(["similar-items", "--item", "i03", "--k", "3"]) == 0
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == 3
+    assert sorted(lines, key=lambda line: -float(line[1])) == lines
+    assert main(["similar-items", "--item", "i99"]) == 1
+    assert "unknown item 'i99'" in capsys.readouterr().err
+
+
+def test_past_vectors_of_a_file_of_rows(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pyarrow.parquet as pq
+
+    world.promote(DAY1)
+    rows, out = tmp_path / "rows.csv", tmp_path / "out.parquet"
+    rows.write_text("user_id,as_of\nu05,2026-11-02\nu05,2026-11-01\n")
+    assert main(["history", "--rows", str(rows), "--out", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 2
+    assert pq.read_table(out)["partition"].to_pylist() == ["2026-11-01", None]
+    assert main(["history", "--rows", str(rows), "--out", str(out), "--unknown", "raise"]) == 1
+    assert main(["history", "--rows", str(tmp_path / "none"), "--out", str(out)]) == 1
+    assert "check --rows" in capsys.readouterr().err
 
 
 def test_an_answer_by_popularity_says_so(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from serving_export.publish import content_hash, publish, verify
+from serving_export.vector_loss import measure_losses
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from tests.serving_export.world import DAY1, DAY2, World
 from training.contracts.artefacts import ModelRef
@@ -41,6 +42,7 @@ def test_the_manifest_counts_and_sums_up_every_file(world: World) -> None:
     assert manifest["consumers"]["matching"]["num_users"] == 36
     assert manifest["consumers"]["matching"]["num_seen"] == 72
     assert manifest["lineage"] == {"encoder": {"data_hash": "abc"}}
+    assert manifest["losses"] == measure_losses(space.vectors_UZ)
     assert set(manifest["files"]) == set(_files(folder)) - {"manifest.json"}
     np.testing.assert_array_equal(np.load(folder / "vectors.npy"), space.vectors_UZ)
 

@@ -39,6 +39,10 @@ def test_pooled_snapshots_name_their_item_space() -> None:
         ("ATTUNE_ONLINE_WRITER", "redis"),
         ("ATTUNE_ARRIVAL_MARKER", "done/_SUCCESS"),
         ("ATTUNE_EVENT_KEY", "day"),
+        ("ATTUNE_REQUEST_RATE", "many"),
+        ("ATTUNE_REQUEST_RATE", "0/minute"),
+        ("ATTUNE_ID_QUOTA", "10/fortnight"),
+        ("ATTUNE_LIMITS_STORE", "memcached://x"),
     ],
 )
 def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
@@ -49,6 +53,13 @@ def test_a_bad_value_is_refused_by_the_name_of_its_variable(name: str, value: st
 def test_snapshots_are_written_in_bulk_unless_feast_is_asked_for() -> None:
     found = [Settings.from_env({"ATTUNE_ONLINE_WRITER": value}).online_writer for value in ("", "bulk", "feast")]
     assert found == ["bulk", "bulk", "feast"]
+
+
+def test_keys_lie_in_the_home_unless_they_are_named(tmp_path: Path) -> None:
+    home = {"ATTUNE_HOME": str(tmp_path)}
+    assert Settings.from_env(home).access_path == tmp_path / "access.json"
+    named = Settings.from_env({**home, "ATTUNE_ACCESS_FILE": str(tmp_path / "keys")})
+    assert named.access_path == named.access_file == tmp_path / "keys"
 
 
 def test_settings_cannot_be_changed_after_reading() -> None:

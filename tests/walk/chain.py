@@ -116,7 +116,8 @@ def _answered(settings: Settings, day: str, users: set[str]) -> None:
             rows[user]["scores"], ranking.scores, rtol=1e-4, atol=1e-4
         )  # near ties may change places
         assert rows[user]["consumer"] == ranking.consumer
-        assert ranking_json(ranking, store.model("matching", user))["space_id"] == store.space_id
+        told = ranking_json(ranking, store.model("matching", user), store.standing(store.snapshot))
+        assert told["space_id"] == store.space_id
         for item in ranking.ids[:1]:
             assert np.isfinite(store.target(item, 5).scores).all()
     stranger = store.recommend("nobody at all", 5, on_unknown="popularity")

@@ -18,6 +18,17 @@ class MissingArtefact(AttuneError):
     """A partition, space, model or snapshot that was asked for does not exist."""
 
 
+class UnknownConsumer(MissingArtefact):
+    """No served snapshot holds vectors of a consumer. The message and `served` name those that are served."""
+
+    def __init__(self, consumer: str, served: list[str], where: str, remedy: str) -> None:
+        super().__init__(
+            f"expected vectors of consumer {consumer} in what is served, found {', '.join(served) or 'none'} at "
+            f"{where}; {remedy}"
+        )
+        self.served = served
+
+
 class TransientFailure(AttuneError):
     """The disk, a lock or a server failed, not the input: the same call may succeed later, and may be tried again."""
 
@@ -29,6 +40,16 @@ class SpaceMismatch(AttuneError):
         super().__init__(f"expected space {expected}, found {found} at {where}; {remedy}")
         self.expected = expected
         self.found = found
+
+
+class FrameMismatch(AttuneError):
+    """Vectors of one frame were asked for where those of another, or of none, are served."""
+
+    def __init__(self, expected: str, found: str, space_id: str) -> None:
+        super().__init__(
+            f"expected frame {expected}, found {found} in space {space_id}; fit the reader anew on what is served, or "
+            "pin the space that it was fitted on"
+        )
 
 
 def require_space(own: str, given: str, model: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from training.contracts.artefacts import Artefact
-from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownConsumer
 
 POINTER = "pointer.json"
 HISTORY = "history"
@@ -95,7 +95,8 @@ class Pointer(Artefact):
 
         Raises:
             SpaceMismatch: `space_id` is not served any more, or not yet.
-            MissingArtefact: No served snapshot carries `consumer`, or that of its pinned space does not.
+            UnknownConsumer: No served snapshot carries `consumer`.
+            MissingArtefact: That of the space which `consumer` is pinned to does not.
         """
         if space_id is not None:
             found = self.of_space(space_id)
@@ -111,10 +112,8 @@ class Pointer(Artefact):
             if consumer in entry.consumers:
                 return entry
         served = sorted({name for entry in self.snapshots for name in entry.consumers})
-        raise MissingArtefact(
-            f"expected vectors of consumer {consumer} in a served snapshot, found {', '.join(served) or 'none'} in "
-            f"{POINTER}; train {consumer} on space {self.live.space_id} and promote again"
-        )
+        remedy = f"train {consumer} on space {self.live.space_id} and promote again"
+        raise UnknownConsumer(consumer, served, POINTER, remedy)
 
     def _pinned(self, consumer: str) -> PublishedSnapshot:
         space_id = self.pins[consumer]
@@ -153,7 +152,7 @@ def entry_in_force(published_dir: Path, pointer: Pointer, like: PublishedSnapsho
     Of several snapshots of one day only the history says which came last: their names are hashes.
     """
     for sequence in range(pointer.sequence, 0, -1):
-        past = _read(history_path(published_dir, sequence))
+        past = find_past(published_dir, sequence)
         for entry in past.snapshots if past else ():
             same = entry.space_id == like.space_id and entry.consumers == like.consumers
             if same and (published_dir / entry.path).is_dir():
@@ -166,15 +165,20 @@ def history_path(published_dir: Path, sequence: int) -> Path:
     return published_dir / HISTORY / f"{sequence:08d}.json"
 
 
+def find_past(published_dir: Path, sequence: int) -> Pointer | None:
+    """Return a pointer that was in force once, None where there was no such one."""
+    return _read(history_path(published_dir, sequence))
+
+
 def read_history(published_dir: Path, sequence: int) -> Pointer:
     """Return a pointer that was in force once.
 
     Raises:
         MissingArtefact: There was no such pointer.
     """
-    path = history_path(published_dir, sequence)
-    pointer = _read(path)
+    pointer = find_past(published_dir, sequence)
     if pointer is None:
+        path = history_path(published_dir, sequence)
         raise MissingArtefact(f"expected pointer {sequence} at {path}, found none; `status` lists what was served")
     return pointer
 

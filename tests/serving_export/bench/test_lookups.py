@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from serving_export.bench.lookups import BATCHES, WIDTH, _feast_reader, _publish, lookup_timings
+from serving_export.bench.lookups import BATCHES, WIDTH, feast_reader, lookup_timings, publish_vectors
 from training.settings import Settings
 
 
@@ -24,6 +24,6 @@ def test_one_line_per_batch(settings):
 def test_store_and_feast_return_the_same_vectors(settings, tmp_path):
     ids = ["a", "b", "c"]
     vectors = np.arange(3 * WIDTH, dtype=np.float32).reshape(3, WIDTH)
-    assert np.array_equal(_publish(settings, ids, vectors).lookup(["c", "a"]).vectors, vectors[[2, 0]])
-    found = _feast_reader(tmp_path / "sdk", ids, vectors)(["c", "a"])
+    assert np.array_equal(publish_vectors(settings, ids, vectors).lookup(["c", "a"]).vectors, vectors[[2, 0]])
+    found = feast_reader(tmp_path / "sdk", ids, vectors)(["c", "a"])
     assert np.array_equal(np.array(found["vector"], np.float32), vectors[[2, 0]])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.contracts.errors import MissingArtefact, SpaceMismatch
+from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownConsumer
 from training.registry.pointer import (
     POINTER,
     Pointer,
@@ -51,8 +51,9 @@ def test_a_space_that_is_not_served_is_a_mismatch_that_names_both() -> None:
 
 
 def test_a_consumer_that_is_not_served_is_named_beside_those_that_are() -> None:
-    with pytest.raises(MissingArtefact, match=r"consumer cold_start .* found matching, team"):
+    with pytest.raises(UnknownConsumer, match=r"consumer cold_start .* found matching, team") as refused:
         WHOLE.resolve(consumer="cold_start")
+    assert refused.value.served == ["matching", "team"]
 
 
 def test_reading_says_what_to_do_when_nothing_was_promoted(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def seconds_each(calls: Mapping[str, Callable[[], object]], repeats: int = 5) ->
 
     The first call of each is not counted.
     """
+    return {name: statistics.median(values) for name, values in samples_each(calls, repeats).items()}
+
+
+def samples_each(calls: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Return the seconds of every call of each, in turns; the first call of each is not counted."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 1):
         for name, call in calls.items():
@@ -45,7 +50,7 @@ def seconds_each(calls: Mapping[str, Callable[[], object]], repeats: int = 5) ->
             call()
             if turn:
                 taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in taken.items()}
+    return taken
 
 
 def speed_table(timings: Sequence[Timing], versions: Mapping[str, str]) -> str:

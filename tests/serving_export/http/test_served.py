@@ -1,0 +1,102 @@
+"""The store follows the pointer without keeping anyone waiting, and lets go of what nobody reads any more."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+import weakref
+from typing import Any
+
+import pytest
+
+from serving_export.http.served import Served
+from serving_export.http.tally import begin_tally
+from serving_export.lookup import EmbeddingStore
+from serving_export.refresh import refresh_embeddings
+from tests.serving_export.world import DAY1, DAY2, World
+from training.contracts.errors import FrameMismatch, MissingArtefact, SpaceMismatch
+
+
+def test_the_last_snapshot_lives_as_long_as_its_last_reader(world: World) -> None:
+    world.promote(DAY1)
+    served = Served(world.settings)
+    store = served.store()
+    snapshot, indexes = weakref.ref(store.snapshot), served.indexes(store.snapshot, "matching")
+    assert indexes is served.indexes(store.snapshot, "matching")
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    assert served.store() is not store
+    assert len(store.lookup(["u05"]).vectors) == 1
+    del store, indexes
+    gc.collect()
+    assert snapshot() is None
+
+
+def test_a_slow_opening_holds_up_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.promote(DAY1)
+    served = Served(world.settings)
+    before = served.store()
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    may_go_on = threading.Event()
+    verify = EmbeddingStore.verify
+
+    def slowly(store: EmbeddingStore) -> None:
+        assert may_go_on.wait(30)
+        verify(store)
+
+    monkeypatch.setattr(EmbeddingStore, "verify", slowly)
+    monkeypatch.setattr("serving_export.http.served.PATIENCE_S", 0.1)
+    started = time.monotonic()
+    assert served.store() is before
+    assert served.store() is before
+    assert time.monotonic() - started < 5
+    may_go_on.set()
+    deadline = time.monotonic() + 30
+    while served.store() is before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert served.store().snapshot.entry.partition == "2026-11-02"
+
+
+def test_what_became_of_each_move_is_told(world: World) -> None:
+    told: list[str] = []
+    served = Served(world.settings, told.append)
+    with pytest.raises(MissingArtefact):
+        served.store()
+    assert served.in_force() == []
+    world.promote(DAY1)
+    served.store()
+    assert told == ["failed", "opened"]
+
+
+def test_what_is_in_force_is_told_with_its_age(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    served = Served(world.settings)
+    served.store()
+    found = served.in_force()
+    assert [about.space_id for about in found] == [second, first]
+    assert all(about.stale and about.age.days > 20 for about in found)
+
+
+def test_the_answer_s_age_is_noted_for_its_head(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    served, tally = Served(world.settings), begin_tally()
+    store = served.store(first)
+    assert tally.about is not None
+    assert tally.about.space_id == first
+    served.account(store, served.store().snapshot, keys=3)
+    assert (tally.about.space_id, tally.keys) == (second, 3)
+
+
+def test_a_space_or_a_frame_that_is_not_served(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    [space_id] = world.promote(DAY1)
+    served = Served(world.settings)
+    with pytest.raises(SpaceMismatch):
+        served.store("20260101-00000000")
+    with pytest.raises(FrameMismatch, match=f"expected frame f1, found no frame in space {space_id}"):
+        served.store(frame="f1")
+    manifest: dict[str, Any] = served.store().snapshot.manifest
+    monkeypatch.setitem(manifest, "frame", {"frame_id": "f2"})
+    assert served.store(frame="f2").space_id == space_id
+    with pytest.raises(FrameMismatch, match="expected frame f1, found f2"):
+        served.store(space_id, "f1")
