@@ -50,6 +50,7 @@ def _add_reading(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     lookup = _command(subparsers, "lookup", "print users' vectors, their space, as_of, age and whether they are stale")
     lookup.add_argument("--user", action="append", required=True, metavar="ID", help="external id; may be repeated")
     _add_space(lookup)
+    lookup.add_argument("--frame", metavar="FRAME", help="vectors turned into this frame, of the space that carries it")
     _command(subparsers, "status", "print live, legacy and candidate spaces, snapshots, partitions and consumers")
     lineage = _command(subparsers, "lineage", "lead a user's served vector back to the raw files")
     lineage.add_argument("--user", required=True, metavar="ID", help="external id")
@@ -93,7 +94,9 @@ def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     _command(subparsers, "reconcile", "bring ledger, online store and MLflow in line with what is served")
     pin = _command(subparsers, "pin", "keep a consumer or an outside team on a space, which is then not retired")
     pin.add_argument("consumer", metavar="CONSUMER")
-    pin.add_argument("space_id", metavar="SPACE")
+    pin.add_argument("space_id", metavar="SPACE", help="a space, or for an outside team a frame")
+    frame = _command(subparsers, "frame-start", "end the frame in force; the next promotion begins a new one")
+    frame.add_argument("--reason", required=True, metavar="REASON", help="why; it is recorded")
     unpin = _command(subparsers, "unpin", "let a consumer follow the live space again")
     unpin.add_argument("consumer", metavar="CONSUMER")
     lost = "why users that are served may be missing from now on; it is recorded"
@@ -117,7 +120,7 @@ def _command(
     parser = subparsers.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--debug", action="store_true", help="print the traceback of an error")
-    parser.set_defaults(run=getattr(commands, name))
+    parser.set_defaults(run=getattr(commands, name.replace("-", "_")))
     return parser
 
 

@@ -18,6 +18,7 @@ def embeddings_json(found: Embeddings) -> dict[str, Any]:
         "as_of": found.as_of.isoformat(),
         "age": round(found.age.total_seconds(), 3),
         "stale": found.stale,
+        **({"frame": found.frame} if found.frame else {}),
     }
     vectors = found.vectors.tolist()
     virtual = set(found.virtual)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,7 @@ def test_refresh_and_promote_answer_even_when_there_is_nothing(capsys: pytest.Ca
 def test_rollback_without_mlflow_moves_says_so_and_names_what_is_pending(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(world, "settings", replace(world.settings, frame="none"))  # its real online store is empty
     first, _ = world.promote(DAY1, DAY2)
     monkeypatch.setenv("ATTUNE_MLFLOW_URI", "http://127.0.0.1:1")
     assert main(["rollback"]) == 0

@@ -134,9 +134,10 @@ def test_online_rows_of_a_new_space_are_there_before_it_is_live(world: World) ->
     seen: list[str] = []
     materialise = world.materialise
 
-    def look(settings: Settings, entry: Any) -> None:
-        seen.append(read_pointer(settings.published_dir).live.space_id)
-        materialise(settings, entry)
+    def look(settings: Settings, entry: Any, slot: str) -> None:
+        if slot == space.space_id:
+            seen.append(read_pointer(settings.published_dir).live.space_id)
+        materialise(settings, entry, slot)
 
     world.materialise = look  # type: ignore[method-assign]
     promote_space(world.settings, DAY2, world.sources)

@@ -31,6 +31,15 @@ class SpaceMismatch(AttuneError):
         self.found = found
 
 
+class FrameMismatch(SpaceMismatch):
+    """A reader's frame is not, or no more, one of those that are served. The message names both."""
+
+    def __init__(self, expected: str, found: str, where: str, remedy: str) -> None:
+        AttuneError.__init__(self, f"expected {expected}, found {found} at {where}; {remedy}")
+        self.expected = expected
+        self.found = found
+
+
 def require_space(own: str, given: str, model: str) -> None:
     """Raise SpaceMismatch unless the space that a model is given is its own; "" is no space."""
     if given != own:

@@ -1,0 +1,15 @@
+"""Name frames: a fixed system of coordinates is called after the space whose own coordinates it keeps."""
+
+from __future__ import annotations
+
+_PREFIX = "frame-"
+
+
+def frame_of(space_id: str) -> str:
+    """Return the name of the frame that begins with a space."""
+    return _PREFIX + space_id
+
+
+def is_frame(name: str) -> bool:
+    """Return whether a name is that of a frame, and not that of a space."""
+    return name.startswith(_PREFIX)
