@@ -23,6 +23,7 @@ from serving_export.promote import promote_space
 from serving_export.refresh import refresh_embeddings
 from serving_export.sources import Sources
 from training.arrays import Floats
+from training.bench.quality.report import report_dir
 from training.bench.shared.homes import own_home
 from training.bench.shared.logs import read_public_log
 from training.bench.shared.side_tables import SideTables, read_side_tables
@@ -46,7 +47,7 @@ from training.representation.user_encoder import train_space
 from training.representation.user_space import UserSpace
 from training.reproducible import deterministic
 from training.settings import Settings
-from training.storage import PART, list_partitions, write_json
+from training.storage import PART, list_partitions, replace_file, write_json
 
 logger = logging.getLogger(__name__)
 FIRST_DAY = 42
@@ -81,6 +82,9 @@ class Day:
 def run_frame(settings: Settings, num_days: int, folder: Path | None = None) -> str:
     """Return a Markdown table of `num_days` retrains in a row, on simulated logs or on those of a folder.
 
+    It is written to `home/reports/bench` too, from where `python -m training.bench readme` takes it into the page.
+    A run that was cut short goes on with the first day that was not measured.
+
     Args:
         settings: Its home holds the benchmark's own home below it.
         num_days: Retrains, one a day; the last week of the log is kept for labels.
@@ -91,7 +95,10 @@ def run_frame(settings: Settings, num_days: int, folder: Path | None = None) -> 
     last = _deliver(own, num_days, folder)
     days = [last.shift(back - HORIZON_DAYS - num_days + 1) for back in range(num_days)]
     prepare(own, days, last)
-    return table(name, measure(own, days))
+    found = table(name, measure(own, days))
+    with replace_file(report_dir(settings) / f"{name}_frame.md") as temporary:
+        temporary.write_text(found, encoding="utf-8")
+    return found
 
 
 def prepare(settings: Settings, days: Sequence[Partition], last: Partition) -> None:

@@ -16,7 +16,7 @@ from tests.serving_export.world import DAY1, DAY2, World
 from training.settings import Settings
 
 COMMANDS = ["lookup", "status", "lineage", "serve", "recommend", "target", "rank", "rollback", "pin", "unpin"]
-COMMANDS += ["refresh", "promote", "reconcile"]
+COMMANDS += ["refresh", "promote", "reconcile", "frame-start"]
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +167,18 @@ def test_rollback_and_lineage_as_processes(world: World, fresh_mlflow: Callable[
     again = run("rollback", "--further")
     assert (again.returncode, again.stdout) == (1, "")
     assert "only one space was ever promoted" in again.stderr
+
+
+def test_a_frame_is_looked_up_and_ended_by_name(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    frame = f"frame-{first}"
+    assert main(["lookup", "--user", "u01", "--frame", frame]) == 0
+    assert capsys.readouterr().out.startswith(f"{frame} by space {second}, as of 2026-11-03")
+    assert main(["lookup", "--user", "u01", "--frame", frame, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frame"] == frame
+    assert main(["lookup", "--user", "u01", "--frame", "frame-x"]) == 1
+    assert f"expected frame-x, found {frame}" in capsys.readouterr().err
+    world.ledger.pin("ads", frame)
+    assert main(["frame-start", "--reason", "a new catalogue"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == f"{frame} is in force no more; the next promotion begins a new one; to retrain on it: ads\n"
