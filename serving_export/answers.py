@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serving_export.lookup import Embeddings, Ranking
+from serving_export.lookup import Embeddings, FramedItems, Ranking
 
 
 def embeddings_json(found: Embeddings) -> dict[str, Any]:
@@ -27,6 +27,18 @@ def embeddings_json(found: Embeddings) -> dict[str, Any]:
         for user, v in zip(found.user_ids, vectors, strict=True)
     ]
     return {**about, "users": users, "unknown": list(found.unknown)}
+
+
+def items_json(found: FramedItems) -> dict[str, Any]:
+    """Return items in a frame: what holds for all of them, one entry for each known item, and the unknown ones."""
+    vectors = found.vectors.tolist()
+    return {
+        "frame": found.frame,
+        "space_id": found.space_id,
+        "partition": found.partition,
+        "items": [{"item_id": one, "vector": v} for one, v in zip(found.item_ids, vectors, strict=True)],
+        "unknown": list(found.unknown),
+    }
 
 
 def ranking_json(ranking: Ranking, model: dict[str, str]) -> dict[str, Any]:

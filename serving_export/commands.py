@@ -50,6 +50,19 @@ def lookup(options: argparse.Namespace) -> Answer:
     return Answer(values=values, text="\n".join(lines), error=_unknown(found.unknown, found.space_id, found.partition))
 
 
+def items(options: argparse.Namespace) -> Answer:
+    """Return items' vectors in a frame; unknown items are listed and make the command fail."""
+    from serving_export.answers import items_json
+
+    found = _store(options, Settings.from_env()).lookup_items(options.frame, options.item)
+    values = items_json(found)
+    lines = [f"{found.frame} by space {found.space_id}, of {found.partition}"]
+    lines += [f"{one['item_id']}\t{' '.join(f'{x:.5f}' for x in one['vector'])}" for one in values["items"]]
+    missing = ", ".join(map(repr, found.unknown[:3]))
+    error = f"expected items known as of {found.partition}, found unknown {missing}" if found.unknown else ""
+    return Answer(values=values, text="\n".join(lines), error=error)
+
+
 def recommend(options: argparse.Namespace) -> Answer:
     """Return a user's best items."""
     store = _store(options, Settings.from_env())

@@ -8,6 +8,7 @@ from typing import Any
 
 from serving_export.flip import move, pointer_lock
 from serving_export.sources import Sources
+from serving_export.vectors import FrameVectors
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.registry.ledger import Ledger
@@ -23,19 +24,19 @@ class FrameStep:
 
     Attributes:
         in_force: The frame that this and coming spaces are brought into; empty where there is none.
-        carried: The frame that the space is carried in; empty where its step was refused.
+        vectors: What turns the space into it; None where its step was refused.
         reason: Why it was refused.
         must_retrain: Teams pinned to the frame, which goes on being served from the space before as long as a team is.
     """
 
     in_force: str = ""
-    carried: str = ""
+    vectors: FrameVectors | None = None
     reason: str = ""
     must_retrain: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the step as JSON values."""
-        values = {"frame_id": self.in_force, "carried": bool(self.carried), "reason": self.reason}
+        values = {"frame_id": self.in_force, "carried": self.vectors is not None, "reason": self.reason}
         return values | {"must_retrain": list(self.must_retrain)}
 
 
@@ -55,15 +56,13 @@ def step(
     if settings.frame == "none":
         return FrameStep()
     try:
-        if not in_force:
-            begun = sources.begin_frame(settings, space_id, partition)
-            return FrameStep(in_force=begun, carried=begun)
-        decision = sources.bring_into_frame(settings, in_force, space_id)
-        reason = "" if decision.accepted else decision.account
+        entered = in_force or sources.begin_frame(settings, space_id, partition)
+        decision = sources.bring_into_frame(settings, entered, space_id)
+        if decision.accepted:
+            return FrameStep(in_force=entered, vectors=sources.turn(settings, entered, space_id, partition))
+        reason = decision.account
     except Exception as error:  # whatever is wrong with the frame, the space is served
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-    if not reason:
-        return FrameStep(in_force=in_force, carried=in_force)
     teams = readers_of(Ledger(settings), in_force)
     logger.warning(
         "%s does not carry %s (%s); to retrain: %s", in_force or "no frame", space_id, reason, teams or "none"

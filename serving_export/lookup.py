@@ -28,7 +28,7 @@ from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatc
 from training.contracts.partitions import Partition
 from training.registry.pointer import Pointer, PublishedSnapshot, read_pointer
 
-__all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "rank_exactly"]
+__all__ = ["Consumer", "EmbeddingStore", "Embeddings", "FramedItems", "Ranking", "Side", "Snapshot", "rank_exactly"]
 OnUnknown = Literal["raise", "warn", "ignore"]
 OnUnknownUser = Literal["raise", "popularity"]
 

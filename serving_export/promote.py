@@ -108,7 +108,7 @@ def _publish(
     replaces = pointer.live if pointer and not force else None
     day = _day_to_publish(partition, pointer)
     carried = step(settings, sources, pointer, space.space_id, day)
-    live = write_snapshot(settings, sources, space.space_id, day, models, replaces, carried.carried)
+    live = write_snapshot(settings, sources, space.space_id, day, models, replaces, carried.vectors)
     serve_online(settings, sources, live)
     with pointer_lock(settings) as held:
         current = find_pointer(settings.published_dir)

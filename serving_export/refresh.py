@@ -96,9 +96,8 @@ def _publish_all(
         try:
             since = entry if entry.path and not may_lose else None
             models = models_of(entry)
-            fresh[entry.space_id] = write_snapshot(
-                settings, sources, entry.space_id, partition, models, since, entry.frame
-            )
+            frame = sources.turn(settings, entry.frame, entry.space_id, partition) if entry.frame else None
+            fresh[entry.space_id] = write_snapshot(settings, sources, entry.space_id, partition, models, since, frame)
         except (
             Exception
         ) as error:  # whatever is wrong with an older space, the live one is published, then it is raised

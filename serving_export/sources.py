@@ -125,7 +125,7 @@ def write_snapshot(
     partition: Partition,
     models: Sequence[ModelRef],
     replaces: PublishedSnapshot | None = None,
-    frame: str = "",
+    frame: FrameVectors | None = None,
 ) -> PublishedSnapshot:
     """Encode a partition with a space, validate, and write the snapshot with its consumers; nothing is served yet.
 
@@ -136,7 +136,7 @@ def write_snapshot(
         partition: Whose users.
         models: The consumers' models.
         replaces: What is served now, whose users must go on being served; None where their loss was accepted.
-        frame: A frame that carries the space, to turn its vectors into besides; empty for none.
+        frame: A frame that the vectors are turned into besides; None for none.
 
     Raises:
         ContractViolation: The vectors must not be served, or users that are served would be lost.
@@ -151,5 +151,4 @@ def write_snapshot(
     if replaces is not None:
         require_continuity(settings, space.user_ids, replaces)
     sources.validate(settings, space)
-    turned = sources.turn(settings, frame, space_id, partition) if frame else None
-    return publish(settings, space, consumers, describe_origin(settings, space_id, partition, models), turned)
+    return publish(settings, space, consumers, describe_origin(settings, space_id, partition, models), frame)

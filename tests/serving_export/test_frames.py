@@ -142,6 +142,22 @@ def test_whatever_is_wrong_with_the_frame_the_space_is_served(world: World) -> N
     assert read_pointer(world.settings.published_dir).frame == frame_of(second), "the next one begins it"
 
 
+@pytest.mark.parametrize("broken", ["bring_into_frame", "turn"])
+def test_a_step_that_breaks_down_is_a_refusal(world: World, broken: str) -> None:
+    """As where the anchors' frozen rows lack a column that newer encoders read."""
+
+    def fail(*_: object) -> None:
+        raise KeyError("share_night_180d")
+
+    (first,) = world.promote(DAY1)
+    pin(world.settings, "ads", frame_of(first), world.sources)
+    world.train(DAY2)
+    done = promote_space(world.settings, DAY2, replace(world.sources, **{broken: fail}))
+    assert done["promoted"]
+    assert (done["frame"]["reason"], done["frame"]["must_retrain"]) == ("KeyError: 'share_night_180d'", ["ads"])
+    assert store(world).lookup(["u03"], frame=frame_of(first)).space_id == first
+
+
 def test_a_refresh_stays_in_the_frame(world: World) -> None:
     first, second = world.promote(DAY1, DAY2)
     refresh_embeddings(world.settings, DAY3, world.sources)

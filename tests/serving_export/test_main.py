@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from serving_export.__main__ import build_parser, main
+from serving_export.lookup import EmbeddingStore
 from tests.serving_export.world import DAY1, DAY2, World
 from training.settings import Settings
 
 COMMANDS = ["lookup", "status", "lineage", "serve", "recommend", "target", "rank", "rollback", "pin", "unpin"]
-COMMANDS += ["refresh", "promote", "reconcile", "frame-start"]
+COMMANDS += ["refresh", "promote", "reconcile", "frame-start", "items"]
 
 
 @pytest.fixture(autouse=True)
@@ -182,3 +183,19 @@ def test_a_frame_is_looked_up_and_ended_by_name(world: World, capsys: pytest.Cap
     assert main(["frame-start", "--reason", "a new catalogue"]) == 0
     shown = capsys.readouterr().out
     assert shown == f"{frame} is in force no more; the next promotion begins a new one; to retrain on it: ads\n"
+
+
+def test_items_are_printed_in_a_frame(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    frame = f"frame-{first}"
+    assert main(["items", "--frame", frame, "--item", "i03", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    expected = EmbeddingStore(world.settings.published_dir).lookup_items(frame, ["i03"])
+    assert (answer["space_id"], answer["items"]) == (
+        second,
+        [{"item_id": "i03", "vector": expected.vectors[0].tolist()}],
+    )
+    assert main(["items", "--frame", frame, "--item", "i03", "--item", "i99"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"{frame} by space {second}, of 2026-11-02\ni03\t")
+    assert "found unknown 'i99'" in shown.err

@@ -14,13 +14,13 @@ import torch
 from training.arrays import Floats
 from training.contracts.artefacts import GateDecision, SpaceRef
 from training.contracts.errors import MissingArtefact
+from training.contracts.frames import first_space_of
 from training.contracts.partitions import Partition
 from training.evaluation.gate import decide
-from training.registry.in_use import frame_in_force, published_spaces
+from training.registry.in_use import frame_in_force, item_space_of, published_spaces
 from training.registry.ledger import Ledger
 from training.representation.evaluate import compare_with_live, describe_vectors, evaluate_twin, probe_beside_live
 from training.representation.fit import FittedEncoder, UserEncoderConfig, fit_encoder, version_name
-from training.representation.frame import Frame
 from training.representation.gate import checks_of
 from training.representation.item_space import ItemSpace, current_item_space, learn_item_space, load_item_space
 from training.representation.rows import TrainingRows, anchor_of, read_rows, require_rows
@@ -130,8 +130,9 @@ def _item_space(
 def _to_turn_onto(settings: Settings, served: UserSpace | None) -> Iterator[ItemSpace]:
     """Yield the item spaces whose axes a renewal keeps: that of the frame in force, then that of the served space."""
     frame_id = frame_in_force(settings)
-    if frame_id:
-        yield load_item_space(settings, Frame.load(settings, frame_id).item_space_id)
+    first = item_space_of(settings, first_space_of(frame_id)) if frame_id else None
+    if first is not None:
+        yield load_item_space(settings, first)
     if served is not None:
         yield load_item_space(settings, served.ref.item_space_id)
 
