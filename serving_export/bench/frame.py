@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -167,9 +168,10 @@ def _deliver(settings: Settings, num_days: int, folder: Path | None) -> Partitio
         simulate(settings, SimulatorConfig(world=world))
         return Partition.parse(world.last_day)
     log = read_public_log(folder).frame
-    days = pd.to_datetime(log["occurred_at"], unit="s", utc=True)
-    last = Partition(days.quantile(0.8, interpolation="lower").date()).shift(HORIZON_DAYS)
-    log = log[(days < last.as_of).to_numpy()]
+    seconds = log["occurred_at"].to_numpy(np.int64)
+    middle = datetime.fromtimestamp(int(np.quantile(seconds, 0.8, method="lower")), UTC)
+    last = Partition(middle.date()).shift(HORIZON_DAYS)
+    log = log[seconds < last.as_of.timestamp()]
     write_history(settings, _history(log, read_side_tables(folder)), "bench")
     return last
 

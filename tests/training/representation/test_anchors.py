@@ -50,7 +50,7 @@ def test_pooled_again_they_are_what_the_product_pooled(trained, frame, anchors):
 
 
 def test_in_a_later_item_space_the_same_events_are_pooled(trained, anchors):
-    items = learn_item_space(trained.settings, LAST, ItemSpaceConfig(width=6))
+    items = learn_item_space(trained.settings, LAST, ItemSpaceConfig(width=6), trial=True)
     again = anchors.pooled_in(trained.settings, items.item_space_id, LAST)
     assert set(again["item_space_id"]) == {items.item_space_id}
     assert stack_vectors(again["taste_content_all"]).shape == (60, 6)
