@@ -13,6 +13,10 @@ space served so far becomes legacy and is refreshed until its consumers have mov
   space is served. Clear the task when the cause is gone.
 - **Wrong after all.** `python -m serving_export rollback` goes back to the space before, with its consumers, at once.
   No retry and no cleared task brings back what a rollback has left; `promote --force "REASON"` does.
+- **Not carried in the frame.** The space is live all the same; the result's `frame` says why, and which pinned teams
+  must retrain. Readers of the frame go on with the space before, refreshed each day; a team that is pinned to the frame
+  (`pin TEAM FRAME`) keeps it, others lose it with the next promotion but one. The next space is tried anew; where the
+  cause stays, `frame-start --reason "..."` lets the next promotion begin a frame.
 - **Pending.** The result names stores that were down (MLflow, online store). The next job makes up for them, or
   `python -m serving_export reconcile`.
 """

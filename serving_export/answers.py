@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from serving_export.lookup import Embeddings, Ranking, Standing
+from serving_export.lookup import Embeddings, FramedItems, Ranking, Standing
 
 
 def standing_json(found: Standing) -> dict[str, Any]:
@@ -36,6 +36,18 @@ def embeddings_json(found: Embeddings, asked: Sequence[str] = ()) -> dict[str, A
 def embeddings_bytes(found: Embeddings, asked: Sequence[str] = ()) -> bytes:
     """Return the same as JSON text, each number as short as tells it from the next float32."""
     return orjson.dumps(_lookup(found, found.vectors, asked), option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def items_json(found: FramedItems) -> dict[str, Any]:
+    """Return items in a frame: what holds for all of them, one entry for each known item, and the unknown ones."""
+    vectors = found.vectors.tolist()
+    return {
+        "frame": found.frame,
+        "space_id": found.space_id,
+        "partition": found.partition,
+        "items": [{"item_id": one, "vector": v} for one, v in zip(found.item_ids, vectors, strict=True)],
+        "unknown": list(found.unknown),
+    }
 
 
 def ranking_json(ranking: Ranking, model: dict[str, str], standing: Standing) -> dict[str, Any]:

@@ -37,12 +37,26 @@ def lookup(options: argparse.Namespace) -> Answer:
     from serving_export.answers import embeddings_json
 
     settings = Settings.from_env()
-    found = _store(options, settings).lookup(options.user, on_unknown="ignore")
+    found = _store(options, settings).lookup(options.user, on_unknown="ignore", frame=options.frame)
     values = embeddings_json(found)
-    about = f"space {found.space_id}, as of {found.as_of:%Y-%m-%d}, age {found.age.total_seconds() / 86400:.1f} days"
+    where = f"{found.frame} by space {found.space_id}" if found.frame else f"space {found.space_id}"
+    about = f"{where}, as of {found.as_of:%Y-%m-%d}, age {found.age.total_seconds() / 86400:.1f} days"
     lines = [about + (f" (stale: over {settings.stale_after_days:g} days)" if found.stale else "")]
     lines += [f"{u['user_id']}\t{' '.join(f'{x:.5f}' for x in u['vector'])}" for u in values["users"]]
     return Answer(values=values, text="\n".join(lines), error=_unknown(found.unknown, found.space_id, found.partition))
+
+
+def items(options: argparse.Namespace) -> Answer:
+    """Return items' vectors in a frame; unknown items are listed and make the command fail."""
+    from serving_export.answers import items_json
+
+    found = _store(options, Settings.from_env()).lookup_items(options.frame, options.item)
+    values = items_json(found)
+    lines = [f"{found.frame} by space {found.space_id}, of {found.partition}"]
+    lines += [f"{one['item_id']}\t{' '.join(f'{x:.5f}' for x in one['vector'])}" for one in values["items"]]
+    missing = ", ".join(map(repr, found.unknown[:3]))
+    error = f"expected items known as of {found.partition}, found unknown {missing}" if found.unknown else ""
+    return Answer(values=values, text="\n".join(lines), error=error)
 
 
 def recommend(options: argparse.Namespace) -> Answer:
@@ -176,6 +190,16 @@ def unpin(options: argparse.Namespace) -> Answer:
     done = unpin(Settings.from_env(), options.consumer)
     text = _with_pending(f"{options.consumer} follows the live space again", done.pending)
     return Answer(values={"consumer": options.consumer, "pending": done.pending}, text=text)
+
+
+def frame_start(options: argparse.Namespace) -> Answer:
+    """End the frame in force."""
+    from serving_export.frames import start_frame
+
+    ended, teams = start_frame(Settings.from_env(), options.reason)
+    text = f"{ended or 'no frame'} is in force no more; the next promotion begins a new one"
+    text += f"; to retrain on it: {', '.join(teams)}" if teams else ""
+    return Answer(values={"ended": ended, "must_retrain": list(teams)}, text=text)
 
 
 def refresh(options: argparse.Namespace) -> Answer:

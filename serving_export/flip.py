@@ -114,13 +114,13 @@ def pin_spaces(settings: Settings, pins: Mapping[str, str], snapshots: Mapping[s
 
     Args:
         settings: Where state lives.
-        pins: The space of every pinned consumer or team.
+        pins: The space or the frame of every pinned consumer or team.
         snapshots: The newest snapshot of each pinned space that has one; the others come with the next refresh.
     """
     with pointer_lock(settings) as held:
         current = read_pointer(settings.published_dir)
         pinned = _pinned(current, pins, current.live, current.legacy)
-        served = {entry.space_id for entry in (current.live, current.legacy, *pinned) if entry}
+        served = {entry.space_id for entry in (current.live, current.legacy, *pinned) if entry}  # frames come with them
         back = [snapshots[space_id] for space_id in sorted(set(pins.values()) - served) if space_id in snapshots]
         return move(settings, replace(current, kind="pin", reason="", pins=dict(pins), pinned=(*pinned, *back)), held)
 
@@ -193,14 +193,17 @@ def _returned(current: Pointer, target: Pointer, live: PublishedSnapshot) -> Poi
         returned=current.sequence,
         withdrawn=tuple(kept[-WITHDRAWN_KEPT:]),
         reason="",
+        frame=target.frame,
     )
 
 
 def _pinned(
     pointer: Pointer, pins: Mapping[str, str], live: PublishedSnapshot, legacy: PublishedSnapshot | None
 ) -> tuple[PublishedSnapshot, ...]:
-    spaces = set(pins.values()) - {live.space_id, legacy.space_id if legacy else ""}
-    return tuple(entry for entry in pointer.snapshots if entry.space_id in spaces)
+    served = [entry for entry in (live, legacy) if entry]
+    names = set(pins.values()) - {name for entry in served for name in (entry.space_id, entry.frame)}
+    carrying = [entry for frame, entry in pointer.frames.items() if frame in names]
+    return tuple(entry for entry in pointer.snapshots if entry.space_id in names or entry in carrying)
 
 
 def _same_models(entry: PublishedSnapshot, other: PublishedSnapshot) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from serving_export.checksum import MANIFEST, require_lengths, verify
-from serving_export.packed import Ids, find_rows, unpack_ids
+from serving_export.packed import FRAME, Ids, find_rows, unpack_ids
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
 from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
@@ -28,7 +28,17 @@ from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatc
 from training.contracts.partitions import Partition
 from training.registry.pointer import Pointer, PublishedSnapshot, read_pointer
 
-__all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "Standing", "rank_exactly"]
+__all__ = [
+    "Consumer",
+    "EmbeddingStore",
+    "Embeddings",
+    "FramedItems",
+    "Ranking",
+    "Side",
+    "Snapshot",
+    "Standing",
+    "rank_exactly",
+]
 OnUnknown = Literal["raise", "warn", "ignore"]
 OnUnknownUser = Literal["raise", "popularity"]
 
@@ -39,7 +49,7 @@ class Standing:
 
     Attributes:
         space_id: The space of every vector; never compare them with vectors of another.
-        frame: The fixed frame into which they were brought; empty for the space's own coordinates.
+        frame: The frame that they were turned into, comparable over spaces; empty for the space's own.
         partition: The day that the snapshot is of.
         as_of: Exclusive upper bound of what the vectors know.
         age: From `as_of` to the moment of the answer.
@@ -71,6 +81,27 @@ class Embeddings(Standing):
     virtual: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class FramedItems:
+    """Items as the readers of a frame know them.
+
+    Attributes:
+        item_ids: The known items among those asked for, in the order asked; all of them where none was named.
+        vectors: float32 [n, E], row i is that of `item_ids[i]`, collaborative half first.
+        unknown: The items that the snapshot does not hold.
+        frame: The frame; items and users of it go together.
+        space_id: The space whose item vectors were turned.
+        partition: The day that the snapshot is of.
+    """
+
+    item_ids: tuple[str, ...]
+    vectors: Floats
+    unknown: tuple[str, ...]
+    frame: str
+    space_id: str
+    partition: str
+
+
 class Snapshot:
     """One packed snapshot, mapped and read-only."""
 
@@ -89,6 +120,10 @@ class Snapshot:
             self.user_ids: Ids = map_array(self.folder / "user_ids.npy")
             self.vectors: Floats = map_array(self.folder / "vectors.npy")
             self.is_virtual = self._map_virtual()
+            if entry.frame:
+                self.framed_vectors: Floats = map_array(self.folder / FRAME / "vectors.npy")
+                self.item_ids: Ids = map_array(self.folder / FRAME / "item_ids.npy")
+                self.item_vectors: Floats = map_array(self.folder / FRAME / "item_vectors.npy")
             self._consumers = {name: Consumer(self.folder / "consumers" / name) for name in entry.consumers}
             self.popularity = self._map_popularity()
         except FileNotFoundError as error:
@@ -133,11 +168,6 @@ class Snapshot:
     def as_of(self) -> datetime:
         """Exclusive upper bound of what the vectors know."""
         return Partition.parse(self.entry.partition).as_of
-
-    @property
-    def frame(self) -> str:
-        """The frame into which the vectors were brought; empty for the space's own coordinates."""
-        return str((self.manifest.get("frame") or {}).get("frame_id", ""))
 
     def consumer(self, name: str) -> Consumer:
         """Return a consumer's vectors.
@@ -199,18 +229,21 @@ class EmbeddingStore:
         self.pointer, self._snapshots = self._open()
         return True
 
-    def lookup(self, user_ids: Sequence[str], on_unknown: OnUnknown = "raise") -> Embeddings:
+    def lookup(self, user_ids: Sequence[str], on_unknown: OnUnknown = "raise", frame: str | None = None) -> Embeddings:
         """Return the vectors of users.
 
         Args:
             user_ids: External ids, in any order, repeats allowed.
             on_unknown: What to do with users that the snapshot does not hold: "raise", or leave them out with a
                 warning ("warn") or without ("ignore").
+            frame: The frame that the caller's model was fitted on: vectors turned into it, of the newest space that it
+                carries. None gives the vectors of the space itself.
 
         Raises:
             UnknownId: A user is unknown and `on_unknown` is "raise".
+            FrameMismatch: The frame is not served.
         """
-        snapshot = self.snapshot
+        snapshot = self.snapshot if frame is None else self.snapshot_in(frame)
         rows = find_rows(snapshot.user_ids, user_ids)
         unknown = tuple(user_id for user_id, row in zip(user_ids, rows.tolist(), strict=True) if row < 0)
         if unknown:
@@ -218,14 +251,14 @@ class EmbeddingStore:
         known = rows[rows >= 0]
         return Embeddings(
             user_ids=tuple(u for u, row in zip(user_ids, rows.tolist(), strict=True) if row >= 0),
-            vectors=np.asarray(snapshot.vectors[known], dtype=np.float32),
+            vectors=np.asarray((snapshot.framed_vectors if frame else snapshot.vectors)[known], dtype=np.float32),
             unknown=unknown,
             virtual=tuple(unpack_ids(snapshot.user_ids[known[snapshot.is_virtual[known]]])),
-            **vars(self.standing(snapshot)),
+            **vars(self.standing(snapshot, frame or "")),
         )
 
-    def standing(self, snapshot: Snapshot) -> Standing:
-        """Return the space of a snapshot and how old what it knows is now."""
+    def standing(self, snapshot: Snapshot, frame: str = "") -> Standing:
+        """Return the space of a snapshot, or the frame that it was turned into, and how old what it knows is now."""
         age = datetime.now(UTC) - snapshot.as_of
         return Standing(
             space_id=snapshot.entry.space_id,
@@ -233,8 +266,38 @@ class EmbeddingStore:
             as_of=snapshot.as_of,
             age=age,
             stale=age > self._stale_after,
-            frame=snapshot.frame,
+            frame=frame,
         )
+
+    def lookup_items(self, frame: str, item_ids: Sequence[str] | None = None) -> FramedItems:
+        """Return items' vectors for the readers of a frame; those that the snapshot does not hold are named.
+
+        Args:
+            frame: The frame that the caller's model was fitted on.
+            item_ids: External ids, in any order; None asks for every item.
+
+        Raises:
+            FrameMismatch: The frame is not served.
+        """
+        snapshot = self.snapshot_in(frame)
+        asked = unpack_ids(snapshot.item_ids) if item_ids is None else item_ids
+        rows = find_rows(snapshot.item_ids, asked)
+        return FramedItems(
+            item_ids=tuple(one for one, row in zip(asked, rows.tolist(), strict=True) if row >= 0),
+            vectors=np.asarray(snapshot.item_vectors[rows[rows >= 0]], dtype=np.float32),
+            unknown=tuple(one for one, row in zip(asked, rows.tolist(), strict=True) if row < 0),
+            frame=frame,
+            space_id=snapshot.entry.space_id,
+            partition=snapshot.entry.partition,
+        )
+
+    def snapshot_in(self, frame: str) -> Snapshot:
+        """Return the snapshot that answers readers of a frame: of the newest space that it carries, or of this store's.
+
+        Raises:
+            FrameMismatch: The frame is not served.
+        """
+        return self._snapshot(self.pointer.of_frame(frame, self._space_id))
 
     def snapshot_of(self, consumer: str) -> Snapshot:
         """Return the snapshot with a consumer's vectors: the live one or, for a pinned consumer, its own space's."""

@@ -9,12 +9,13 @@ from training.registry.pointer import Pointer, PublishedSnapshot
 from training.settings import Settings
 
 
-def write_online(settings: Settings, entry: PublishedSnapshot) -> None:
-    """Write a snapshot's vectors into the online store under the key of their space."""
+def write_online(settings: Settings, entry: PublishedSnapshot, slot: str) -> None:
+    """Write a snapshot's vectors online: under the key of its space, or framed under that of its frame."""
     from training.data.online.space_rows import write_vectors
 
     snapshot = Snapshot(settings.published_dir, entry)
-    write_vectors(settings, entry.space_id, snapshot.as_of, unpack_ids(snapshot.user_ids), snapshot.vectors)
+    vectors = snapshot.framed_vectors if slot == entry.frame else snapshot.vectors
+    write_vectors(settings, slot, snapshot.as_of, unpack_ids(snapshot.user_ids), vectors)
 
 
 def forget_retired(settings: Settings, pointer: Pointer) -> None:
@@ -30,7 +31,7 @@ def retired_online(settings: Settings, pointer: Pointer) -> dict[str, list[str]]
     from training.contracts.columns import POOLED_FEATURES, USER_EMBEDDING
     from training.data.online.guard import served_slots
 
-    served = {entry.space_id for entry in pointer.snapshots}
+    served = {entry.space_id for entry in pointer.snapshots} | set(pointer.frames)
     offered = {ref.space_id for ref in Ledger(settings).spaces(*OFFERED)}
     found = {USER_EMBEDDING.name: sorted(set(served_slots(settings, USER_EMBEDDING.name)) - served - offered)}
     for view in POOLED_FEATURES:

@@ -16,6 +16,8 @@ from training.contracts.errors import ContractViolation
 
 Ids = NDArray[np.bytes_]
 Rows = NDArray[np.int64]
+FRAME = "frame"
+"""Folder, within a snapshot, of the vectors that were turned into a frame."""
 
 
 def pack_ids(ids: Sequence[str], what: str = "user_id") -> Ids:

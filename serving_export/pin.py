@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from serving_export.reconcile import Reconciled, newest_snapshots, reconcile
 from serving_export.sources import Sources
+from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError, MissingArtefact
+from training.contracts.frames import is_frame
 from training.registry.ledger import Ledger
-from training.registry.pointer import Pointer, find_pointer
+from training.registry.pointer import Pointer, find_pointer, read_pointer
 from training.settings import Settings
 
 
 def pin(settings: Settings, consumer: str, space_id: str, sources: Sources | None = None) -> Reconciled:
     """Serve a consumer from one space from now on, which is then refreshed and not retired.
 
+    An outside team may be pinned to a frame instead: the last space that the frame carries is then kept as well, and
+    the team is named when a space cannot be brought into it.
+
     The ledger's pin is the intent; the pointer carries it out, at once or, after a crash between, with the next job.
 
     Raises:
         MissingArtefact: The ledger holds no such space, or no snapshot of it carries the consumer's vectors.
+        FrameMismatch: The frame is not served.
+        AttuneError: A consumer of ours was to be pinned to a frame: it reads vectors of its own space.
     """
     pointer = find_pointer(settings.published_dir)
-    if pointer is not None and any(consumer in entry.consumers for entry in pointer.snapshots):
+    if is_frame(space_id):
+        _require_frame(settings, consumer, space_id)
+    elif pointer is not None and any(consumer in entry.consumers for entry in pointer.snapshots):
         _require_vectors(settings, pointer, consumer, space_id)
     ledger = Ledger(settings)
     ledger.pin(consumer, space_id)
@@ -45,6 +54,12 @@ def _carried_out(settings: Settings, sources: Sources | None) -> Reconciled:
     if "pins" in done.failures:
         raise done.failures["pins"]
     return done
+
+
+def _require_frame(settings: Settings, consumer: str, frame: str) -> None:
+    if consumer in CONSUMERS:
+        raise AttuneError(f"expected a space to pin {consumer} to, found {frame}; only outside teams read a frame")
+    read_pointer(settings.published_dir).of_frame(frame)
 
 
 def _require_vectors(settings: Settings, pointer: Pointer, consumer: str, space_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from serving_export.champion import ENCODER
 from serving_export.flip import move, pointer_lock, publishing_lock, still_pinned, withdrawn
+from serving_export.frames import FrameStep, step
 from serving_export.reconcile import reconcile, serve_online
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef, SpaceRef
@@ -38,7 +39,7 @@ def promote_space(
 
     Returns:
         `promoted`, the live `space_id` and `partition`, its consumers' `versions`, the pointer's `sequence`, the
-        `reason` of a refusal, and the stores that are `pending`.
+        `reason` of a refusal, the stores that are `pending`, and of a promotion what became of the `frame`.
 
     Raises:
         ContractViolation: The vectors must not be served.
@@ -52,10 +53,11 @@ def promote_space(
         if isinstance(chosen, str):
             return _refused(pointer, chosen)
         space, models = chosen
-        _publish(settings, sources, pointer, partition, space, models, force)
+        carried = _publish(settings, sources, pointer, partition, space, models, force)
         done = reconcile(settings, sources, alone=True)
     assert done.pointer is not None
-    return _report(done.pointer, promoted=True, reason="", pending=done.pending)
+    report = _report(done.pointer, promoted=True, reason="", pending=done.pending)
+    return report | {"frame": carried.to_dict()}
 
 
 def _choose(
@@ -99,16 +101,22 @@ def _publish(
     space: SpaceRef,
     models: list[ModelRef],
     force: str,
-) -> None:
+) -> FrameStep:
     """Prepare everything beside what is served, then move the pointer: the one commit point."""
     ledger = Ledger(settings)
     ledger.record_intent("promote", f"{space.space_id} of {partition}", pointer.sequence if pointer else 0, force)
     replaces = pointer.live if pointer and not force else None
-    live = write_snapshot(settings, sources, space.space_id, _day_to_publish(partition, pointer), models, replaces)
+    day = _day_to_publish(partition, pointer)
+    carried = step(settings, sources, pointer, space.space_id, day)
+    live = write_snapshot(settings, sources, space.space_id, day, models, replaces, carried.vectors)
     serve_online(settings, sources, live)
     with pointer_lock(settings) as held:
         current = find_pointer(settings.published_dir)
-        move(settings, replace(_successor(ledger, current, live), reason=force), held)
+        in_force = carried.in_force
+        if pointer and current and current.frame != pointer.frame:
+            in_force = current.frame  # it was ended while the snapshot was written
+        move(settings, replace(_successor(ledger, current, live), reason=force, frame=in_force), held)
+    return carried
 
 
 def space_to_promote(ledger: Ledger, pointer: Pointer | None, partition: Partition) -> SpaceRef | None:

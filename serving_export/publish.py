@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from serving_export.checksum import MANIFEST, describe, verify
 from serving_export.index import write_index
 from serving_export.vector_loss import measure_losses
-from serving_export.vectors import ConsumerVectors, SpaceVectors, check_space
+from serving_export.vectors import ConsumerVectors, FrameVectors, SpaceVectors, check_space
 from training.contracts.consumers import POPULARITY
 from training.registry.pointer import PublishedSnapshot
 from training.settings import Settings
@@ -31,6 +31,7 @@ def publish(
     space: SpaceVectors,
     consumers: Sequence[ConsumerVectors] = (),
     lineage: dict[str, Any] | None = None,
+    frame: FrameVectors | None = None,
 ) -> PublishedSnapshot:
     """Write a snapshot below `published/<space_id>/` and return the reference to it; nothing is served yet.
 
@@ -39,13 +40,14 @@ def publish(
         space: Checked vectors of every user of the space.
         consumers: Vectors of each consumer's model of that same space.
         lineage: What the snapshot was made from, kept in its manifest.
+        frame: The frame that the space's vectors are turned into besides; None where they are not.
 
     Raises:
         SpaceMismatch: A consumer's model was trained on another space.
         AttuneError: A snapshot of that content is there, but its bytes have changed since.
     """
     check_space(space, consumers)
-    arrays = _arrays(space, consumers)
+    arrays = _arrays(space, consumers) | (frame.arrays(space.vectors_UZ) if frame else {})
     path = Path(space.space_id) / f"dt={space.partition}.{content_hash(space, consumers, arrays)}"
     target = settings.published_dir / path
     if target.exists():
@@ -54,9 +56,15 @@ def publish(
     else:
         with new_dir(target) as folder:
             indexes = _write(folder, arrays, consumers)
-            write_json(_manifest(folder, space, consumers, indexes, lineage or {}), folder / MANIFEST)
+            manifest = _manifest(folder, space, consumers, indexes, lineage or {})
+            framed = {"frame": {"frame_id": frame.frame_id, **frame.about}} if frame else {}
+            write_json(manifest | framed, folder / MANIFEST)
     return PublishedSnapshot(
-        space_id=space.space_id, partition=str(space.partition), path=str(path), consumers=_models(consumers)
+        space_id=space.space_id,
+        partition=str(space.partition),
+        path=str(path),
+        consumers=_models(consumers),
+        frame=frame.frame_id if frame else "",
     )
 
 

@@ -15,7 +15,7 @@ from serving_export.flip import follow, pin_spaces, pointer_lock
 from serving_export.retention import list_snapshots, prune, retain
 from serving_export.sources import Sources
 from training.contracts.partitions import Partition
-from training.data.online.guard import serving
+from training.data.online.guard import served_partition, serving
 from training.registry.ledger import Ledger
 from training.registry.pointer import Pointer, PublishedSnapshot, find_pointer, history_path, read_history
 from training.settings import Settings
@@ -74,7 +74,23 @@ def serve_online(settings: Settings, sources: Sources, entry: PublishedSnapshot,
     day = Partition.parse(entry.partition)
     with serving(settings, VIEW, entry.space_id, day, entry.path, again=again) as needed:
         if needed:
-            sources.materialise(settings, entry)
+            sources.materialise(settings, entry, entry.space_id)
+
+
+def serve_framed(
+    settings: Settings, sources: Sources, frame: str, entry: PublishedSnapshot, *, again: bool = False
+) -> None:
+    """Write a snapshot's framed vectors into the online store, unless they are there.
+
+    Rows of a later day that another space has left there, as after a rollback, are removed first.
+    """
+    day = Partition.parse(entry.partition)
+    served = served_partition(settings, VIEW, frame)
+    if served is not None and served > day:
+        sources.forget_slot(settings, frame)
+    with serving(settings, VIEW, frame, day, entry.path, again=again) as needed:
+        if needed:
+            sources.materialise(settings, entry, frame)
 
 
 def newest_snapshots(settings: Settings, spaces: set[str]) -> dict[str, PublishedSnapshot]:
@@ -87,6 +103,8 @@ def _derive(settings: Settings, sources: Sources, pointer: Pointer, alone: bool)
     def online() -> None:
         for entry in pointer.snapshots:
             serve_online(settings, sources, entry)
+        for frame, entry in pointer.frames.items():
+            serve_framed(settings, sources, frame, entry)
 
     return {
         **_attempt("ledger", lambda: _keep_account(settings, pointer, alone)),

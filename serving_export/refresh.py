@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from serving_export.flip import move, pointer_lock, publishing_lock
-from serving_export.reconcile import reconcile, serve_online
+from serving_export.reconcile import reconcile, serve_framed, serve_online
 from serving_export.retention import list_snapshots
 from serving_export.sources import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef
+from training.contracts.frames import is_frame
 from training.contracts.partitions import Partition
 from training.registry.ledger import Ledger
 from training.registry.pointer import Pointer, PublishedSnapshot, find_pointer, read_pointer
@@ -65,8 +66,10 @@ def served_or_pinned(settings: Settings, ledger: Ledger, pointer: Pointer) -> li
     A pinned space of which no snapshot is left has an empty `path` and partition: it is to be encoded anew.
     """
     pins = set(ledger.pins().values())
-    entries = [e for e in pointer.snapshots if e in (pointer.live, pointer.legacy) or e.space_id in pins]
-    for space_id in sorted(pins - {entry.space_id for entry in entries}):
+    carrying = [entry for frame, entry in pointer.frames.items() if frame in pins]
+    kept = [pointer.live, pointer.legacy, *carrying]
+    entries = [entry for entry in pointer.snapshots if entry in kept or entry.space_id in pins]
+    for space_id in sorted(name for name in pins - {entry.space_id for entry in entries} if not is_frame(name)):
         on_disk = list_snapshots(settings, space_id)
         entries.append(on_disk[-1] if on_disk else PublishedSnapshot(space_id=space_id, partition="", path=""))
     return entries
@@ -93,7 +96,8 @@ def _publish_all(
         try:
             since = entry if entry.path and not may_lose else None
             models = models_of(entry)
-            fresh[entry.space_id] = write_snapshot(settings, sources, entry.space_id, partition, models, since)
+            frame = sources.turn(settings, entry.frame, entry.space_id, partition) if entry.frame else None
+            fresh[entry.space_id] = write_snapshot(settings, sources, entry.space_id, partition, models, since, frame)
         except (
             Exception
         ) as error:  # whatever is wrong with an older space, the live one is published, then it is raised
@@ -111,7 +115,8 @@ def _serve(settings: Settings, ledger: Ledger, fresh: dict[str, PublishedSnapsho
 
         def newest(entry: PublishedSnapshot) -> PublishedSnapshot:
             new = fresh.get(entry.space_id, entry)
-            fits = new.partition >= entry.partition and new.consumers == entry.consumers
+            same = new.consumers == entry.consumers and new.frame == entry.frame
+            fits = same and new.partition >= entry.partition
             return new if fits else entry
 
         kept = {current.live.space_id} | ({current.legacy.space_id} if current.legacy else set())
@@ -141,6 +146,8 @@ def _write_online(
             continue
         try:
             serve_online(settings, sources, entry, again=True)
+            if entry.frame and moved.frames[entry.frame] == entry:
+                serve_framed(settings, sources, entry.frame, entry, again=True)
         except Exception as error:  # the vectors are served all the same; the caller is told
             failures.append(error)
     return failures

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from serving_export.checksum import MANIFEST
 from training.contracts.columns import USER_ONBOARDING, USER_TASTE
+from training.contracts.frames import frame_of
 from training.contracts.partitions import Partition
 from training.data.derived_lock import free_to_remove
 from training.registry.ledger import OFFERED, Ledger
@@ -42,7 +43,13 @@ def list_snapshots(settings: Settings, space_id: str) -> list[PublishedSnapshot]
         }
         relative = str(path.parent.relative_to(settings.published_dir))
         found.append(
-            PublishedSnapshot(space_id=space_id, partition=manifest["partition"], path=relative, consumers=models)
+            PublishedSnapshot(
+                space_id=space_id,
+                partition=manifest["partition"],
+                path=relative,
+                consumers=models,
+                frame=manifest.get("frame", {}).get("frame_id", ""),
+            )
         )
     return found
 
@@ -87,6 +94,8 @@ def prune(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[str]:
         ledger: Says which spaces are retired or rejected; embeddings of one that it does not know stay.
         pointer: The pointer in force.
     """
+    from training.representation.frame import remove_frames
+
     with free_to_remove(settings) as free:
         if not free:
             logger.info("removed no folders of past spaces: derived files are being read")
@@ -97,6 +106,9 @@ def prune(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[str]:
         unread = [*_unread_embeddings(settings, ledger, kept), *_unread_pools(settings, ledger, pointer, kept)]
         for folder in unread:
             _remove(folder)
+        frames = remove_frames(settings, _kept_frames(settings, ledger, pointer, kept))
+    if frames:
+        logger.info("removed %s, which nothing reads any more", ", ".join(frames))
     if unread:
         logger.info("removed %d folders that were derived for spaces of the past", len(unread))
     return [str(folder.relative_to(settings.home)) for folder in unread]
@@ -117,6 +129,13 @@ def _kept_spaces(settings: Settings, ledger: Ledger, pointer: Pointer) -> set[st
     entries = (*pointer.snapshots, *_rollback_targets(settings, pointer))
     in_use = (*ledger.spaces(*OFFERED, "live", "legacy"), *ledger.spaces_in_use())
     return {entry.space_id for entry in entries} | {ref.space_id for ref in in_use}
+
+
+def _kept_frames(settings: Settings, ledger: Ledger, pointer: Pointer, kept: set[str]) -> set[str]:
+    """Return the frames that are read or could be returned to, and those that a kept space has begun or may begin."""
+    entries = (*pointer.snapshots, *_rollback_targets(settings, pointer))
+    read = {pointer.frame, *ledger.pins().values(), *(entry.frame for entry in entries)}
+    return read | {frame_of(space_id) for space_id in kept}
 
 
 def _unread_embeddings(settings: Settings, ledger: Ledger, kept: set[str]) -> Iterator[Path]:

@@ -23,7 +23,8 @@ def status(settings: Settings, patience_s: float = PATIENCE_S) -> dict[str, Any]
     Returns:
         `live`, `legacy`, `pinned` and `candidate` spaces; `spaces` and `consumers` with states and with what the log
         lacks for those that are not applicable, `snapshots` on disk, `partitions` (landed, featured, published), `late`
-        days of raw logs with the command that takes them in, `pins`, the last `gates`, and the pointer's `sequence`.
+        days of raw logs with the command that takes them in, `pins`, the `frame` in force and the space that answers
+        for each frame, the last `gates`, and the pointer's `sequence`.
     """
     ledger = Ledger(settings, patience_s)
     pointer = find_pointer(settings.published_dir)
@@ -47,6 +48,7 @@ def status(settings: Settings, patience_s: float = PATIENCE_S) -> dict[str, Any]
         },
         "late": _late(settings),
         "pins": ledger.pins(),
+        "frame": _frame(pointer),
         "gates": [decision.to_dict() for decision in ledger.gates()[-GATES_SHOWN:]],
     }
 
@@ -65,10 +67,25 @@ def summarise(values: dict[str, Any]) -> str:
         f"late       {day['partition']} {day['reason']}{day['command'] and '; run ' + day['command']}"
         for day in values["late"]
     ]
+    if values["frame"]["in_force"]:
+        lines.append(f"frame      {values['frame']['in_force']}: {_carrier(values)}")
     lines += [f"pinned     {consumer} to {space_id}" for consumer, space_id in values["pins"].items()]
     for gate in values["gates"]:
         lines.append(f"gate       {gate['partition']} {gate['subject']}: {_verdict(gate)}")
     return "\n".join(lines)
+
+
+def _frame(pointer: Pointer | None) -> dict[str, Any]:
+    served = {frame: entry.space_id for frame, entry in sorted(pointer.frames.items())} if pointer else {}
+    return {"in_force": pointer.frame if pointer else "", "served_by": served}
+
+
+def _carrier(values: dict[str, Any]) -> str:
+    carrier = values["frame"]["served_by"].get(values["frame"]["in_force"])
+    if carrier is None:
+        return "no served space is carried in it; frame-start begins a new one"
+    live = values["live"]["space_id"]
+    return "carries the live space" if carrier == live else f"answered by {carrier}; the live {live} was refused"
 
 
 def _standing(consumer: dict[str, Any]) -> str:

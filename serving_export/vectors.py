@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from serving_export.packed import Ids, find_rows, pack_ids, unpack_ids
+from serving_export.packed import FRAME, Ids, find_rows, pack_ids, unpack_ids
 from training.arrays import Floats
 from training.contracts.artefacts import ModelRef
 from training.contracts.errors import ContractViolation, SpaceMismatch
@@ -57,6 +57,42 @@ class SpaceVectors:
         vectors = check_vectors(vectors_UZ, len(user_ids), f"space {space_id} of {partition}")
         packed = pack_ids([user_ids[row] for row in order])
         return cls(space_id=space_id, partition=partition, user_ids=packed, vectors_UZ=vectors[order])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameVectors:
+    """What turns a space's users into a frame, and the items as the frame's readers know them.
+
+    Attributes:
+        frame_id: The frame.
+        rotation_ZZ, centre_Z, origin_Z: float64; a user of the space is (z − centre) · rotation + origin in the frame.
+        item_ids: Packed external ids [I], sorted.
+        item_vectors: float32 [I, E].
+        about: What was measured of the map, for the manifest.
+    """
+
+    frame_id: str
+    rotation_ZZ: NDArray[np.float64]
+    centre_Z: NDArray[np.float64]
+    origin_Z: NDArray[np.float64]
+    item_ids: Ids
+    item_vectors: Floats
+    about: dict[str, Any]
+
+    def arrays(self, vectors_UZ: Floats) -> dict[str, NDArray[Any]]:
+        """Return the arrays to write for the users of a snapshot, by file name without suffix.
+
+        The framed vectors are kept whole: turned anew for one user or for many they would differ in their last bits.
+        """
+        framed = np.asarray((vectors_UZ - self.centre_Z) @ self.rotation_ZZ + self.origin_Z, np.float32)
+        return {
+            f"{FRAME}/vectors": framed,
+            f"{FRAME}/rotation": self.rotation_ZZ,
+            f"{FRAME}/centre": self.centre_Z,
+            f"{FRAME}/origin": self.origin_Z,
+            f"{FRAME}/item_ids": self.item_ids,
+            f"{FRAME}/item_vectors": check_vectors(self.item_vectors, len(self.item_ids), f"items of {self.frame_id}"),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,6 +38,12 @@ class Settings:
         item_space_every_days: Days after which item vectors are learned anew.
         stale_after_days: Age of `as_of` above which a lookup is flagged stale.
         lost_users_max_share: Share of the served users that a new snapshot may lack before it is refused, in [0, 1].
+        frame: "fixed" turns the vectors of every promoted space into one frame, so that its readers need not follow a
+            retrain; "none" leaves each space to itself.
+        frame_num_anchors: Users by whom later spaces are brought into a frame; half of them judge how well.
+        frame_max_residual: Share of the judging anchors' variance that the frame's map may leave unexplained.
+        frame_max_loss: Share of AUC that a reader of the frame's first day may lose against the encoder that it was
+            fitted on before a space is not brought into the frame.
         seed: The one seed of every random draw.
         schedule: "daily" sends the daily schedule's ticks, "manual" only takes backfills and runs by hand.
         access_file: The lookup server's keys, tokens and teams. None: `access.json` in the home, if there is one.
@@ -60,6 +66,10 @@ class Settings:
     item_space_every_days: int = 7
     stale_after_days: float = 2.0
     lost_users_max_share: float = 0.01
+    frame: str = "fixed"
+    frame_num_anchors: int = 2000
+    frame_max_residual: float = 0.12
+    frame_max_loss: float = 0.005
     seed: int = 17
     schedule: str = "daily"
     access_file: Path | None = None
@@ -91,6 +101,10 @@ class Settings:
             item_space_every_days=int(_number(env, "ATTUNE_ITEM_SPACE_EVERY_DAYS", 7, 1, 3650)),
             stale_after_days=_number(env, "ATTUNE_STALE_AFTER_DAYS", 2.0, 0, 36500),
             lost_users_max_share=_number(env, "ATTUNE_LOST_USERS_MAX_SHARE", 0.01, 0, 1),
+            frame=_choice(env, "ATTUNE_FRAME", ("fixed", "none")),
+            frame_num_anchors=int(_number(env, "ATTUNE_FRAME_NUM_ANCHORS", 2000, 2, 1_000_000)),
+            frame_max_residual=_number(env, "ATTUNE_FRAME_MAX_RESIDUAL", 0.12, 0, 1),
+            frame_max_loss=_number(env, "ATTUNE_FRAME_MAX_LOSS", 0.005, 0, 1),
             seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
             schedule=_choice(env, "ATTUNE_SCHEDULE", ("daily", "manual")),
             access_file=Path(env["ATTUNE_ACCESS_FILE"]).expanduser().resolve()
@@ -140,6 +154,10 @@ class Settings:
     def space_dir(self, space_id: str) -> Path:
         """Folder of one trained encoder."""
         return self.home / "spaces" / space_id
+
+    def frame_dir(self, frame_id: str) -> Path:
+        """Folder of one frame: its anchors, its reader, and the map of every space that was brought into it."""
+        return self.home / "frames" / frame_id
 
     def embeddings_dir(self, space_id: str, partition: Partition) -> Path:
         """Folder of every user's vector of a space as of a partition."""

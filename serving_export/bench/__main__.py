@@ -1,4 +1,4 @@
-"""Measure speed from the command line: `python -m serving_export.bench`."""
+"""Measure from the command line: speed, or with `frame` what a fixed frame costs: `python -m serving_export.bench`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure(settings: Settings, options: argparse.Namespace) -> str:
+    if options.what == "frame":
+        from serving_export.bench.frame import run_frame
+
+        return run_frame(settings, options.days, options.data)
     from serving_export.bench.report import measure
 
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -38,6 +42,9 @@ def _measure(settings: Settings, options: argparse.Namespace) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving_export.bench", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=["speed", "frame"], default="speed", help="default: speed")
+    parser.add_argument("--days", type=int, default=31, help="retrains in a row, for `frame` (default 31)")
+    parser.add_argument("--data", type=Path, help="folder of public logs, for `frame`; simulated ones without")
     parser.add_argument("--users", type=int, default=50_000, help="users in the published snapshot (default 50000)")
     parser.add_argument("--items", type=int, default=50_000, help="items to search (default 50000)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of CSV to import (default 1000000)")

@@ -23,7 +23,7 @@ OnUnknownVector = Literal["raise", "null", "ignore"]
 """An unknown user is an error, has no vector, or is left out of the answer."""
 OnUnknownItem = Literal["raise", "null"]
 OnUnknownRanking = Literal["raise", "null", "popular", "popularity"]
-"""What is unknown is an error, has no ranking, or gets the items that most users have met (two names for one thing)."""
+"""What is unknown is an error, has no ranking, or gets the most popular items (two names for one thing)."""
 
 
 class Pin(NamedTuple):
@@ -60,7 +60,9 @@ class PinnedBody(BaseModel):
 def _pin_of_query(
     space: Annotated[str | None, Query(description="refuse an answer of any other space")] = None,
     space_id: Annotated[str | None, Query(description="the same as `space`")] = None,
-    frame: Annotated[str | None, Query(description="refuse an answer of any other frame")] = None,
+    frame: Annotated[
+        str | None, Query(description="answer from the space that carries this frame")
+    ] = None,
 ) -> Pin:
     return one_pin(space, space_id, frame)
 

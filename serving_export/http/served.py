@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from serving_export.http.tally import current_tally
 from serving_export.index import ApproximateConsumer
 from serving_export.lookup import EmbeddingStore, Snapshot, Standing
-from training.contracts.errors import AttuneError, FrameMismatch
+from training.contracts.errors import AttuneError
 from training.registry.pointer import POINTER
 from training.settings import Settings
 
@@ -48,19 +48,20 @@ class Served:
         self._indexes: WeakKeyDictionary[Snapshot, dict[str, ApproximateConsumer]] = WeakKeyDictionary()
 
     def store(self, space_id: str | None = None, frame: str | None = None) -> EmbeddingStore:
-        """Return the store of a served space, or of the live one, and note how old it is for the answer's head.
+        """Return the store of a served space, of the one in a frame, or of the live one, and note its age for the
+        answer's head.
 
         Raises:
             MissingArtefact: Nothing was promoted yet.
             SpaceMismatch: `space_id` is not served.
-            FrameMismatch: The space is not in `frame`.
+            FrameMismatch: `frame` is not served, or not of that space.
         """
         store = self._followed()
         if space_id is not None:
             store = store.for_space(space_id)
-        about = self.account(store)
-        if frame is not None and frame != about.frame:
-            raise FrameMismatch(frame, about.frame or "no frame", about.space_id)
+        if frame is not None:
+            store = store.for_space(store.snapshot_in(frame).entry.space_id)
+        self.account(store)
         return store
 
     def is_open(self) -> bool:

@@ -35,11 +35,11 @@ FORMS: dict[int | str, dict[str, Any]] = {
 class Batch(PinnedBody):
     """Users to look up, and how.
 
-    `space` and `frame` refuse vectors of any other. `on_unknown`: refuse the whole request, answer a vector that is
-    null, or leave the user out. `format`: "json"; "binary", rows behind a header (`serving_export.vector_bytes` reads
-    them); "arrow", an IPC stream; "float32", rows without a header. All but JSON keep the order asked and have a row
-    for every user, NaN or null for an unknown one. `dtype` puts "binary" and "arrow" in fewer bits; what is lost by it
-    is at `/spaces`.
+    `space` refuses vectors of any other, `frame` asks for those turned into it. `on_unknown`: refuse the whole request,
+    answer a vector that is null, or leave the user out. `format`: "json"; "binary", rows behind a header
+    (`serving_export.vector_bytes` reads them); "arrow", an IPC stream; "float32", rows without a header. All but JSON
+    keep the order asked and have a row for every user, NaN or null for an unknown one. `dtype` puts "binary" and
+    "arrow" in fewer bits; what is lost by it is at `/spaces`.
     """
 
     user_ids: list[str] = Field(max_length=MAX_USERS)
@@ -75,7 +75,7 @@ def add_vectors(app: FastAPI, served: Served) -> None:
 def _look_up(served: Served, pin: Pin, user_ids: list[str], on_unknown: OnUnknownVector) -> Embeddings:
     store = served.store(*pin)
     served.account(store, keys=len(user_ids))
-    found = store.lookup(user_ids, on_unknown="raise" if on_unknown == "raise" else "ignore")
+    found = store.lookup(user_ids, on_unknown="raise" if on_unknown == "raise" else "ignore", frame=pin.frame)
     current_tally().count(unknown=len(found.unknown))
     return found
 
@@ -94,6 +94,7 @@ def _answer(served: Served, batch: Batch) -> Response:
         return Response(stream(found, rows, batch.user_ids, batch.dtype), media_type=ARROW)
     headers = {
         "x-space-id": found.space_id,
+        "x-frame": found.frame,
         "x-as-of": found.as_of.isoformat(),
         "x-stale": str(found.stale).lower(),
         "x-shape": ",".join(map(str, rows.shape)),

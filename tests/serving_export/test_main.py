@@ -6,16 +6,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from serving_export.__main__ import build_parser, main
+from serving_export.lookup import EmbeddingStore
 from tests.serving_export.world import DAY1, DAY2, World
 from training.settings import Settings
 
 COMMANDS = ["lookup", "status", "lineage", "serve", "recommend", "target", "rank", "rollback", "pin", "unpin"]
-COMMANDS += ["refresh", "promote", "reconcile", "similar-users", "similar-items", "history"]
+COMMANDS += ["refresh", "promote", "reconcile", "similar-users", "similar-items", "history", "frame-start", "items"]
 GROUPS = ["tokens"]
 
 
@@ -152,6 +154,7 @@ def test_refresh_and_promote_answer_even_when_there_is_nothing(capsys: pytest.Ca
 def test_rollback_without_mlflow_moves_says_so_and_names_what_is_pending(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(world, "settings", replace(world.settings, frame="none"))  # its real online store is empty
     first, _ = world.promote(DAY1, DAY2)
     monkeypatch.setenv("ATTUNE_MLFLOW_URI", "http://127.0.0.1:1")
     assert main(["rollback"]) == 0
@@ -197,3 +200,34 @@ def test_rollback_and_lineage_as_processes(world: World, fresh_mlflow: Callable[
     again = run("rollback", "--further")
     assert (again.returncode, again.stdout) == (1, "")
     assert "only one space was ever promoted" in again.stderr
+
+
+def test_a_frame_is_looked_up_and_ended_by_name(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    frame = f"frame-{first}"
+    assert main(["lookup", "--user", "u01", "--frame", frame]) == 0
+    assert capsys.readouterr().out.startswith(f"{frame} by space {second}, as of 2026-11-03")
+    assert main(["lookup", "--user", "u01", "--frame", frame, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frame"] == frame
+    assert main(["lookup", "--user", "u01", "--frame", "frame-x"]) == 1
+    assert f"expected frame-x, found {frame}" in capsys.readouterr().err
+    world.ledger.pin("ads", frame)
+    assert main(["frame-start", "--reason", "a new catalogue"]) == 0
+    shown = capsys.readouterr().out
+    assert shown == f"{frame} is in force no more; the next promotion begins a new one; to retrain on it: ads\n"
+
+
+def test_items_are_printed_in_a_frame(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    frame = f"frame-{first}"
+    assert main(["items", "--frame", frame, "--item", "i03", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    expected = EmbeddingStore(world.settings.published_dir).lookup_items(frame, ["i03"])
+    assert (answer["space_id"], answer["items"]) == (
+        second,
+        [{"item_id": "i03", "vector": expected.vectors[0].tolist()}],
+    )
+    assert main(["items", "--frame", frame, "--item", "i03", "--item", "i99"]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"{frame} by space {second}, of 2026-11-02\ni03\t")
+    assert "found unknown 'i99'" in shown.err

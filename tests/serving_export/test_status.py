@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from serving_export.promote import promote_space
 from serving_export.refresh import refresh_embeddings
 from serving_export.status import status, summarise
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
@@ -90,3 +91,14 @@ def test_a_raw_folder_that_is_no_day_hides_nothing_of_what_is_served(world: Worl
     assert values["live"]["space_id"] == space_id
     assert "found dt=20251107" in values["late"][0]["reason"]
     assert "run " not in summarise(values).partition("found dt=20251107")[2].partition("\n")[0]
+
+
+def test_the_frame_and_who_answers_for_it(world: World) -> None:
+    [first] = world.promote(DAY1)
+    values = status(world.settings)
+    assert values["frame"] == {"in_force": f"frame-{first}", "served_by": {f"frame-{first}": first}}
+    assert f"frame      frame-{first}: carries the live space" in summarise(values)
+    second = world.train(DAY2).space_id
+    world.unfit.add(second)
+    promote_space(world.settings, DAY2, world.sources)
+    assert f"frame-{first}: answered by {first}; the live {second} was refused" in summarise(status(world.settings))

@@ -15,8 +15,9 @@ from serving_export.online import retired_online
 from serving_export.packed import pack_ids
 from serving_export.promote import promote_space
 from serving_export.sources import Sources
-from serving_export.vectors import ConsumerVectors, SpaceVectors
+from serving_export.vectors import ConsumerVectors, FrameVectors, SpaceVectors
 from training.contracts.artefacts import Check, GateDecision, ModelRef, SpaceRef
+from training.contracts.frames import frame_of
 from training.contracts.partitions import Partition
 from training.data.online.guard import forget_slots
 from training.registry.ledger import Ledger
@@ -38,7 +39,8 @@ class World:
 
     With `num_vectors` above 1 the consumer gives every user so many: its vector in the space and noise besides. A
     later `build` makes other vectors of the same day; the first `lost` users are known no more. With `cold`, a consumer
-    `cold_start` answers for users without history, and imagines their vectors.
+    `cold_start` answers for users without history, and imagines their vectors. Spaces that are `unfit` are not carried
+    in a frame.
     """
 
     settings: Settings
@@ -50,6 +52,7 @@ class World:
     materialised: list[str] = field(default_factory=list)
     online: dict[str, str] = field(default_factory=dict)
     announced: list[str] = field(default_factory=list)
+    unfit: set[str] = field(default_factory=set)
     before_validating: Callable[[SpaceVectors], None] = lambda _: None
 
     @property
@@ -65,6 +68,10 @@ class World:
             materialise=self.materialise,
             forget=self.forget,
             announce=self.announce,
+            forget_slot=self.forget_slot,
+            begin_frame=self.begin_frame,
+            bring_into_frame=self.bring_into_frame,
+            turn=self.turn,
             required=("matching", "cold_start") if self.cold else ("matching",),
         )
 
@@ -109,9 +116,37 @@ class World:
         self.before_validating(space)
         self.validated.append((space.space_id, str(space.partition)))
 
-    def materialise(self, settings: Settings, entry: PublishedSnapshot) -> None:
-        self.materialised.append(entry.partition)
-        self.online[entry.space_id] = entry.path
+    def materialise(self, settings: Settings, entry: PublishedSnapshot, slot: str) -> None:
+        if slot == entry.space_id:
+            self.materialised.append(entry.partition)
+        self.online[slot] = entry.path
+
+    def forget_slot(self, settings: Settings, slot: str) -> None:
+        forget_slots(settings, "user_embedding", [slot])
+        self.online.pop(slot, None)
+
+    def begin_frame(self, settings: Settings, space_id: str, partition: Partition) -> str:
+        return frame_of(space_id)
+
+    def bring_into_frame(self, settings: Settings, frame_id: str, space_id: str) -> GateDecision:
+        fits = space_id not in self.unfit
+        checks = (Check(name="held-out residual", passed=fits, observed="0.85", allowed="at most 0.12"),)
+        subject, day = f"frame {space_id} in {frame_id}", f"{space_id[:4]}-{space_id[4:6]}-{space_id[6:8]}"
+        return GateDecision(subject=subject, partition=day, accepted=fits, checks=checks, report="gate.html")
+
+    def turn(self, settings: Settings, frame_id: str, space_id: str, partition: Partition) -> FrameVectors:
+        """Another rotation for every space; the first one of a frame stays as it is."""
+        first = frame_id == frame_of(space_id)
+        rotation, _ = np.linalg.qr(noise(f"turn {space_id}", DIMENSION, DIMENSION).astype(np.float64))
+        return FrameVectors(
+            frame_id=frame_id,
+            rotation_ZZ=np.eye(DIMENSION) if first else rotation,
+            centre_Z=np.zeros(DIMENSION),
+            origin_Z=np.zeros(DIMENSION),
+            item_ids=pack_ids([f"i{number:02d}" for number in range(NUM_ITEMS)], "item_id"),
+            item_vectors=noise(f"items {space_id}", NUM_ITEMS, 4),
+            about={} if first else {"residual": 0.05},
+        )
 
     def forget(self, settings: Settings, pointer: Pointer) -> None:
         for view, spaces in retired_online(settings, pointer).items():

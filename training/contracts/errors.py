@@ -42,14 +42,13 @@ class SpaceMismatch(AttuneError):
         self.found = found
 
 
-class FrameMismatch(AttuneError):
-    """Vectors of one frame were asked for where those of another, or of none, are served."""
+class FrameMismatch(SpaceMismatch):
+    """A reader's frame is not, or no more, one of those that are served. The message names both."""
 
-    def __init__(self, expected: str, found: str, space_id: str) -> None:
-        super().__init__(
-            f"expected frame {expected}, found {found} in space {space_id}; fit the reader anew on what is served, or "
-            "pin the space that it was fitted on"
-        )
+    def __init__(self, expected: str, found: str, where: str, remedy: str) -> None:
+        AttuneError.__init__(self, f"expected {expected}, found {found} at {where}; {remedy}")
+        self.expected = expected
+        self.found = found
 
 
 def require_space(own: str, given: str, model: str) -> None:

@@ -5,6 +5,7 @@ Shape legend: U users, I items, P pairs, R representation columns, V item vector
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,26 +55,35 @@ class LightModel:
 
 
 def fit_light_model(
-    user_idx: Indices, item_idx: Indices, label: Floats, users_UR: Floats, items_IV: Floats, seed: int
+    user_idx: Indices,
+    item_idx: Indices,
+    label: Floats,
+    users_UR: Floats,
+    items_IV: Floats,
+    seed: int,
+    penalties: Sequence[float] = PENALTIES,
 ) -> LightModel:
     """Return the model of all pairs whose penalty does best on users left out in turn, `NUM_SPLITS` parts of them.
 
     Only users of the pairs are read, and multiplied: a task is of some thousands, however many users there are.
-    One part alone would not do: with few users the penalty, and by it the AUC, would hang on who is in it.
+    One part alone would not do: with few users the penalty, and by it the AUC, would hang on who is in it. Of
+    `penalties`, strongest first, a single one is taken as it is.
     """
+    if len(penalties) == 1:
+        return _fit(user_idx, item_idx, label, users_UR, items_IV, penalties[0], None)
     present, position = np.unique(user_idx, return_inverse=True)
     part_P = (np.random.default_rng(seed).permutation(len(present)) % NUM_SPLITS)[position]
-    losses = np.zeros(len(PENALTIES))
+    losses = np.zeros(len(penalties))
     for part in range(NUM_SPLITS):
         held_out = part_P == part
         inner = (user_idx[~held_out], item_idx[~held_out], label[~held_out], users_UR, items_IV)
         labels = torch.from_numpy(label[held_out]).double()
         model = None
-        for place, penalty in enumerate(PENALTIES):
+        for place, penalty in enumerate(penalties):
             model = _fit(*inner, penalty, model)
             logits = torch.from_numpy(model.score(user_idx[held_out], item_idx[held_out], users_UR, items_IV))
             losses[place] += float(functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum"))
-    return _fit(user_idx, item_idx, label, users_UR, items_IV, PENALTIES[int(losses.argmin())], None)
+    return _fit(user_idx, item_idx, label, users_UR, items_IV, penalties[int(losses.argmin())], None)
 
 
 def _fit(

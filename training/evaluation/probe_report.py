@@ -24,7 +24,7 @@ def compare_representations(
     if task.too_small:
         return {"evidence": task.too_small}
     scores = {name: probe(task, users, items_IV, seed) for name, users in representations.items()}
-    weights = _user_weights(task, seed)
+    weights = user_weights(task, seed)
     aucs = {name: _resampled_auc(task, s, weights) for name, s in scores.items()}
     table = {name: _figures(task, scores[name], aucs[name], aucs[baseline]) for name in representations}
     evidence = f"{task.num_positives} positives of {task.num_users} users"
@@ -45,7 +45,7 @@ def auc(
     return float((positive * below).sum() / total) if total > 0 else float("nan")
 
 
-def _user_weights(task: PairTask, seed: int) -> npt.NDArray[np.float64]:
+def user_weights(task: PairTask, seed: int) -> npt.NDArray[np.float64]:
     """Return how often each pair counts in each resample of users, [resamples + 1, P]; the first counts all once."""
     users, position = np.unique(task.user_idx, return_inverse=True)
     generator = np.random.default_rng(seed)

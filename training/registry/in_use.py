@@ -17,6 +17,12 @@ def published_spaces(settings: Settings) -> list[str]:
     return list(dict.fromkeys(str(snapshot["space_id"]) for snapshot in served if snapshot))
 
 
+def frame_in_force(settings: Settings) -> str:
+    """Return the frame that the pointer names, "" where none has begun."""
+    path = settings.published_dir / "pointer.json"
+    return str(json.loads(path.read_text(encoding="utf-8")).get("frame", "")) if path.exists() else ""
+
+
 def item_space_of(settings: Settings, space_id: str) -> str | None:
     """Return the item space that a stored space reads; None when the space is gone."""
     path = settings.space_dir(space_id) / "manifest.json"

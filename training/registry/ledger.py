@@ -16,6 +16,7 @@ from sqlalchemy.engine import Engine
 
 from training.contracts.artefacts import GateDecision, ModelRef, SpaceRef
 from training.contracts.errors import AttuneError, MissingArtefact
+from training.contracts.frames import is_frame
 from training.contracts.partitions import Partition
 from training.registry.ledger_tables import (
     GATES,
@@ -254,10 +255,13 @@ class Ledger:
     def pin(self, consumer: str, space_id: str) -> None:
         """Keep a consumer (or outside team) on a space, which is then not retired; pinning again moves the pin.
 
+        A frame may be named in a space's place; whoever pins sees to it that it is served.
+
         Raises:
             MissingArtefact: The ledger holds no such space.
         """
-        self.space(space_id)
+        if not is_frame(space_id):
+            self.space(space_id)
         self._upsert(PINS, ("consumer",), {"consumer": consumer, "space_id": space_id}, ("space_id",))
 
     def unpin(self, consumer: str) -> bool:

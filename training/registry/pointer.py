@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from training.contracts.artefacts import Artefact
-from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownConsumer
+from training.contracts.errors import FrameMismatch, MissingArtefact, SpaceMismatch, UnknownConsumer
 
 POINTER = "pointer.json"
 HISTORY = "history"
@@ -26,12 +26,14 @@ class PublishedSnapshot(Artefact):
         partition: The day whose users it holds.
         path: Its folder, relative to the published folder.
         consumers: For each consumer served from it, the model's `version` and `space_id`.
+        frame: The frame that its vectors were turned into as well; empty where they were not.
     """
 
     space_id: str
     partition: str
     path: str
     consumers: dict[str, dict[str, str]] = field(default_factory=dict)
+    frame: str = ""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -45,15 +47,16 @@ class Pointer(Artefact):
 
     Attributes:
         sequence: Counts the moves of the pointer from 1.
-        kind: What moved it: "promote", "refresh", "rollback" or "pin".
+        kind: What moved it: "promote", "refresh", "rollback", "pin" or "frame".
         previous: Sequence of the pointer that a rollback returns to, None before the second promotion.
         live: The snapshot served by default.
         legacy: The newest snapshot of the space before it, still refreshed.
         pinned: Snapshots of older spaces that a consumer is pinned to.
-        pins: The space that each pinned consumer or team stays on.
+        pins: The space that each pinned consumer or team stays on, or the frame that a team reads.
         returned: Sequence of the pointer that the last rollback left; None once something was promoted after it.
         withdrawn: What rollbacks have left: no promotion brings it back unless it is told to.
         reason: Why the move was forced; empty for one that passed every check.
+        frame: The frame that promotions bring new spaces into; empty where the next one begins a frame.
     """
 
     sequence: int
@@ -66,6 +69,7 @@ class Pointer(Artefact):
     returned: int | None = None
     withdrawn: tuple[PublishedSnapshot, ...] = ()
     reason: str = ""
+    frame: str = ""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -87,6 +91,24 @@ class Pointer(Artefact):
     def of_space(self, space_id: str) -> PublishedSnapshot | None:
         """Return the served snapshot of a space, None if the space is not served."""
         return next((entry for entry in self.snapshots if entry.space_id == space_id), None)
+
+    @property
+    def frames(self) -> dict[str, PublishedSnapshot]:
+        """By frame, the snapshot that answers for it: the first of those served that were turned into it."""
+        return {entry.frame: entry for entry in reversed(self.snapshots) if entry.frame}
+
+    def of_frame(self, frame: str, space_id: str | None = None) -> PublishedSnapshot:
+        """Return the snapshot that answers readers of a frame, of a certain space where one is named.
+
+        Raises:
+            FrameMismatch: No served snapshot, or not that of the space, was turned into the frame.
+        """
+        entry = self.frames.get(frame) if space_id is None else self.resolve(space_id)
+        if entry is not None and entry.frame == frame:
+            return entry
+        found = ", ".join(sorted(self.frames)) if entry is None else entry.frame
+        remedy = "fit the reader anew on the frame in force, and pin a frame before readers depend on it"
+        raise FrameMismatch(frame, found or "no frame", POINTER, remedy)
 
     def resolve(self, space_id: str | None = None, consumer: str | None = None) -> PublishedSnapshot:
         """Return the snapshot to read: the live one, that of a space, or for a consumer the one that it is to read.

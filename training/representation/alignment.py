@@ -1,8 +1,9 @@
-"""Map a new space onto the one before it, so that a consumer that has not been retrained can still read.
+"""Turn one system of coordinates onto another, so that what was fitted on the old one can read the new one.
 
-The map only rotates (orthogonal Procrustes, Schönemann 1966): distances within the new space are kept.
+Maps only rotate (orthogonal Procrustes, Schönemann 1966): distances within the new space are kept. None scales: a
+factor fitted by least squares is below one at every step (regression to the mean), and shrinks what a reader gets.
 
-Shape legend: U users, Z latent columns.
+Shape legend: U users, I items, Z latent columns, D item vector columns.
 """
 
 from __future__ import annotations
@@ -12,27 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import orthogonal_procrustes
 
-from training.arrays import Floats
+from training.arrays import Doubles, Floats
 
 
 @dataclass(frozen=True)
 class SpaceMap:
-    """z_old ≈ (z_new − centre_new) · scale · rotation + centre_old.
+    """z_old ≈ (z_new − centre_new) · rotation + centre_old.
 
     Attributes:
         rotation: float64 [Z, Z], orthogonal.
-        scale: Least-squares factor between the two spaces' sizes.
         centre_new: float64 [Z].
         centre_old: float64 [Z].
-        residual: Share of the old vectors' variance that the map does not explain.
     """
 
-    rotation: npt.NDArray[np.float64]
-    scale: float
-    centre_new: npt.NDArray[np.float64]
-    centre_old: npt.NDArray[np.float64]
-    residual: float
+    rotation: Doubles
+    centre_new: Doubles
+    centre_old: Doubles
 
     @classmethod
     def learn(cls, new_UZ: Floats, old_UZ: Floats) -> SpaceMap:
@@ -47,37 +45,46 @@ class SpaceMap:
             )
         new, old = new_UZ.astype(np.float64), old_UZ.astype(np.float64)
         centre_new, centre_old = new.mean(axis=0), old.mean(axis=0)
-        left, singular, right = np.linalg.svd((new - centre_new).T @ (old - centre_old))
-        rotation = left @ right
-        scale = float(singular.sum() / max(np.square(new - centre_new).sum(), 1e-12))
-        error = (old - centre_old) - scale * (new - centre_new) @ rotation
-        residual = float(np.square(error).sum() / max(np.square(old - centre_old).sum(), 1e-12))
-        return cls(rotation, scale, centre_new, centre_old, residual)
+        rotation, _ = orthogonal_procrustes(new - centre_new, old - centre_old)
+        return cls(rotation, centre_new, centre_old)
+
+    @classmethod
+    def identity(cls, width: int) -> SpaceMap:
+        """Return the map of a space onto itself."""
+        return cls(np.eye(width), np.zeros(width), np.zeros(width))
 
     def apply(self, new_UZ: Floats) -> Floats:
         """Return new vectors as a reader of the old space expects them, float32 [U, Z]."""
-        mapped = (new_UZ - self.centre_new) @ self.rotation * self.scale + self.centre_old
-        return mapped.astype(np.float32)
+        return np.asarray((new_UZ - self.centre_new) @ self.rotation + self.centre_old, np.float32)
+
+    def residual(self, new_UZ: Floats, old_UZ: Floats) -> float:
+        """Return the share of the old vectors' variance, about their mean, that the map does not explain.
+
+        Judge a map on users that it was not learned from: with few of them it fits their noise.
+        """
+        old = old_UZ.astype(np.float64)
+        error = np.square(old - self.apply(new_UZ)).sum()
+        return float(error / max(np.square(old - old.mean(axis=0)).sum(), 1e-12))
 
     def save(self, path: Path) -> None:
         """Write the map as one npz file."""
-        np.savez(
-            path,
-            rotation=self.rotation,
-            scale=self.scale,
-            centre_new=self.centre_new,
-            centre_old=self.centre_old,
-            residual=self.residual,
-        )
+        np.savez(path, rotation=self.rotation, centre_new=self.centre_new, centre_old=self.centre_old)
 
     @classmethod
     def load(cls, path: Path) -> SpaceMap:
         """Return the map that `save` wrote."""
         with np.load(path) as arrays:
-            return cls(
-                rotation=arrays["rotation"],
-                scale=float(arrays["scale"]),
-                centre_new=arrays["centre_new"],
-                centre_old=arrays["centre_old"],
-                residual=float(arrays["residual"]),
-            )
+            return cls(*(arrays[name] for name in ("rotation", "centre_new", "centre_old")))
+
+
+def rotation_onto(new_ID: Floats, old_ID: Floats, weight_I: npt.NDArray[np.floating]) -> Doubles:
+    """Return the rotation, float64 [D, D], of new item vectors onto the old ones of the same items; nothing is centred.
+
+    Args:
+        new_ID: Item vectors to turn; zero rows count for nothing.
+        old_ID: What they are turned onto.
+        weight_I: How much each item's squared distance counts.
+    """
+    root_I = np.sqrt(weight_I.astype(np.float64))[:, None]
+    rotation, _ = orthogonal_procrustes(new_ID * root_I, old_ID * root_I)
+    return np.asarray(rotation, np.float64)

@@ -9,10 +9,11 @@ import json
 import re
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
@@ -69,6 +70,10 @@ class ContentEncoder:
     def encode(self, rows: list[list[str]]) -> Floats:
         """Return L2-normalised vectors, float32 [I, D]; an item without a known token is a zero row."""
         return normalise_rows(np.asarray(self._weigh(rows) @ self.projection.astype(np.float64)))
+
+    def turned(self, rotation_DD: npt.NDArray[np.floating]) -> ContentEncoder:
+        """Return the encoder whose vectors are those of this one, rotated."""
+        return replace(self, projection=np.asarray(self.projection @ rotation_DD, np.float32))
 
     def save(self, folder: Path) -> None:
         """Write the encoder into `folder`."""

@@ -38,7 +38,7 @@ def evaluate_holdout(
     """
     if anchor is None:
         return {"evidence": "not enough evidence: no interactions before the label window"}
-    items = learn_item_space(settings, anchor, config.item_space)
+    items = learn_item_space(settings, anchor, config.item_space, trial=True)
     frame = read_snapshot(settings, anchor, items.item_space_id)
     task = read_pair_task(settings, anchor, partition, frame, items, config.max_positives)
     if task.too_small:

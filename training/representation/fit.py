@@ -17,6 +17,7 @@ import torch
 
 from training.arrays import Floats
 from training.contracts.partitions import Partition
+from training.data.hashed_draw import hashed_draw
 from training.representation.inputs import InputAssembler, InputConfig
 from training.representation.item_space import ItemSpaceConfig
 from training.representation.train import (
@@ -42,7 +43,8 @@ class UserEncoderConfig:
         horizon_days: Label window of the main probe, and age of the second training snapshot.
         max_positives: Positives of the probe at most.
         parity_tolerance: Largest difference allowed between torch and ONNX.
-        warm_start: Begin at the live encoder's weights where item space and shapes match.
+        warm_start: Begin at the live encoder's weights where the item spaces' axes and the shapes match.
+        seven_day: Whether to judge by a twin on an honest week, and beside the live space; a gate needs both.
     """
 
     item_space: ItemSpaceConfig = field(default_factory=ItemSpaceConfig)
@@ -52,6 +54,7 @@ class UserEncoderConfig:
     max_positives: int = 10_000
     parity_tolerance: float = 1e-4
     warm_start: bool = True
+    seven_day: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def fit_encoder(
     """Return the encoder of training rows; a user's rows of all snapshots are on one side of the validation cut."""
     assembler = InputAssembler.fit(frame, config.inputs)
     x_UF, observed_UK = assembler.transform(frame)
-    held_out = _held_out_users(frame["user_id"], config.training.validation_share, seed)
+    held_out = held_out_users(frame["user_id"], config.training.validation_share, seed)
     layout = assembler.layout
     trained = train_autoencoder(x_UF, observed_UK, layout, config.training, seed, held_out, start)
     judged = held_out if held_out.any() else ~held_out
@@ -115,10 +118,13 @@ def version_name(partition: Partition, content_hash: str) -> str:
     return f"{partition.day:%Y%m%d}-{content_hash}"
 
 
-def _held_out_users(user_ids: pd.Series, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    users = np.unique(user_ids.to_numpy(str))
-    chosen = np.random.default_rng(seed).permutation(len(users))[: int(len(users) * share)]
-    return np.isin(user_ids.to_numpy(str), users[chosen])
+def held_out_users(user_ids: pd.Series, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Return which rows are those of users held out for early stopping, bool [U].
+
+    By the hash of the id: an encoder that starts from yesterday's is not judged on users whom that one learned from.
+    """
+    users, position = np.unique(user_ids.to_numpy(str), return_inverse=True)
+    return np.asarray((hashed_draw(users.tolist(), "early stopping", seed) < share)[position], np.bool_)
 
 
 def _mean_prediction(

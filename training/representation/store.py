@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 
 from training.contracts.artefacts import SpaceRef
-from training.representation.alignment import SpaceMap
 from training.representation.encoder_file import export_encoder
 from training.representation.fit import FittedEncoder, UserEncoderConfig
 from training.settings import Settings
@@ -27,10 +26,8 @@ class SpaceContent:
     ref: SpaceRef
     fitted: FittedEncoder
     config: UserEncoderConfig
-    space_map: SpaceMap | None
     evaluation: dict[str, Any]
     snapshots: tuple[str, ...]
-    live_space_id: str | None
     sample: pd.DataFrame
 
 
@@ -54,8 +51,6 @@ def _write(folder: Path, content: SpaceContent) -> None:
     parity = export_encoder(model, folder / "encoder.onnx", sample, content.config.parity_tolerance)
     torch.save(model.state_dict(), folder / "encoder.pt")
     fitted.assembler.save(folder)
-    if content.space_map is not None:
-        content.space_map.save(folder / "procrustes.npz")
     write_json(content.evaluation, folder / "evaluation.json")
     draw_curves(fitted.trained.curves, f"Autoencoder of {content.ref.space_id}", folder / "curves.png")
     _draw_seven_day(content.evaluation["seven_day"], folder / "seven_day.png")
@@ -63,7 +58,7 @@ def _write(folder: Path, content: SpaceContent) -> None:
 
 
 def _manifest(content: SpaceContent) -> dict[str, Any]:
-    fitted, space_map = content.fitted, content.space_map
+    fitted = content.fitted
     return content.ref.to_dict() | {
         "width": content.config.training.model.latent,
         "num_columns": fitted.assembler.layout.num_columns,
@@ -71,8 +66,6 @@ def _manifest(content: SpaceContent) -> dict[str, Any]:
         "data_hash": fitted.data_hash,
         "best_epoch": fitted.trained.best_epoch,
         "warm_started": fitted.trained.warm_started,
-        "mapped_to": content.live_space_id if space_map is not None else None,
-        "map_residual": space_map.residual if space_map is not None else None,
         "config": asdict(content.config),
     }
 

@@ -54,7 +54,7 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
         raise MissingArtefact(
             f"expected interactions {config.horizon_days} days before {partition}, found none; study a later partition"
         )
-    items = learn_item_space(settings, anchor, config.item_space)
+    items = learn_item_space(settings, anchor, config.item_space, trial=True)
     frame = read_snapshot(settings, anchor, items.item_space_id)
     task = read_pair_task(settings, anchor, partition, frame, items, config.max_positives)
     encoder = fit_encoder(frame, config, settings.seed)

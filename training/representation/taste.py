@@ -23,7 +23,7 @@ from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_item_features
 from training.representation.item_space import load_item_space
 from training.representation.item_table import UNIT, ItemTable, build_item_table
-from training.representation.taste_sums import Counts, taste_sums
+from training.representation.taste_sums import Counts, TasteSums, taste_sums
 from training.settings import Settings
 from training.storage import PART, arrow_schema, write_parquet
 
@@ -55,15 +55,26 @@ def pool(settings: Settings, partition: Partition, item_space_id: str) -> Pooled
     table = build_item_table(load_item_space(settings, item_space_id), items)
     sums, incremental = taste_sums(settings, partition, table)
     keys = _key_columns(profile["user_id"], item_space_id, partition)
-    taste = _taste_columns(sums.rows(profile["user_id"]), table.width)
-    onboarding = _onboarding_columns(profile, table)
-    for contract, columns in ((USER_TASTE, taste), (USER_ONBOARDING, onboarding)):
+    pooled = pooled_columns(profile, sums, table)
+    for contract, columns in zip((USER_TASTE, USER_ONBOARDING), pooled, strict=True):
         path = settings.features_dir(contract.name, partition, item_space_id) / PART
         write_parquet(pa.table(keys | columns, schema=arrow_schema(contract)), path)
     _log.info("pooled %d users of %s in item space %s", len(profile), partition, item_space_id)
     return PooledSnapshot(
         item_space_id=item_space_id, partition=str(partition), num_users=len(profile), incremental=incremental
     )
+
+
+def pooled_columns(profile: pa.Table, sums: TasteSums, table: ItemTable) -> tuple[dict[str, pa.Array], ...]:
+    """Return the columns of taste, then those of onboarding, one row per row of `profile`.
+
+    Args:
+        profile: `user_id`, and the lists of picks `onboarding_item_ids` and `onboarding_categories`.
+        sums: Exact sums over the users' interactions.
+        table: The item vectors that were summed.
+    """
+    taste = _taste_columns(sums.rows(profile["user_id"]), table.width)
+    return taste, _onboarding_columns(profile, table)
 
 
 def _read_profile(settings: Settings, partition: Partition) -> pa.Table:

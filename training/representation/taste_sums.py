@@ -63,15 +63,16 @@ def taste_sums(settings: Settings, partition: Partition, table: ItemTable) -> tu
     """Return the sums as of `partition`, and whether they came from the day before's; stores them for the next day."""
     previous = _load_state(settings, partition.shift(-1), table)
     sums = (
-        _recompute(settings, partition, table) if previous is None else _advance(settings, partition, table, previous)
+        sum_interactions(read_facts(settings, None, partition), partition, table)
+        if previous is None
+        else _advance(settings, partition, table, previous)
     )
     _save_state(settings, partition, table, sums)
     return sums, previous is not None
 
 
-def _recompute(settings: Settings, partition: Partition, table: ItemTable) -> TasteSums:
-    """Return the sums over all interactions, one sparse product per band of age."""
-    facts = _read_facts(settings, None, partition)
+def sum_interactions(facts: pa.Table, partition: Partition, table: ItemTable) -> TasteSums:
+    """Return the sums over all `facts` as of a partition, one sparse product per band of age."""
     user_ids = tuple(sorted(pc.unique(facts["user_id"]).to_pylist()))
     age_us = _age_us(facts, partition)
     bounds = [_FOREVER_US if days is None else days * _DAY_US for days in TASTE_WINDOWS_DAYS.values()]
@@ -84,7 +85,7 @@ def _recompute(settings: Settings, partition: Partition, table: ItemTable) -> Ta
 
 def _advance(settings: Settings, partition: Partition, table: ItemTable, previous: TasteSums) -> TasteSums:
     """Return yesterday's sums plus what arrived today, less what left each window."""
-    arrived = _read_facts(settings, partition, partition)
+    arrived = read_facts(settings, partition, partition)
     age_us = _age_us(arrived, partition)
     user_ids = tuple(sorted(set(previous.user_ids) | set(pc.unique(arrived["user_id"]).to_pylist())))
     values = previous.rows(pa.array(user_ids, pa.string()))
@@ -104,7 +105,7 @@ def _without_vector(facts: pa.Table, table: ItemTable) -> frozenset[str]:
 def _read_leavers(settings: Settings, partition: Partition, days: int) -> pa.Table:
     """Return the interactions known yesterday that were inside the window then and are not today."""
     left = partition.shift(-days)
-    facts = _read_facts(settings, left, partition.shift(-1), occurred_on=left)
+    facts = read_facts(settings, left, partition.shift(-1), occurred_on=left)
     age_us = _age_us(facts, partition)
     return facts.filter(pa.array((days * _DAY_US < age_us) & (age_us <= (days + 1) * _DAY_US)))
 
@@ -124,7 +125,7 @@ def _age_us(facts: pa.Table, partition: Partition) -> Counts:
     return int(partition.as_of.timestamp()) * 1_000_000 - occurred
 
 
-def _read_facts(
+def read_facts(
     settings: Settings, since: Partition | None, until: Partition, occurred_on: Partition | None = None
 ) -> pa.Table:
     """Return interactions arrived in [since, until], both closed; optionally near one day of occurrence."""

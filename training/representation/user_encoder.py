@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import torch
 from training.arrays import Floats
 from training.contracts.artefacts import GateDecision, SpaceRef
 from training.contracts.errors import MissingArtefact
+from training.contracts.frames import first_space_of
 from training.contracts.partitions import Partition
 from training.evaluation.gate import decide
-from training.registry.in_use import published_spaces
+from training.registry.in_use import frame_in_force, item_space_of, published_spaces
 from training.registry.ledger import Ledger
-from training.representation.alignment import SpaceMap
 from training.representation.evaluate import compare_with_live, describe_vectors, evaluate_holdout, probe_beside_live
 from training.representation.fit import FittedEncoder, UserEncoderConfig, fit_encoder, version_name
 from training.representation.gate import checks_of
@@ -34,7 +35,7 @@ MODEL_NAME = "user_encoder"
 
 @dataclass(frozen=True)
 class _Live:
-    """The space in service and what the map to it is learned from."""
+    """The space in service, and its vectors of the users that the candidate is judged on."""
 
     space: UserSpace
     vectors: Floats
@@ -51,17 +52,18 @@ def train_space(
     Args:
         settings: Home and seed.
         partition: The newest snapshot to learn from; an earlier one, `horizon_days` before, is learned from too.
-        previous: The space to start from and to map to; the live one when None.
+        previous: The space to start from; the live one when None.
         config: Choices; defaults when None.
     """
     config = config or UserEncoderConfig()
-    items = _item_space(settings, partition, config)
+    served = _served_before(settings, partition, previous)
+    items = _item_space(settings, partition, config, served)
     anchor = anchor_of(settings, partition, config.horizon_days)
+    judged = anchor if config.seven_day else None
     snapshots = [partition] if anchor is None else [partition, anchor]
     rows = read_rows(settings, snapshots, items.item_space_id)
     require_rows(settings, partition, rows)
-    live = _load_live(settings, partition, previous, rows)
-    fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(live, items, config))
+    fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(settings, served, items, config))
     today = rows.snapshot(settings, partition, items.item_space_id)
     z_UZ = fitted.encode(today)
     ref = SpaceRef(
@@ -69,19 +71,16 @@ def train_space(
         item_space_id=items.item_space_id,
         partition=str(partition),
     )
-    evaluation = _evaluate(settings, partition, anchor, config, fitted, z_UZ)
-    space_map = None
-    if live is not None:
-        space_map = _map_to(live, z_UZ)
-        evaluation["live"] = _evaluate_beside(settings, partition, anchor, config, fitted, items, live, rows, z_UZ)
+    evaluation = _evaluate(settings, partition, judged, config, fitted, z_UZ)
+    if served is not None:
+        live = _Live(served, served.encode(rows.snapshot(settings, partition, served.ref.item_space_id)))
+        evaluation["live"] = _evaluate_beside(settings, partition, judged, config, fitted, items, live, rows, z_UZ)
     content = SpaceContent(
         ref=ref,
         fitted=fitted,
         config=config,
-        space_map=space_map,
         evaluation=evaluation,
         snapshots=rows.partitions,
-        live_space_id=live.space.ref.space_id if live else None,
         sample=today.head(256),
     )
     save_space(settings, content, MODEL_NAME)
@@ -110,30 +109,44 @@ def _read_ref(folder: Path) -> SpaceRef:
     return SpaceRef(**{name: manifest[name] for name in ("space_id", "item_space_id", "partition")})
 
 
-def _item_space(settings: Settings, partition: Partition, config: UserEncoderConfig) -> ItemSpace:
-    current = current_item_space(settings, partition)
-    return load_item_space(settings, current) if current else learn_item_space(settings, partition, config.item_space)
-
-
-def _load_live(settings: Settings, partition: Partition, previous: SpaceRef | None, rows: TrainingRows) -> _Live | None:
+def _served_before(settings: Settings, partition: Partition, previous: SpaceRef | None) -> UserSpace | None:
     """Return the served space to begin at: the newest of an earlier day, so that a rerun does not begin at itself."""
     for space_id in [previous.space_id] if previous else published_spaces(settings):
         space = UserSpace.load(settings, space_id)
         if previous or space.ref.partition < str(partition):
-            return _Live(space, space.encode(rows.snapshot(settings, partition, space.ref.item_space_id)))
+            return space
     return None
 
 
-def _warm_start(live: _Live | None, items: ItemSpace, config: UserEncoderConfig) -> dict[str, torch.Tensor] | None:
-    """Return the live encoder's weights, unless they read pooled vectors of another item space."""
-    if live is None or not config.warm_start or live.space.ref.item_space_id != items.item_space_id:
+def _item_space(
+    settings: Settings, partition: Partition, config: UserEncoderConfig, served: UserSpace | None
+) -> ItemSpace:
+    current = current_item_space(settings, partition)
+    if current is not None:
+        return load_item_space(settings, current)
+    return learn_item_space(settings, partition, config.item_space, list(_to_turn_onto(settings, served)))
+
+
+def _to_turn_onto(settings: Settings, served: UserSpace | None) -> Iterator[ItemSpace]:
+    """Yield the item spaces whose axes a renewal keeps: that of the frame in force, then that of the served space."""
+    frame_id = frame_in_force(settings)
+    first = item_space_of(settings, first_space_of(frame_id)) if frame_id else None
+    if first is not None:
+        yield load_item_space(settings, first)
+    if served is not None:
+        yield load_item_space(settings, served.ref.item_space_id)
+
+
+def _warm_start(
+    settings: Settings, served: UserSpace | None, items: ItemSpace, config: UserEncoderConfig
+) -> dict[str, torch.Tensor] | None:
+    """Return the served encoder's weights, unless they read pooled vectors on other axes."""
+    if served is None or not config.warm_start:
         return None
-    state: dict[str, torch.Tensor] = torch.load(live.space.folder / "encoder.pt", weights_only=True)
+    if load_item_space(settings, served.ref.item_space_id).basis != items.basis:
+        return None
+    state: dict[str, torch.Tensor] = torch.load(served.folder / "encoder.pt", weights_only=True)
     return state
-
-
-def _map_to(live: _Live, z_UZ: Floats) -> SpaceMap | None:
-    return SpaceMap.learn(z_UZ, live.vectors) if live.vectors.shape == z_UZ.shape else None
 
 
 def _evaluate(

@@ -24,7 +24,6 @@ from training.contracts.errors import MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
-from training.representation.alignment import SpaceMap
 from training.representation.encoder_file import BATCH_SIZE, open_encoder, run_encoder
 from training.representation.inputs import FEATURE_SERVICE, InputAssembler
 from training.representation.taste import pool
@@ -92,11 +91,6 @@ class UserSpace:
         starts = range(0, max(len(frame), 1), ROWS_AT_ONCE)
         blocks = (frame.iloc[start : start + ROWS_AT_ONCE] for start in starts)
         return np.vstack([run_encoder(self.session, self.assembler.transform(block)[0]) for block in blocks])
-
-    def map_to_previous(self) -> SpaceMap | None:
-        """Return the map to the space that was live when this one was trained, if there was one of equal width."""
-        path = self.folder / "procrustes.npz"
-        return SpaceMap.load(path) if path.exists() else None
 
 
 @reads_derived

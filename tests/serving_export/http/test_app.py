@@ -67,6 +67,19 @@ def test_a_space_that_is_not_served_is_a_conflict(world: World, client: TestClie
     assert "expected space 20260101-00000000" in answer.json()["error"]
 
 
+def test_a_frame_is_served_like_a_space(world: World, client: TestClient) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    frame = f"frame-{first}"
+    expected = EmbeddingStore(world.settings.published_dir).lookup(["u05"], frame=frame).vectors
+    one = client.get("/users/u05/embedding", params={"frame": frame}).json()
+    assert (one["frame"], one["space_id"]) == (frame, second)
+    np.testing.assert_array_equal(np.float32(one["vector"]), expected[0])
+    raw = client.post("/embeddings", json={"user_ids": ["u05"], "frame": frame, "format": "float32"})
+    assert (raw.content, raw.headers["x-frame"]) == (expected.tobytes(), frame)
+    refused = client.get("/users/u05/embedding", params={"frame": "frame-x"})
+    assert (refused.status_code, frame in refused.json()["error"]) == (409, True)
+
+
 def test_rankings(world: World, client: TestClient) -> None:
     world.promote(DAY1)
     store = EmbeddingStore(world.settings.published_dir)

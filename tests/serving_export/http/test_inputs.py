@@ -49,7 +49,7 @@ def test_a_pin_is_kept_or_refused(world: World, client: TestClient, path: str, n
     assert client.get(path, params={name: "20260101-00000000"}).status_code == 409
     both = client.get(path, params={"space": first, "space_id": "20260101-00000000"})
     assert both.status_code == 409
-    framed = client.get(path, params={"frame": "2026-1"})
+    framed = client.get(path, params={"frame": "frame-2026-1"})
     assert framed.status_code == 409
     assert "expected frame 2026-1, found no frame" in framed.json()["error"]
 

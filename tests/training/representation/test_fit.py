@@ -8,7 +8,7 @@ from tests.training.representation.test_inputs import rows
 from tests.training.representation.trained_home import SMALL
 from training.contracts.partitions import Partition
 from training.representation import fit as user_encoder_fit
-from training.representation.fit import fit_encoder, hash_rows, version_name
+from training.representation.fit import fit_encoder, hash_rows, held_out_users, version_name
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_users_encoded_in_blocks_get_the_same_vectors(fitted, monkeypatch):
 
 def test_blocks_are_measured_beside_their_mean(fitted):
     assert set(fitted.reconstruction) == set(fitted.mean_prediction)
-    assert fitted.mean_prediction["taste_content_all"] == pytest.approx(1, abs=0.6)
+    assert fitted.mean_prediction["taste_content_all"] == pytest.approx(1, abs=0.8), "of the few users held out"
     assert fitted.mean_prediction["country"] == pytest.approx(np.log(2), abs=0.3)
 
 
@@ -50,12 +50,20 @@ def test_the_data_hash_sees_every_value(fitted):
 
 def test_all_rows_of_a_user_are_on_one_side_of_the_cut():
     """A held-out user's older snapshot would otherwise give the newer one away."""
-    from training.representation.fit import _held_out_users
-
     users = rows()["user_id"]
-    held_out = _held_out_users(pd.concat([users, users]), 0.25, seed=1)
-    assert held_out.sum() == 20
+    held_out = held_out_users(pd.concat([users, users]), 0.25, seed=1)
+    assert 0 < held_out.sum() < 40
     np.testing.assert_array_equal(held_out[:40], held_out[40:])
+
+
+def test_a_warm_start_is_not_judged_on_users_whom_yesterday_was_trained_on():
+    """Users come every day: a draw by place among them would change for everybody."""
+    yesterday = pd.Series([f"u{n:04}" for n in range(500)])
+    today = pd.Series(sorted([f"a{n:04}" for n in range(60)] + list(yesterday)))
+    trained_on = set(yesterday[~held_out_users(yesterday, 0.1, seed=17)])
+    judged = set(today[held_out_users(today, 0.1, seed=17)])
+    assert 25 < len(judged) < 90
+    assert not judged & trained_on
 
 
 def test_a_name_is_the_day_and_the_hash():

@@ -181,3 +181,36 @@ def test_two_spaces_may_share_an_item_space(home):
     store_space(home, "s2", "i1")
     publish(home, "s2", "s1")
     assert item_spaces_in_use(home, DAY) == ["i1"]
+
+
+def test_a_renewal_keeps_the_axes_of_the_one_before(world):
+    """Content vectors turn back onto the older ones, those of items that come later too; inner products stay."""
+    old = learn_item_space(world.settings, LAST.shift(-1), CONFIG)
+    plain = learn_item_space(world.settings, LAST, CONFIG)
+    new = learn_item_space(world.settings, LAST, CONFIG, [old])
+    assert new.basis == old.item_space_id != new.item_space_id != plain.item_space_id
+    np.testing.assert_allclose(new.content @ new.content.T, plain.content @ plain.content.T, atol=1e-5)
+    np.testing.assert_allclose(new.content, old.content, atol=0.05)
+    assert (
+        np.square(new.collaborative - old.collaborative).sum()
+        < np.square(plain.collaborative - old.collaborative).sum()
+    )
+    late = profile("i99", "north")
+    both = [space.extended(late).content[space.extended(late).item_ids.index("i99")] for space in (old, new)]
+    np.testing.assert_allclose(both[1], both[0], atol=0.05)
+    kept = load_item_space(world.settings, new.item_space_id)
+    assert kept.basis == old.item_space_id
+    facts = json.loads((world.settings.item_space_dir(new.item_space_id) / "manifest.json").read_text())
+    assert facts["turn"]["onto"] == old.item_space_id
+    assert facts["turn"]["residuals"]["content"] < 0.01
+
+
+def test_what_a_probe_learned_is_nobodys_current_item_space(tmp_path):
+    world = two_tastes(tmp_path)
+    world.write_snapshots(LAST)
+    tried = learn_item_space(world.settings, LAST, CONFIG, trial=True)
+    assert current_item_space(world.settings, LAST) is None
+    assert learn_item_space(world.settings, LAST, CONFIG).item_space_id == tried.item_space_id
+    assert current_item_space(world.settings, LAST) == tried.item_space_id
+    learn_item_space(world.settings, LAST, CONFIG, trial=True)
+    assert current_item_space(world.settings, LAST) == tried.item_space_id, "a probe takes nothing away"

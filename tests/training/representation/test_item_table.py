@@ -20,6 +20,7 @@ def space() -> ItemSpace:
         collaborative=np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32),
         content=np.array([[0, 1], [0, 1], [1, 0]], np.float32),
         encoder=ContentEncoder.learn(rows, width=2, seed=1),
+        basis="20260101-00000000",
     )
 
 

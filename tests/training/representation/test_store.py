@@ -25,7 +25,6 @@ def test_a_space_folder_is_complete(folder):
         "inputs.json",
         "inputs.npz",
         "manifest.json",
-        "procrustes.npz",
         "seven_day.png",
     }
     assert {path.name for path in folder.iterdir()} == expected

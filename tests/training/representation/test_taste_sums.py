@@ -31,6 +31,7 @@ def table_of(items: dict[str, tuple[float, float]], late: pd.DataFrame = NO_PROF
         collaborative=vectors,
         content=content,
         encoder=encoder,
+        basis="20260201-0000abcd",
     )
     return build_item_table(space, late)
 

@@ -119,16 +119,6 @@ def test_users_encoded_in_blocks_get_the_same_vectors(trained, space, monkeypatc
     np.testing.assert_allclose(space.encode(frame), whole, rtol=1e-5, atol=1e-6)
 
 
-def test_the_map_to_the_live_space_is_saved_with_the_candidate(trained, space):
-    live = UserSpace.load(trained.settings, trained.live.space_id)
-    space_map = space.map_to_previous()
-    assert live.map_to_previous() is None
-    assert space_map is not None
-    new, old = (encode_partition(trained.settings, ref.space_id, LAST)[1] for ref in (space.ref, live.ref))
-    centred = np.square(old - old.mean(axis=0)).sum()
-    assert np.square(space_map.apply(new) - old).sum() / centred == pytest.approx(space_map.residual, abs=0.05)
-
-
 def test_an_unknown_space_says_what_to_run(trained):
     with pytest.raises(MissingArtefact, match="expected space 20200101-00000000"):
         UserSpace.load(trained.settings, "20200101-00000000")
