@@ -7,15 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.consumers.base import ConsumerSides, TrainedConsumer, read_ref
-from training.consumers.matching.increment import continue_and_judge
+from training.consumers.matching.increment import continue_and_judge, halfway
 from training.consumers.matching.model import MatchingModel
 from training.consumers.matching.search import MatchingConfig, choice_of, search_and_train, train_matching
 from training.consumers.matching.trial import by_which
 from training.consumers.two_sided import sides_of
+from training.contracts.columns import USER_PROFILE
 from training.contracts.partitions import Partition
-from training.ranking.assemble import build_dataset
+from training.ranking.assemble import _aligned, build_dataset
 from training.ranking.checks import checks_of
+from training.ranking.dataset import EarlierVectors, RankingDataset
+from training.representation.user_space import encode_partition
 from training.settings import Settings
+from training.storage import list_partitions
 
 __all__ = ["MatchingConfig", "MatchingConsumer", "MatchingModel", "build_dataset", "train_matching"]
 
@@ -46,14 +50,16 @@ class MatchingConsumer:
 
     def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
         """Return the model trained on everything up to `partition`; see `consumers.base.Consumer`."""
-        data = build_dataset(settings, partition, space_id, validate=True)
+        data = build_dataset(settings, partition, space_id)
         config = replace(self.config, seed=settings.seed)
         live = MatchingModel.load(champion) if champion else None
         since = int(Partition.parse(read_ref(champion).partition).as_of.timestamp()) if champion else data.as_of
         if live is not None and self._may_continue(live, space_id) and since < data.as_of:
             _log.info("matching: one pass over what is new since %s", read_ref(champion).partition if champion else "")
+            data = with_earlier(settings, data, halfway(data, since).known.as_of)
             trained = continue_and_judge(data, config, live, since)
         else:
+            data = with_earlier(settings, data, data.pairs().instant_at(1 - config.validation_share))
             trained = search_and_train(data, config, choice_of(live) if live else None)
         return TrainedConsumer(
             model=trained.model,
@@ -72,6 +78,23 @@ class MatchingConsumer:
         """Return both sides of a stored model; see `consumers.base.Consumer`."""
         model = MatchingModel.load(folder)
         return sides_of(model, build_dataset(settings, partition, model.space_id))
+
+
+def with_earlier(settings: Settings, data: RankingDataset, cut: int) -> RankingDataset:
+    """Return the data with the vectors of the newest stored partition that knows nothing from a cut on.
+
+    Args:
+        settings: Home.
+        data: Of one space; without rows, or without such a partition, it is returned as it is.
+        cut: Epoch seconds from which rows validate.
+    """
+    folder = settings.home / "features" / USER_PROFILE.name
+    days = [day for day in list_partitions(folder) if day.as_of.timestamp() <= cut] if folder.is_dir() else []
+    if not days or not len(data.occurred_at):
+        return data
+    user_ids, z_UZ = encode_partition(settings, data.space_id, days[-1])
+    as_of = int(days[-1].as_of.timestamp())
+    return replace(data, earlier=EarlierVectors(as_of=as_of, z_UZ=_aligned(data.users, user_ids, z_UZ)))
 
 
 CONSUMER = MatchingConsumer()

@@ -27,6 +27,7 @@ from training.ranking.evidence import CHAMPION, Evidence
 from training.ranking.history_encoders import HistoryConfig
 from training.ranking.space_directions import fit_z_map
 from training.ranking.two_tower import TwoTower, TwoTowerConfig
+from training.reproducible import deterministic
 
 _log = logging.getLogger(__name__)
 
@@ -153,14 +154,16 @@ def train_matching(
         data: Interactions with the vectors of one space; no user vector later than the cut is used to validate.
         config: What is fixed and what is searched.
         warm_start: An earlier model of the same space: its choices are kept, and one pass is made over what is new.
-        since: With `warm_start`, epoch seconds from which rows are new.
+        since: With `warm_start`, epoch seconds; rows that arrived from then on are new.
 
     Raises:
         SpaceMismatch: `warm_start` is of another space, which takes a full pass.
     """
-    if warm_start is not None:
-        return _continue(data, config or MatchingConfig(), warm_start, since or 0)
-    return search_and_train(data, config or MatchingConfig(), None).model
+    config = config or MatchingConfig()
+    if warm_start is None:
+        return search_and_train(data, config, None).model
+    with deterministic(config.seed):
+        return _continue(data, config, warm_start, since or 0)
 
 
 def search_and_train(data: RankingDataset, config: MatchingConfig, rival: Choice | None) -> TrainedMatching:
@@ -171,6 +174,11 @@ def search_and_train(data: RankingDataset, config: MatchingConfig, rival: Choice
         config: What is fixed and what is searched.
         rival: The champion's choices; they are trained on the same cut, so that neither has seen what it is judged on.
     """
+    with deterministic(config.seed):
+        return _search_and_train(data, config, rival)
+
+
+def _search_and_train(data: RankingDataset, config: MatchingConfig, rival: Choice | None) -> TrainedMatching:
     pairs = data.pairs()
     is_last = config.validation == "last_item"
     cut = Cut.last_items(pairs) if is_last else Cut.at(pairs, 1 - config.validation_share)
