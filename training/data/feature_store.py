@@ -193,22 +193,6 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
     return written
 
 
-def read_online(settings: Settings, service: str, entities: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """Return what is served for each entity row, with `<feature>__ts`, the as_of of the snapshot that it is from.
-
-    Feast's ttl does not apply online: callers compare the timestamp. Unknown entities give nulls.
-
-    Args:
-        settings: Names the online store.
-        service: Name of a Feast feature service.
-        entities: One mapping per row of every join key that the service needs.
-    """
-    store = feature_store(settings)
-    answer = store.get_online_features(store.get_feature_service(service), [dict(row) for row in entities])
-    frame: pd.DataFrame = answer.to_df(include_event_timestamps=True)
-    return frame
-
-
 def snapshot_files(settings: Settings, view: str, partition: Partition) -> dict[str, Path]:
     """Return the view's snapshot files of a partition by slot: one, or one per (item) space."""
     if view in DBT_FEATURES:

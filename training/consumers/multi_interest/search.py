@@ -94,11 +94,6 @@ class TrainedMultiInterest:
     curves: dict[str, list[float]]
 
 
-def train_multi_interest(data: RankingDataset, config: MultiInterestSearchConfig | None = None) -> MultiInterestModel:
-    """Return the model trained on all of `data`, its choices made on the cut inside."""
-    return search_and_train_interests(data, config or MultiInterestSearchConfig(), None).model
-
-
 def search_and_train_interests(
     data: RankingDataset, config: MultiInterestSearchConfig, rival: InterestChoice | None
 ) -> TrainedMultiInterest:
