@@ -165,9 +165,29 @@ class TestPointInTime:
         frame = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", ITEM_SPACE)
         assert frame["tenure_days"].tolist() == [2, 2]
 
-    def test_another_item_space_has_no_taste_here(self, filled: Settings) -> None:
-        frame = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", "20260101-cccccccc")
-        assert frame["count_taste_7d"].isna().all()
+    def test_taste_of_another_item_space_is_missing(self, filled: Settings) -> None:
+        with pytest.raises(MissingArtefact, match=r"user_taste for 2026-01-02, .*20260101-cccccccc.*run pool_taste"):
+            feature_store.read_user_features(filled, DAY2, "user_encoder_v1", "20260101-cccccccc")
+
+    @pytest.mark.parametrize(
+        ("table", "job"),
+        [
+            ("user_activity", "transform_partition"),
+            ("user_taste", "pool_taste"),
+            ("user_embedding", "encode_partition"),
+        ],
+    )
+    def test_no_table_of_an_older_day_passes_as_the_partitions(self, filled: Settings, table: str, job: str) -> None:
+        is_vectors = table == "user_embedding"
+        pooled = ITEM_SPACE if table == "user_taste" else None
+        day = filled.embeddings_dir(SPACE, DAY2) if is_vectors else filled.features_dir(table, DAY2, pooled)
+        service, space_id = ("matching_v1", SPACE) if is_vectors else ("user_encoder_v1", None)
+        aside = day.rename(day.with_name("aside"))
+        try:
+            with pytest.raises(MissingArtefact, match=rf"of {table} for {DAY2}, found none .*run {job} for {DAY2}"):
+                feature_store.read_user_features(filled, DAY2, service, ITEM_SPACE, space_id=space_id)
+        finally:
+            aside.rename(day)
 
     def test_a_missing_partition_is_never_replaced_by_an_older_one(self, filled: Settings) -> None:
         with pytest.raises(MissingArtefact, match="run transform_partition for 2026-01-03"):
