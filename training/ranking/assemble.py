@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from training.arrays import Floats
 from training.consumers.matching.consumer import with_earlier
 from training.contracts.partitions import Partition
 from training.data.feature_store import read_item_features
@@ -45,18 +42,11 @@ def build_dataset(
         item_idx=items.encode(log["item_id"]),
         occurred_at=epoch_seconds(log["occurred_at"]),
         arrived_at=epoch_seconds(log["arrived_at"]),
-        z_UZ=_aligned(users, user_ids, z_UZ),
-        item_vectors_IE=_aligned(items, held.item_ids, held.vectors()),
+        z_UZ=users.aligned(user_ids, z_UZ),
+        item_vectors_IE=items.aligned(held.item_ids, held.vectors()),
         as_of=int(partition.as_of.timestamp()),
         space_id=space_id,
     )
     if validation_share is None:
         return data
     return with_earlier(settings, data, data.pairs().instant_at(1 - validation_share))
-
-
-def _aligned(vocabulary: Vocabulary, ids: list[str] | tuple[str, ...], vectors: Floats) -> Floats:
-    rows = vocabulary.encode(ids, unknown="ignore")
-    aligned = np.zeros((len(vocabulary), vectors.shape[1]), np.float32)
-    aligned[rows[rows >= 0]] = vectors[rows >= 0]
-    return aligned

@@ -14,7 +14,7 @@ from training.consumers.matching.trial import by_which
 from training.consumers.two_sided import sides_of
 from training.contracts.columns import USER_PROFILE
 from training.contracts.partitions import Partition
-from training.ranking.assemble import _aligned, build_dataset
+from training.ranking.assemble import build_dataset
 from training.ranking.checks import checks_of
 from training.ranking.dataset import EarlierVectors, RankingDataset
 from training.representation.user_space import encode_partition
@@ -94,7 +94,7 @@ def with_earlier(settings: Settings, data: RankingDataset, cut: int) -> RankingD
         return data
     user_ids, z_UZ = encode_partition(settings, data.space_id, days[-1])
     as_of = int(days[-1].as_of.timestamp())
-    return replace(data, earlier=EarlierVectors(as_of=as_of, z_UZ=_aligned(data.users, user_ids, z_UZ)))
+    return replace(data, earlier=EarlierVectors(as_of=as_of, z_UZ=data.users.aligned(user_ids, z_UZ)))
 
 
 CONSUMER = MatchingConsumer()

@@ -116,9 +116,9 @@ class MatchingModel:
         )
 
 
-def learned_terms(tower: TwoTower, pairs: PairLog) -> Doubles:
-    """Return float64[I]: what training added to log popularity in the item terms."""
-    learned = tower.item_bias.detach().numpy().astype(np.float64)
+def learned_terms(item_bias_I: torch.Tensor, pairs: PairLog) -> Doubles:
+    """Return float64[I]: what training added to log popularity in trained item terms, float32[I]."""
+    learned = item_bias_I.detach().numpy().astype(np.float64)
     return np.asarray(learned - np.log(pairs.item_counts() + COUNT_OFFSET), np.float64)
 
 

@@ -240,7 +240,7 @@ def _as_model(
         items=data.items,
         tower=tower,
         calibration=choice.calibration,
-        item_terms_I=choice.calibration.item_terms(pairs, learned_terms(tower, pairs)),
+        item_terms_I=choice.calibration.item_terms(pairs, learned_terms(tower.item_bias, pairs)),
         z_map_ZD=fit_z_map(data.z_UZ, user_directions(tower, pairs)),
         successors=learn_successors(pairs, choice.successor_width, seed),
         facts={"choice": asdict(choice), **facts},

@@ -272,7 +272,7 @@ class Trial:
     ) -> Judged:
         users = scored_users(directions_UD, tower, calibration, cut.known, successors)
         recommend, target = sides(cut, users, scored_items(tower, successors), self.seed, self.training.tasks)
-        return Judged(cut.known, learned_terms(tower, cut.known), recommend, target)
+        return Judged(cut.known, learned_terms(tower.item_bias, cut.known), recommend, target)
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:
         directions = user_directions(tower, self.cut.known)
@@ -283,7 +283,8 @@ class Trial:
     def _folded(self, tower: TwoTower, calibration: Calibration, successors: Successors) -> tuple[Floats, Floats]:
         known = self.cut.known
         users = fold_users(self._directions(tower, calibration), tower, calibration, known, successors)
-        return users, fold_items(tower, calibration.item_terms(known, learned_terms(tower, known)), successors)
+        item_terms_I = calibration.item_terms(known, learned_terms(tower.item_bias, known))
+        return users, fold_items(tower, item_terms_I, successors)
 
     def _calibrated(self, cuts: Sequence[Judged], *, trained: bool) -> Calibration:
         """Terms that training sets itself are weighed after it alone."""

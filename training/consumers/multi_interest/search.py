@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from training.consumers.multi_interest.model import MultiInterestModel, interests_of, learned_item_terms, win_shares
+from training.consumers.matching.model import learned_terms
+from training.consumers.multi_interest.model import MultiInterestModel, interests_of, win_shares
 from training.consumers.multi_interest.network import MultiInterest
 from training.consumers.multi_interest.train import MultiInterestTrainingConfig
 from training.consumers.multi_interest.trial import (
@@ -160,7 +161,7 @@ def _as_model(
         items=data.items,
         network=network,
         calibration=choice.calibration,
-        item_terms_I=choice.calibration.item_terms(pairs, learned_item_terms(network, pairs)),
+        item_terms_I=choice.calibration.item_terms(pairs, learned_terms(network.item_bias, pairs)),
         z_map_ZF=z_map(data.z_UZ, interests_of(network, pairs)),
         facts={"choice": asdict(choice), **facts},
     )

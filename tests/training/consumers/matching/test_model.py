@@ -115,7 +115,7 @@ def test_history_leads_and_z_fills_in() -> None:
 def test_an_untrained_item_bias_learned_nothing() -> None:
     tower = _tower()
     tower.start_from(torch.zeros(40, 6), torch.from_numpy(np.log(PAIRS.item_counts() + 0.5)).float())
-    np.testing.assert_allclose(learned_terms(tower, PAIRS), 0, atol=1e-6)
+    np.testing.assert_allclose(learned_terms(tower.item_bias, PAIRS), 0, atol=1e-6)
 
 
 def test_loading_from_nowhere_says_what_to_run(tmp_path: Path) -> None:
