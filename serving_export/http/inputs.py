@@ -60,9 +60,7 @@ class PinnedBody(BaseModel):
 def _pin_of_query(
     space: Annotated[str | None, Query(description="refuse an answer of any other space")] = None,
     space_id: Annotated[str | None, Query(description="the same as `space`")] = None,
-    frame: Annotated[
-        str | None, Query(description="answer from the space that carries this frame")
-    ] = None,
+    frame: Annotated[str | None, Query(description="answer from the space that carries this frame")] = None,
 ) -> Pin:
     return one_pin(space, space_id, frame)
 

@@ -18,7 +18,7 @@ from training.consumers.base import ConsumerSides
 from training.consumers.matching.consumer import MatchingConfig, train_matching
 from training.consumers.matching.model import MatchingModel
 from training.consumers.multi_interest.network import MultiInterestConfig
-from training.consumers.multi_interest.search import MultiInterestSearchConfig, train_multi_interest
+from training.consumers.multi_interest.search import MultiInterestSearchConfig, search_and_train_interests
 from training.consumers.multi_interest.train import MultiInterestTrainingConfig
 from training.consumers.two_sided import sides_of
 from training.contracts.artefacts import ModelRef
@@ -79,7 +79,7 @@ def test_a_model_of_several_vectors_a_user_is_served_as_it_scores(
     data = _data(world, space.space_id)
     towers = MultiInterestConfig(num_interests=3, width=4, hidden=4)
     untrained = MultiInterestSearchConfig(training=MultiInterestTrainingConfig(towers=towers), min_validation_rows=999)
-    trained = train_multi_interest(data, untrained)
+    trained = search_and_train_interests(data, untrained, None).model
     made = arrange(model, sides_of(trained, data))
     assert made.user_vectors.shape == (40, 3, 6)
     monkeypatch.setattr("serving_export.index.EXACT_VALUES", {"item": 0, "user": 0})

@@ -11,6 +11,7 @@ from serving_export.lookup import EmbeddingStore
 from serving_export.online import forget_retired, retired_online, write_online
 from serving_export.promote import promote_space
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
+from tests.training.data.online_reads import read_online
 from training.contracts.partitions import Partition
 from training.data.online.guard import record_served
 from training.registry.pointer import read_pointer
@@ -44,7 +45,7 @@ def test_feast_serves_the_published_vectors_also_of_users_without_history(world:
     users = world.users(DAY3)
     for space_id, day in zip(spaces[1:], (DAY2, DAY3), strict=True):
         rows = [{"user_id": user, "space_id": space_id} for user in world.users(day)]
-        online = feature_store.read_online(world.settings, "matching_v1", rows)
+        online = read_online(world.settings, "matching_v1", rows)
         found = EmbeddingStore(world.settings.published_dir, space_id=space_id).lookup(world.users(day))
         assert found.virtual
         np.testing.assert_array_equal(np.float32(online["vector"].tolist()), found.vectors)
@@ -56,4 +57,4 @@ def test_feast_serves_the_published_vectors_also_of_users_without_history(world:
     framed = EmbeddingStore(world.settings.published_dir).lookup(users, frame=frame).vectors
     np.testing.assert_array_equal(np.float32(online["vector"].tolist()), framed)
     rows = [{"user_id": user, "space_id": spaces[0]} for user in users]
-    assert feature_store.read_online(world.settings, "matching_v1", rows)["vector"].isna().all()
+    assert read_online(world.settings, "matching_v1", rows)["vector"].isna().all()

@@ -120,11 +120,3 @@ class ModelRef(Artefact):
     version: str
     space_id: str
     partition: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class SnapshotRef(Artefact):
-    """One complete published set of vectors: (space, partition)."""
-
-    space_id: str
-    partition: str

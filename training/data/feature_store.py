@@ -45,6 +45,9 @@ ONLINE_VIEWS = tuple(ONLINE_TABLES)
 """Every view; `materialise` takes them in this order where they are named."""
 SNAPSHOT_VIEWS = (*DBT_FEATURES, *POOLED_FEATURES)
 """The views that follow a partition's features; vectors follow what is published, which `serving_export` writes."""
+_BUILD = "transform_partition"
+_JOBS = {**dict.fromkeys(POOLED_FEATURES, "pool_taste"), USER_EMBEDDING.name: "encode_partition"}
+"""The job that writes a view's snapshots, where it is not `_BUILD`."""
 _USERS_AT_ONCE = 100_000
 """Users in one point-in-time join: what Feast holds on the way is several times the rows."""
 ROWS_AT_ONCE = 5_000
@@ -95,7 +98,7 @@ def read_user_features(
         Columns user_id, event_timestamp (UTC), then the service's features; see `as_frame` for lists.
 
     Raises:
-        MissingArtefact: The partition has no snapshot; the message names the job to run.
+        MissingArtefact: The partition lacks the snapshot of a view; the message names the job to run.
     """
     users = _known_users(settings, partition) if user_ids is None else list(user_ids)
     keys = {"item_space_id": item_space_id} | ({} if space_id is None else {"space_id": space_id})
@@ -115,15 +118,20 @@ def _views(store: FeatureStore, service: str) -> list[FeatureView]:
 
 
 def _of_partition(view: FeatureView, partition: Partition, keys: Mapping[str, str]) -> FeatureView:
-    """Return a view of one partition's snapshot: a glob over days would open and sort every day that is kept.
+    """Return a view of one partition's snapshot alone: a glob over days would open and sort every day that is kept,
+    and pass an older day's rows off as the partition's where that has none.
 
-    Where there is no such snapshot the view stays as it is, and gives nulls.
+    Raises:
+        MissingArtefact: There is no such snapshot.
     """
     path = view.batch_source.path.replace("dt=*", f"dt={partition}")
     for name, value in keys.items():
         path = path.replace(f"{os.sep}{name.removesuffix('_id')}=*", f"{os.sep}{name.removesuffix('_id')}={value}")
     if not Path(path).exists():
-        return view
+        job = _JOBS.get(view.name, _BUILD)
+        raise MissingArtefact(
+            f"expected a snapshot of {view.name} for {partition}, found none at {path}; run {job} for {partition}"
+        )
     named = copy.copy(view)
     named.batch_source = copy.deepcopy(view.batch_source)
     named.batch_source.file_options.uri = path
@@ -191,22 +199,6 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
                         "removed %d of %s %s from online: not in the snapshot of %s", removed, view, slot, partition
                     )
     return written
-
-
-def read_online(settings: Settings, service: str, entities: Sequence[Mapping[str, str]]) -> pd.DataFrame:
-    """Return what is served for each entity row, with `<feature>__ts`, the as_of of the snapshot that it is from.
-
-    Feast's ttl does not apply online: callers compare the timestamp. Unknown entities give nulls.
-
-    Args:
-        settings: Names the online store.
-        service: Name of a Feast feature service.
-        entities: One mapping per row of every join key that the service needs.
-    """
-    store = feature_store(settings)
-    answer = store.get_online_features(store.get_feature_service(service), [dict(row) for row in entities])
-    frame: pd.DataFrame = answer.to_df(include_event_timestamps=True)
-    return frame
 
 
 def snapshot_files(settings: Settings, view: str, partition: Partition) -> dict[str, Path]:
@@ -301,8 +293,7 @@ def _read_snapshot(settings: Settings, table: str, partition: Partition) -> pd.D
     path = settings.features_dir(table, partition) / PART
     if not path.exists():
         raise MissingArtefact(
-            f"expected a snapshot of {table} for {partition}, found none at {path}; "
-            f"run transform_partition for {partition}"
+            f"expected a snapshot of {table} for {partition}, found none at {path}; run {_BUILD} for {partition}"
         )
     frame: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
     return frame

@@ -27,6 +27,7 @@ class PairLog:
         num_users: U; a user may be without any pair.
         num_items: I; an item may be without any pair.
         as_of: Epoch seconds, exclusive upper bound of what is known.
+        arrived_at: int64[N], epoch seconds from which each row was known; None where rows arrived as they occurred.
     """
 
     user_idx: Indices
@@ -35,6 +36,7 @@ class PairLog:
     num_users: int
     num_items: int
     as_of: int
+    arrived_at: Indices | None = None
 
     @classmethod
     def of(
@@ -45,6 +47,7 @@ class PairLog:
         num_users: int,
         num_items: int,
         as_of: int | None = None,
+        arrived_at: npt.NDArray[np.integer] | None = None,
     ) -> PairLog:
         """Return a log of index arrays of any integer type; known until a second after its last row unless told."""
         times = occurred_at.astype(np.int64)
@@ -55,6 +58,7 @@ class PairLog:
             num_users=num_users,
             num_items=num_items,
             as_of=int(times.max(initial=0)) + 1 if as_of is None else as_of,
+            arrived_at=None if arrived_at is None else arrived_at.astype(np.int64),
         )
 
     def __len__(self) -> int:
@@ -115,11 +119,21 @@ class PairLog:
         # A sparse matrix's rows are laid out by counting, which keeps each row's order and takes a fifth of a sort.
         places = (self.user_idx, np.arange(len(self)))
         rows = sp.coo_array((np.ones(len(self), np.bool_), places), shape=(self.num_users, len(self))).tocsr()
-        return Histories(self.item_idx[rows.indices], self.occurred_at[rows.indices], rows.indptr.astype(np.int64))
+        arrived_at = self.occurred_at if self.arrived_at is None else self.arrived_at
+        return Histories(
+            item_idx=self.item_idx[rows.indices],
+            occurred_at=self.occurred_at[rows.indices],
+            arrived_at=arrived_at[rows.indices],
+            offsets=rows.indptr.astype(np.int64),
+        )
 
     def _take(self, rows: Indices) -> PairLog:
         return replace(
-            self, user_idx=self.user_idx[rows], item_idx=self.item_idx[rows], occurred_at=self.occurred_at[rows]
+            self,
+            user_idx=self.user_idx[rows],
+            item_idx=self.item_idx[rows],
+            occurred_at=self.occurred_at[rows],
+            arrived_at=None if self.arrived_at is None else self.arrived_at[rows],
         )
 
 
@@ -130,17 +144,24 @@ class Histories:
     Attributes:
         item_idx: int64[N].
         occurred_at: int64[N], epoch seconds.
+        arrived_at: int64[N], epoch seconds from which each row was known.
         offsets: int64[U + 1]; user u owns rows offsets[u]:offsets[u + 1].
     """
 
     item_idx: Indices
     occurred_at: Indices
+    arrived_at: Indices
     offsets: Indices
 
     @property
     def lengths(self) -> Indices:
         """int64[U]: rows per user."""
         return np.diff(self.offsets)
+
+    def users_since(self, second: int) -> Indices:
+        """Return the users with a row that arrived at `second` or later, ascending."""
+        new = np.append([0], np.cumsum(self.arrived_at >= second))
+        return np.flatnonzero(np.diff(new[self.offsets]))
 
     def rows_of(self, user_idx: Indices, newest: int | None = None) -> tuple[Indices, Indices]:
         """Return the rows of some users, end to end, and for each the place of its user in `user_idx`.

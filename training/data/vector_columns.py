@@ -6,6 +6,7 @@ Shape legend: U rows, D vector width.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +21,12 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
     """Return a table as a frame whose columns of vectors stay Arrow lists; other lists become numpy arrays."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=lambda kind: pd.ArrowDtype(kind) if kind == _VECTORS else None)
     return frame
+
+
+def as_lists(vectors_UD: npt.NDArray[np.floating]) -> pa.ListArray:
+    """Return the rows of vectors, [U, D], as an Arrow column of float32 lists."""
+    offsets = pa.array(np.arange(len(vectors_UD) + 1, dtype=np.int32) * vectors_UD.shape[1], pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(vectors_UD, np.float32).ravel()))
 
 
 def is_vectors(column: pd.Series) -> bool:

@@ -72,6 +72,16 @@ class Vocabulary:
             self._report(str(column[int(missing[0])]), len(missing), unknown)
         return index
 
+    def aligned(self, ids: Sequence[str], vectors_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the vectors of N ids, float32[N, D], as a row for each id that is held; zeros where it has none.
+
+        Ids that are not held are passed over.
+        """
+        rows = self.encode(ids, unknown="ignore")
+        vectors = np.zeros((len(self), vectors_ND.shape[1]), np.float32)
+        vectors[rows[rows >= 0]] = vectors_ND[rows >= 0]
+        return vectors
+
     def decode(self, index: npt.ArrayLike) -> list[str]:
         """Return the external id at each index.
 

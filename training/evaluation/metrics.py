@@ -6,7 +6,7 @@ sampled. Shapes: K keys with held-out interactions, N list length, U users, I it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -230,28 +230,3 @@ def _no_duplicates(lists_KN: Indices) -> None:
             f"expected distinct ids in a ranked list, found {ordered[row, column]} twice in list {row}; "
             "remove the repetition before scoring"
         )
-
-
-def rank_metrics(
-    lists: Mapping[Hashable, Sequence[Hashable]], truth: Mapping[Hashable, Collection[Hashable]], k: int
-) -> dict[str, float]:
-    """Return the summary at k of lists of external ids, best first; a key of `truth` without a list scores zero.
-
-    Args:
-        lists: Ranked ids per key, seen ones already removed; entries beyond k are ignored.
-        truth: Held-out ids per key, none empty; the means run over these keys.
-        k: Cut.
-
-    Raises:
-        AttuneError: A list names an id twice within its first k.
-    """
-    ids = {name: idx for idx, name in enumerate({x for rel in truth.values() for x in rel})}
-    top = np.full((len(truth), k), -1, np.int64)
-    for row, key in enumerate(truth):
-        for place, name in enumerate(list(lists.get(key, ()))[:k]):
-            # ids outside every truth cannot hit, but a repeated one is still an error: number them past the end
-            top[row, place] = ids.setdefault(name, len(ids))
-    pairs = [(row, ids[name]) for row, rel in enumerate(truth.values()) for name in set(rel)]
-    rows, columns = (np.array(side, np.int64) for side in (zip(*pairs, strict=True) if pairs else ((), ())))
-    matrix = sp.csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), (len(truth), max(len(ids), 1)))
-    return score_lists(np.arange(len(truth), dtype=np.int64), top, matrix).summary(k)

@@ -69,7 +69,7 @@ class Blocks:
         self.since = since
         self.users = np.flatnonzero(self.histories.lengths >= 2)
         if since is not None:
-            self.users = np.intersect1d(self.users, pairs.since(since).user_idx)
+            self.users = np.intersect1d(self.users, self.histories.users_since(since))
         self.weights = target_weights(self.histories.occurred_at, pairs, config.half_life_share)
 
     def epoch(self, rng: np.random.Generator) -> Iterator[Block]:
@@ -82,7 +82,7 @@ class Blocks:
         rows, place = self.histories.rows_of(user_idx)
         chance = np.full(len(rows), self.config.hidden_share)
         if self.since is not None:
-            chance = (self.histories.occurred_at[rows] >= self.since).astype(np.float64)
+            chance = (self.histories.arrived_at[rows] >= self.since).astype(np.float64)
         hidden = hide(place, len(user_idx), chance, rng)
         items = self.histories.item_idx[rows]
         targets = items[hidden]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from training.arrays import Doubles, Floats
 from training.data.pair_log import PairLog
@@ -71,3 +72,9 @@ class Calibration:
         """Return a_u, float32[U], from a log; a user without items is as sure as with one."""
         counts = np.maximum(pairs.user_counts(), 1)
         return np.asarray((counts / max(float(counts.mean()), 1.0)) ** self.activity_power, np.float32)
+
+
+def learned_terms(item_bias_I: torch.Tensor, pairs: PairLog) -> Doubles:
+    """Return float64[I]: what training added to log popularity in trained item terms, float32[I]."""
+    learned = item_bias_I.detach().numpy().astype(np.float64)
+    return np.asarray(learned - np.log(pairs.item_counts() + COUNT_OFFSET), np.float64)

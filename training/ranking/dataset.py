@@ -43,6 +43,7 @@ class RankingDataset:
         as_of: Epoch seconds, exclusive bound of what is known.
         space_id: The space of the vectors; empty without one.
         earlier: Vectors to validate on; None leaves them out of the validation.
+        arrived_at: int64[N], epoch seconds from which each row was known; None where rows arrived as they occurred.
     """
 
     users: Vocabulary
@@ -55,6 +56,7 @@ class RankingDataset:
     as_of: int
     space_id: str = ""
     earlier: EarlierVectors | None = None
+    arrived_at: npt.NDArray[np.int64] | None = None
 
     @property
     def content_vectors(self) -> Floats:
@@ -72,7 +74,7 @@ class RankingDataset:
     def pairs(self) -> PairLog:
         """Return the distinct pairs in time order."""
         columns = self.user_idx, self.item_idx, self.occurred_at
-        return PairLog.of(*columns, len(self.users), len(self.items), self.as_of).distinct()
+        return PairLog.of(*columns, len(self.users), len(self.items), self.as_of, self.arrived_at).distinct()
 
     def pairs_over(self, items: Vocabulary) -> PairLog:
         """Return the distinct pairs with item indices of another vocabulary; items that it lacks are passed over."""

@@ -29,6 +29,7 @@ from training.registry.ledger_tables import (
     open_engine,
     transaction,
 )
+from training.registry.ledger_upgrade import bring_up_to_date
 from training.settings import Settings
 
 STATES = ("candidate", "accepted", "live", "legacy", "retired", "rejected", "not_applicable")
@@ -42,12 +43,14 @@ class Ledger:
     """Read and write the account of one home; safe for several processes at once."""
 
     def __init__(self, settings: Settings, patience_s: float = PATIENCE_S) -> None:
-        """Open the ledger at `settings.database_url`, creating its tables where they are missing.
+        """Open the ledger at `settings.database_url`; a new or older one is brought up to date in place.
 
         Raises:
             LedgerUnavailable: It does not answer within `patience_s`, as in every other method.
+            AttuneError: A newer version of Attune has changed it.
         """
         self._engine = open_engine(settings.database_url, patience_s)
+        bring_up_to_date(self._engine)
         self._insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[self._engine.dialect.name]
 
     def record_space(self, ref: SpaceRef, state: str | None = None) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateTable
 
 from training.contracts.errors import AttuneError
 
 PATIENCE_S = 10.0
 """How long a statement waits for a ledger that another process has locked, or for a server to answer."""
 
+REVISION = "0002"
+"""The step of `ledger_versions` after which a ledger's tables are as below."""
 METADATA = sa.MetaData()
 SPACES = sa.Table(
     "spaces",
@@ -84,11 +85,10 @@ class LedgerUnavailable(AttuneError):
 
 
 def open_engine(url: str, patience_s: float = PATIENCE_S) -> Engine:
-    """Return the engine of a ledger, its tables created where they are missing.
+    """Return the engine of a ledger; nothing is connected to yet.
 
     Raises:
         AttuneError: The URL is of another database than SQLite and PostgreSQL.
-        LedgerUnavailable: The database does not answer.
     """
     dialect = make_url(url).get_backend_name()
     if dialect not in ("sqlite", "postgresql"):
@@ -97,11 +97,8 @@ def open_engine(url: str, patience_s: float = PATIENCE_S) -> Engine:
         database = make_url(url).database
         if database:
             Path(database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": patience_s})
-    else:
-        engine = sa.create_engine(url, poolclass=NullPool, connect_args=_postgres_patience(patience_s))
-    _create_tables(engine)
-    return engine
+        return sa.create_engine(url, poolclass=NullPool, connect_args={"timeout": patience_s})
+    return sa.create_engine(url, poolclass=NullPool, connect_args=_postgres_patience(patience_s))
 
 
 @contextmanager
@@ -126,31 +123,3 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def _postgres_patience(patience_s: float) -> dict[str, Any]:
     milliseconds = int(patience_s * 1000)
     return {"connect_timeout": max(2, int(patience_s)), "options": f"-c lock_timeout={milliseconds}"}
-
-
-def _create_tables(engine: Engine) -> None:
-    """Create what is missing; `if not exists` may still collide between two PostgreSQL sessions, so ask twice."""
-    for attempt in range(3):
-        try:
-            with transaction(engine) as connection:
-                present = set(sa.inspect(connection).get_table_names())
-                missing = [table for table in METADATA.sorted_tables if table.name not in present]
-                for table in missing:
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                if GATES in missing and "gate_decisions" in present:
-                    _take_over_gates(connection)
-            return
-        except (sa.exc.IntegrityError, sa.exc.ProgrammingError):
-            if attempt == 2:
-                raise
-
-
-def _take_over_gates(connection: Connection) -> None:
-    """Copy the decisions of a ledger that kept only the last one of each gate."""
-    connection.execute(
-        sa.text(
-            "insert into gates (subject, partition, attempt, accepted, decision) "
-            "select subject, partition, 1, accepted, decision from gate_decisions "
-            "where not exists (select 1 from gates) order by sequence"
-        )
-    )

@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,7 @@ from training.settings import Settings
 from training.storage import PART, exclusive, list_partitions
 
 _log = logging.getLogger(__name__)
+IndexPairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,26 @@ def read_pair_task(
 
     User indices are rows of `frame`, item indices rows of `items`.
     """
+    past, future = read_pair_sides(settings, anchor, until, frame, items)
+    return build_pair_task(past, future, len(items.item_ids), settings.seed, max_positives)
+
+
+def read_pair_sides(
+    settings: Settings, anchor: Partition, until: Partition, frame: pd.DataFrame, items: ItemSpace
+) -> tuple[IndexPairs, IndexPairs]:
+    """Return the interactions that were known at the anchor, and those of (anchor, until].
+
+    What occurred before the anchor and arrived after it is in neither: it was not known, and is not the future.
+
+    Returns:
+        User and item indices of each side, int64[P] each: rows of `frame` and of `items`; strangers are passed over.
+    """
     log = read_log(settings, until, ("user_id", "item_id", "occurred_at", "arrived_at"))
     user_idx = places_in(list(frame["user_id"]), log["user_id"])
     item_idx = places_in(items.item_ids, log["item_id"])
-    known = (user_idx >= 0) & (item_idx >= 0)
+    is_known = (user_idx >= 0) & (item_idx >= 0)
     cut = pa.scalar(anchor.as_of)
-    later = np.asarray(pc.greater_equal(log["arrived_at"], cut))
-    future = later & np.asarray(pc.greater_equal(log["occurred_at"], cut))
-    past_rows, future_rows = known & ~later, known & future
-    return build_pair_task(
-        (user_idx[past_rows], item_idx[past_rows]),
-        (user_idx[future_rows], item_idx[future_rows]),
-        len(items.item_ids),
-        settings.seed,
-        max_positives,
-    )
+    has_arrived_later = np.asarray(pc.greater_equal(log["arrived_at"], cut))
+    is_later = has_arrived_later & np.asarray(pc.greater_equal(log["occurred_at"], cut))
+    past, future = ((user_idx[rows], item_idx[rows]) for rows in (is_known & ~has_arrived_later, is_known & is_later))
+    return past, future

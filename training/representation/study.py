@@ -34,7 +34,7 @@ from training.representation.evaluate import representations
 from training.representation.fit import FittedEncoder, UserEncoderConfig, fit_encoder
 from training.representation.inputs import STATIC_COLUMNS, UNKNOWN
 from training.representation.item_space import ItemSpace, learn_item_space
-from training.representation.rows import anchor_of, read_pair_task, read_snapshot
+from training.representation.rows import IndexPairs, anchor_of, read_pair_sides, read_pair_task, read_snapshot
 from training.settings import Settings
 from training.storage import write_json
 
@@ -61,7 +61,8 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
     ablated = ablations(frame, config, settings.seed)
     table = representations(frame, encoder) | {"raw_input": encoder.assembler.transform(frame)[0]}
     log = read_interactions(settings, until=anchor)
-    factors = user_factors(_interactions(log, anchor, frame, items), table["z"].shape[1], settings.seed)
+    interacted = _interactions(settings, anchor, frame, items)
+    factors = user_factors(interacted, table["z"].shape[1], settings.seed)
     seed, vectors = settings.seed, items.vectors()
     _log.info("studying the representation as of %s on %d positives", partition, task.num_positives)
     report = {
@@ -156,11 +157,11 @@ def _first_hours(
 ) -> dict[str, Any]:
     """Evaluate on users who first appear after the anchor, known by picks and profile alone."""
     frame = read_snapshot(settings, partition, items.item_space_id)
-    log = read_interactions(settings, until=partition)
-    first = frame["user_id"].map(log.groupby("user_id")["occurred_at"].min())
+    log = read_interactions(settings, partition, ("user_id", "arrived_at"))
+    first = frame["user_id"].map(log.groupby("user_id")["arrived_at"].min())
     is_new = (first >= anchor.as_of).to_numpy()
     picked = (frame["count_onboarding"] > 0).to_numpy()
-    past, future = _pairs(log, frame, items, anchor)
+    past, future = read_pair_sides(settings, anchor, partition, frame, items)
     old, new = (
         build_pair_task(past, _of_users(future, chosen), len(items.item_ids), settings.seed, config.max_positives)
         for chosen in (~is_new, is_new & picked)
@@ -176,27 +177,16 @@ def _first_hours(
     return compare_first_hours(FirstHours(old, new, popularity), table, items.vectors(), settings.seed)
 
 
-def _interactions(log: pd.DataFrame, anchor: Partition, frame: pd.DataFrame, items: ItemSpace) -> sp.csr_matrix:
+def _interactions(settings: Settings, anchor: Partition, frame: pd.DataFrame, items: ItemSpace) -> sp.csr_matrix:
     """Return ones [U, I] where a user had interacted with an item by the anchor."""
-    (user_idx, item_idx), _ = _pairs(log, frame, items, anchor)
-    seen = sp.csr_matrix((np.ones(len(user_idx), np.float32), (user_idx, item_idx)), (len(frame), len(items.item_ids)))
-    seen.data[:] = 1  # duplicates were summed
-    return seen
+    (user_idx, item_idx), _ = read_pair_sides(settings, anchor, anchor, frame, items)
+    ones = np.ones(len(user_idx), np.float32)
+    found = sp.csr_matrix((ones, (user_idx, item_idx)), (len(frame), len(items.item_ids)))
+    found.data[:] = 1  # duplicates were summed
+    return found
 
 
-def _pairs(
-    log: pd.DataFrame, frame: pd.DataFrame, items: ItemSpace, anchor: Partition
-) -> tuple[tuple[Indices, Indices], tuple[Indices, Indices]]:
-    user_idx = pd.Index(frame["user_id"]).get_indexer(pd.Index(log["user_id"])).astype(np.int64)
-    item_idx = pd.Index(items.item_ids).get_indexer(pd.Index(log["item_id"])).astype(np.int64)
-    known = (user_idx >= 0) & (item_idx >= 0)
-    later = (log["occurred_at"] >= anchor.as_of).to_numpy()
-    sides = (known & ~later, known & later)
-    past, future = ((user_idx[rows], item_idx[rows]) for rows in sides)
-    return past, future
-
-
-def _of_users(pairs: tuple[Indices, Indices], chosen_U: Sequence[bool] | Any) -> tuple[Indices, Indices]:
+def _of_users(pairs: IndexPairs, chosen_U: Sequence[bool] | Any) -> IndexPairs:
     kept = np.asarray(chosen_U)[pairs[0]]
     return pairs[0][kept], pairs[1][kept]
 

@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,6 +20,7 @@ from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_item_features
+from training.data.vector_columns import as_lists
 from training.representation.item_space import load_item_space
 from training.representation.item_table import UNIT, ItemTable, build_item_table
 from training.representation.taste_sums import Counts, TasteSums, taste_sums
@@ -112,11 +112,6 @@ def _mean_columns(name: str, sums_UK: Counts, width: int) -> dict[str, pa.Array]
     """Return the mean vector per modality as list columns; means are zero where the count is."""
     divisor = np.maximum(sums_UK[:, -1:], 1) * float(UNIT)
     return {
-        name.format(modality): _lists((sums_UK[:, m * width : (m + 1) * width] / divisor).astype(np.float32))
+        name.format(modality): as_lists(sums_UK[:, m * width : (m + 1) * width] / divisor)
         for m, modality in enumerate(MODALITIES)
     }
-
-
-def _lists(values_UD: npt.NDArray[np.float32]) -> pa.ListArray:
-    offsets = np.arange(len(values_UD) + 1, dtype=np.int32) * values_UD.shape[1]
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(values_UD.ravel(), pa.float32()))

@@ -34,6 +34,29 @@ MODEL_NAME = "user_encoder"
 
 
 @dataclass(frozen=True)
+class _Candidate:
+    """A trained encoder, and what it was trained on.
+
+    Attributes:
+        partition: Its newest snapshot.
+        anchor: The one, a label window earlier, that it is evaluated from; None where it is not.
+        config: Choices.
+        items: Whose vectors are pooled.
+        rows: Both snapshots.
+        fitted: The encoder.
+        z_UZ: float32[U, Z], its vectors of the newest snapshot.
+    """
+
+    partition: Partition
+    anchor: Partition | None
+    config: UserEncoderConfig
+    items: ItemSpace
+    rows: TrainingRows
+    fitted: FittedEncoder
+    z_UZ: Floats
+
+
+@dataclass(frozen=True)
 class _Live:
     """The space in service, and its vectors of the users that the candidate is judged on."""
 
@@ -65,16 +88,16 @@ def train_space(
     require_rows(settings, partition, rows)
     fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(settings, served, items, config))
     today = rows.snapshot(settings, partition, items.item_space_id)
-    z_UZ = fitted.encode(today)
+    candidate = _Candidate(partition, judged, config, items, rows, fitted, fitted.encode(today))
     ref = SpaceRef(
         space_id=version_name(partition, fitted.content_hash(items.item_space_id, config)),
         item_space_id=items.item_space_id,
         partition=str(partition),
     )
-    evaluation = _evaluate(settings, partition, judged, config, fitted, z_UZ)
+    evaluation = _evaluate(settings, candidate)
     if served is not None:
         live = _Live(served, served.encode(rows.snapshot(settings, partition, served.ref.item_space_id)))
-        evaluation["live"] = _evaluate_beside(settings, partition, judged, config, fitted, items, live, rows, z_UZ)
+        evaluation["live"] = _evaluate_beside(settings, candidate, live)
     content = SpaceContent(
         ref=ref,
         fitted=fitted,
@@ -149,39 +172,23 @@ def _warm_start(
     return state
 
 
-def _evaluate(
-    settings: Settings,
-    partition: Partition,
-    anchor: Partition | None,
-    config: UserEncoderConfig,
-    fitted: FittedEncoder,
-    z_UZ: Floats,
-) -> dict[str, Any]:
+def _evaluate(settings: Settings, candidate: _Candidate) -> dict[str, Any]:
     return {
-        "vectors": describe_vectors(z_UZ),
-        "reconstruction": fitted.reconstruction,
-        "mean_prediction": fitted.mean_prediction,
-        "seven_day": evaluate_holdout(settings, anchor, partition, config),
+        "vectors": describe_vectors(candidate.z_UZ),
+        "reconstruction": candidate.fitted.reconstruction,
+        "mean_prediction": candidate.fitted.mean_prediction,
+        "seven_day": evaluate_holdout(settings, candidate.anchor, candidate.partition, candidate.config),
     }
 
 
-def _evaluate_beside(
-    settings: Settings,
-    partition: Partition,
-    anchor: Partition | None,
-    config: UserEncoderConfig,
-    fitted: FittedEncoder,
-    items: ItemSpace,
-    live: _Live,
-    rows: TrainingRows,
-    z_UZ: Floats,
-) -> dict[str, Any]:
-    beside: dict[str, Any] = compare_with_live(z_UZ, live.vectors, settings.seed)
+def _evaluate_beside(settings: Settings, candidate: _Candidate, live: _Live) -> dict[str, Any]:
+    beside: dict[str, Any] = compare_with_live(candidate.z_UZ, live.vectors, settings.seed)
     beside |= {"space_id": live.space.ref.space_id}
+    anchor, rows, items = candidate.anchor, candidate.rows, candidate.items
     if anchor is None:
         return beside | {"seven_day": {"evidence": "not enough evidence: no interactions before the label window"}}
     own = rows.snapshot(settings, anchor, items.item_space_id)
     old = rows.snapshot(settings, anchor, live.space.ref.item_space_id)
-    vectors = {"challenger": fitted.encode(own), "live": live.space.encode(old)}
-    args = (settings, anchor, partition, vectors, own, items, config.max_positives)
+    vectors = {"challenger": candidate.fitted.encode(own), "live": live.space.encode(old)}
+    args = (settings, anchor, candidate.partition, vectors, own, items, candidate.config.max_positives)
     return beside | {"seven_day": probe_beside_live(*args)}

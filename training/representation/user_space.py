@@ -24,6 +24,7 @@ from training.contracts.errors import MissingArtefact, SpaceMismatch
 from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
+from training.data.vector_columns import as_lists
 from training.representation.encoder_file import BATCH_SIZE, open_encoder, run_encoder
 from training.representation.inputs import FEATURE_SERVICE, InputAssembler
 from training.representation.taste import pool
@@ -118,12 +119,11 @@ def write_embeddings(
     path: Path, space_id: str, partition: Partition, user_ids: list[str], z_UZ: Floats, sources: bytes
 ) -> None:
     """Write vectors of one space and partition, sorted as given."""
-    offsets = pa.array(np.arange(len(z_UZ) + 1, dtype=np.int32) * z_UZ.shape[1], pa.int32())
     columns = {
         "user_id": pa.array(user_ids, pa.string()),
         "space_id": pa.array([space_id] * len(user_ids), pa.string()),
         "event_timestamp": pa.array([partition.as_of] * len(user_ids), pa.timestamp("us", tz="UTC")),
-        "vector": pa.ListArray.from_arrays(offsets, pa.array(z_UZ.ravel(), pa.float32())),
+        "vector": as_lists(z_UZ),
     }
     schema = arrow_schema(USER_EMBEDDING).with_metadata({_SOURCES: sources})
     write_parquet(pa.table(columns, schema=schema), path)

@@ -16,6 +16,7 @@ import torch
 from training.contracts.partitions import Partition
 from training.data.interactions import codes, epoch_seconds, read_log, values_of
 from training.data.pair_log import PairLog
+from training.ranking.cut import Cut
 from training.ranking.two_tower import TwoTowerConfig
 from training.reproducible import deterministic
 from training.sampler_search.choice import ChosenSampler, record_choice
@@ -72,13 +73,13 @@ def search_for_consumer(
     sizes = len(values_of(users)), len(values_of(items))
     as_of = int(partition.as_of.timestamp())
     pairs = PairLog.of(codes(users), codes(items), epoch_seconds(log["occurred_at"]), *sizes, as_of).distinct()
-    known, held_out = _halves(newest_users(pairs, config.max_pairs), config.validation_share)
-    if len(held_out) < config.min_validation_rows:
-        weights, evidence = {UNIFORM: 1.0}, {"reason": f"{len(held_out)} held-out pairs are too few to choose by"}
+    cut = Cut.at(newest_users(pairs, config.max_pairs), 1 - config.validation_share)
+    if len(cut.later) < config.min_validation_rows:
+        weights, evidence = {UNIFORM: 1.0}, {"reason": f"{len(cut.later)} held-out pairs are too few to choose by"}
     else:
         search = replace(config.search, candidates=OFFERED.get(consumer, CANDIDATES), seed=settings.seed)
         with deterministic(settings.seed):
-            weights, evidence = judged(lambda: TwoTowerRanking(known, config.tower), known, held_out, search)
+            weights, evidence = judged(lambda: TwoTowerRanking(cut.known, config.tower), cut.known, cut.later, search)
     chosen = ChosenSampler(consumer=consumer, partition=str(partition), weights=weights, evidence=evidence)
     record_choice(settings, chosen)
     _log.info("samplers of %s as of %s: %s", consumer, partition, weights)
@@ -111,14 +112,6 @@ def newest_users(pairs: PairLog, max_pairs: int) -> PairLog:
     is_kept = count_U < 0
     is_kept[kept] = True
     return pairs.where(is_kept[pairs.user_idx])
-
-
-def _halves(pairs: PairLog, share: float) -> tuple[PairLog, PairLog]:
-    """Return what came before the newest share, and what later happened between users and items known by then."""
-    cut = pairs.instant_at(1 - share)
-    known, later = pairs.before(cut), pairs.since(cut)
-    is_known = (known.user_counts() > 0)[later.user_idx] & (known.item_counts() > 0)[later.item_idx]
-    return known, later.where(is_known)
 
 
 def _story(choice: SamplerChoice, search: SamplerSearchConfig) -> dict[str, Any]:

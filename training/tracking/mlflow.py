@@ -24,7 +24,6 @@ from training.storage import exclusive
 from training.tracking.moved_home import bring_home
 
 _log = logging.getLogger(__name__)
-ALIASES = ("champion", "challenger")
 _SCHEMA_TIMEOUT_S = 300.0
 _ANSWER_WITHIN_S = 5.0
 _CLIENT_DEFAULTS = {

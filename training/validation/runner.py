@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -139,8 +138,3 @@ def _plain(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_plain, value))
     return repr(value.item()) if hasattr(value, "item") else repr(value)
-
-
-def data_docs_page(settings: Settings, partition: Partition, suite: str) -> Path:
-    """Return the page that a person opens to see what a suite found in a partition."""
-    return docs_dir(settings, partition, suite) / "index.html"

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.training.data.landed_logs import at, settings_at
+from tests.training.data.online_reads import read_online
 from training.contracts.columns import (
     DBT_FEATURES,
     EVENT_TIMESTAMP,
@@ -164,9 +165,29 @@ class TestPointInTime:
         frame = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", ITEM_SPACE)
         assert frame["tenure_days"].tolist() == [2, 2]
 
-    def test_another_item_space_has_no_taste_here(self, filled: Settings) -> None:
-        frame = feature_store.read_user_features(filled, DAY2, "user_encoder_v1", "20260101-cccccccc")
-        assert frame["count_taste_7d"].isna().all()
+    def test_taste_of_another_item_space_is_missing(self, filled: Settings) -> None:
+        with pytest.raises(MissingArtefact, match=r"user_taste for 2026-01-02, .*20260101-cccccccc.*run pool_taste"):
+            feature_store.read_user_features(filled, DAY2, "user_encoder_v1", "20260101-cccccccc")
+
+    @pytest.mark.parametrize(
+        ("table", "job"),
+        [
+            ("user_activity", "transform_partition"),
+            ("user_taste", "pool_taste"),
+            ("user_embedding", "encode_partition"),
+        ],
+    )
+    def test_no_table_of_an_older_day_passes_as_the_partitions(self, filled: Settings, table: str, job: str) -> None:
+        is_vectors = table == "user_embedding"
+        pooled = ITEM_SPACE if table == "user_taste" else None
+        day = filled.embeddings_dir(SPACE, DAY2) if is_vectors else filled.features_dir(table, DAY2, pooled)
+        service, space_id = ("matching_v1", SPACE) if is_vectors else ("user_encoder_v1", None)
+        aside = day.rename(day.with_name("aside"))
+        try:
+            with pytest.raises(MissingArtefact, match=rf"of {table} for {DAY2}, found none .*run {job} for {DAY2}"):
+                feature_store.read_user_features(filled, DAY2, service, ITEM_SPACE, space_id=space_id)
+        finally:
+            aside.rename(day)
 
     def test_a_missing_partition_is_never_replaced_by_an_older_one(self, filled: Settings) -> None:
         with pytest.raises(MissingArtefact, match="run transform_partition for 2026-01-03"):
@@ -191,8 +212,8 @@ def online(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 def served(settings: Settings) -> tuple[object, object]:
     """Return u0's profile count and vector as they are served."""
-    profile = feature_store.read_online(settings, "user_encoder_v1", [{"user_id": "u0", "item_space_id": ITEM_SPACE}])
-    vector = feature_store.read_online(settings, "matching_v1", [{"user_id": "u0", "space_id": SPACE}])
+    profile = read_online(settings, "user_encoder_v1", [{"user_id": "u0", "item_space_id": ITEM_SPACE}])
+    vector = read_online(settings, "matching_v1", [{"user_id": "u0", "space_id": SPACE}])
     return profile["tenure_days"].iloc[0], vector["vector"].iloc[0]
 
 
@@ -211,7 +232,7 @@ def row_of(settings: Settings, user_id: str) -> dict[str, object]:
     """Return a user's served history and taste, each with its as_of."""
     rows = [{"user_id": user_id, "space_id": SPACE, "item_space_id": ITEM_SPACE}]
     found = [
-        feature_store.read_online(settings, service, [{key: row[key] for key in ("user_id", other)} for row in rows])
+        read_online(settings, service, [{key: row[key] for key in ("user_id", other)} for row in rows])
         for service, other in (("matching_v1", "space_id"), ("user_encoder_v1", "item_space_id"))
     ]
     return {name: value for frame in found for name, value in frame.iloc[0].to_dict().items() if value is not None}
@@ -254,13 +275,13 @@ class TestOnline:
         write_embedding(online, "20260101-dddddddd", DAY1, 9.0)
         assert feature_store.materialise(online, DAY1, ["user_embedding"]) == {"user_embedding": 1}
         rows = [{"user_id": "u0", "space_id": space} for space in (SPACE, "20260101-dddddddd")]
-        frame = feature_store.read_online(online, "matching_v1", rows)
+        frame = read_online(online, "matching_v1", rows)
         assert frame["vector"].tolist() == [[2.0, 2.0], [9.0, 9.0]]
 
     def test_tells_the_as_of_of_what_is_served_and_nothing_of_the_unknown(self, online: Settings) -> None:
         feature_store.materialise(online, DAY1, ["user_embedding"])
         rows = [{"user_id": user, "space_id": SPACE} for user in ("u0", "nobody")]
-        frame = feature_store.read_online(online, "matching_v1", rows)
+        frame = read_online(online, "matching_v1", rows)
         assert int(frame["vector__ts"].iloc[0]) == int(DAY1.as_of.timestamp())
         assert frame["vector"].iloc[1] is None
 
@@ -296,7 +317,7 @@ class TestOnline:
                 feature_store.materialise(online, DAY2, ["user_profile"])
         assert feature_store.materialise(online, DAY1, ["user_profile"]) == {}
         assert feature_store.materialise(online, DAY2, ["user_profile"]) == {"user_profile": 2}
-        found = feature_store.read_online(online, "user_encoder_v1", [{"user_id": "u1", "item_space_id": ITEM_SPACE}])
+        found = read_online(online, "user_encoder_v1", [{"user_id": "u1", "item_space_id": ITEM_SPACE}])
         assert found["tenure_days"].tolist() == [2]
 
     def test_a_snapshot_without_rows_writes_none(self, online: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

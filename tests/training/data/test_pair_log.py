@@ -37,6 +37,20 @@ def test_distinct_keeps_the_last_of_a_pair_in_time_order() -> None:
     ]  # fmt: skip
 
 
+def test_when_a_row_arrived_goes_with_it_whatever_is_taken() -> None:
+    arrived = np.array([10, 20, 30, 90, 40])
+    late = PairLog.of(LOG.user_idx, LOG.item_idx, LOG.occurred_at, 3, 4, LOG.as_of, arrived)
+    for taken in (late.distinct(), late.since(30), late.where(late.user_idx == 0)):
+        rows = zip(taken.user_idx, taken.item_idx, taken.occurred_at, taken.arrived_at, strict=True)  # type: ignore[arg-type]
+        assert {row[3] for row in rows if row[:3] == (0, 1, 40)} == {90}
+    histories = late.histories()
+    assert histories.arrived_at.tolist() == [10, 30, 90, 20, 40]
+    assert histories.users_since(41).tolist() == [0]
+    assert histories.users_since(35).tolist() == [0, 1]
+    assert histories.users_since(91).tolist() == []
+    assert LOG.histories().arrived_at.tolist() == LOG.histories().occurred_at.tolist()
+
+
 def test_a_cut_divides_at_its_second() -> None:
     assert LOG.before(30).occurred_at.tolist() == [10, 20]
     assert LOG.since(30).occurred_at.tolist() == [30, 40, 40]

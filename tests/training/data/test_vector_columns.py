@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from training.contracts.errors import ContractViolation
-from training.data.vector_columns import as_frame, is_vectors, stack_vectors
+from training.data.vector_columns import as_frame, as_lists, is_vectors, stack_vectors
 
 ROWS = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 
@@ -53,3 +53,11 @@ def test_a_missing_vector_or_one_of_another_width_is_refused(rows: list[list[flo
     column = as_frame(pa.table({"taste": pa.array(rows, pa.list_(pa.float32()))}))["taste"]
     with pytest.raises(ContractViolation, match="one vector of one width per row in taste"):
         stack_vectors(column)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (0, 2), (2, 0)])
+def test_vectors_become_lists_and_come_back(shape):
+    vectors = np.random.default_rng(0).normal(size=shape)
+    lists = as_lists(vectors[::-1])
+    assert lists.type == pa.list_(pa.float32())
+    assert lists.to_pylist() == vectors[::-1].astype(np.float32).tolist()

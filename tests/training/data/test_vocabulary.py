@@ -70,3 +70,10 @@ def test_load_refuses_another_file(tmp_path: Path) -> None:
     (tmp_path / "users.json").write_text("[]")
     with pytest.raises(AttuneError, match="saved vocabulary"):
         Vocabulary.load(tmp_path / "users.json")
+
+
+def test_vectors_come_in_the_order_of_the_ids_that_are_held(users: Vocabulary) -> None:
+    found = users.aligned(["carol", "dave", "alice"], np.array([[1, 2], [9, 9], [3, 4]], np.float32))
+    assert found.tolist() == [[3, 4], [0, 0], [1, 2]]
+    assert found.dtype == np.float32
+    assert users.aligned([], np.zeros((0, 5), np.float32)).shape == (3, 5)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,17 @@ def test_rows_since_an_instant_are_the_targets_of_an_incremental_pass() -> None:
     assert sum(block.size for block in blocks) == len(np.unique(new.user_idx))
     targets = np.concatenate([block.target_item_idx for block in blocks])
     assert sorted(targets) == sorted(new.item_idx)
+
+
+def test_rows_that_arrive_late_are_among_the_targets() -> None:
+    since, late = 50 * DAY, np.array([3, 100])
+    arrived = PAIRS.occurred_at.copy()
+    arrived[late] = 51 * DAY
+    pairs = replace(PAIRS, arrived_at=arrived)
+    for epoch in (Blocks(pairs, CONFIG, since), Blocks(pairs, replace(CONFIG, max_candidates=20), since)):
+        blocks = list(epoch.epoch(np.random.default_rng(0)))
+        targets = np.concatenate([block.target_item_idx for block in blocks])
+        assert sorted(targets) == sorted([*PAIRS.since(since).item_idx, *PAIRS.item_idx[late]])
 
 
 def test_target_weights_halve_with_age() -> None:

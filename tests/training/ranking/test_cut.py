@@ -86,3 +86,10 @@ def test_those_drawn_are_known_before_any_score(monkeypatch: pytest.MonkeyPatch)
     assert len(drawn) == 60 < len(np.unique(cut.later.user_idx))
     assert whole.keys.tolist() == drawn.tolist()
     np.testing.assert_array_equal(some.scores_KC.numpy(), whole.scores_KC.numpy())
+
+
+def test_what_validates_is_later_and_between_known_ids() -> None:
+    users, items = np.array([0, 1, 0, 1, 2, 0]), np.array([0, 1, 2, 0, 1, 9])
+    cut = Cut.at(PairLog.of(users, items, np.arange(6), 3, 10), 0.5)
+    assert cut.known.item_idx.tolist() == [0, 1, 2]
+    assert list(zip(cut.later.user_idx.tolist(), cut.later.item_idx.tolist(), strict=True)) == [(1, 0)]

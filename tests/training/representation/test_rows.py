@@ -7,7 +7,7 @@ from training.contracts.errors import ContractViolation
 from training.representation import rows as user_encoder_rows
 from training.representation.item_space import load_item_space
 from training.representation.rows import TrainingRows, anchor_of, read_pair_task, read_rows, read_snapshot, require_rows
-from training.validation.runner import data_docs_page
+from training.validation.data_docs import docs_dir
 
 pytestmark = pytest.mark.integration
 
@@ -32,7 +32,7 @@ def test_an_older_snapshot_knows_less(trained, item_space_id):
 
 def test_good_rows_pass_their_suite_and_leave_docs(trained, item_space_id):
     require_rows(trained.settings, LAST, read_rows(trained.settings, [LAST], item_space_id))
-    assert data_docs_page(trained.settings, LAST, "training_set").exists()
+    assert (docs_dir(trained.settings, LAST, "training_set") / "index.html").exists()
 
 
 def test_a_user_twice_stops_the_training(trained, item_space_id):

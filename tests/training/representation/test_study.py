@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.training.representation.test_inputs import rows
-from tests.training.representation.trained_home import LAST, SMALL
+from tests.training.representation.trained_home import LAST, SMALL, add_late_event, copied_home
 from training.contracts.errors import MissingArtefact
+from training.representation import study as user_encoder_study
 from training.representation.study import (
     ablations,
     study_space,
@@ -55,6 +56,26 @@ def test_the_study_answers_every_question(trained):
     assert report["staleness"]["auc"]["new vectors, mapped"] > report["staleness"]["auc"]["new vectors, no map"]
     stored = trained.settings.reports_dir / "representation" / f"{LAST}.json"
     assert json.loads(stored.read_text())["cost"]["consumers"].keys() == {"z", "raw_input"}
+
+
+@pytest.mark.integration
+def test_what_arrived_late_is_neither_known_at_the_anchor_nor_of_the_week_after(trained, tmp_path, monkeypatch):
+    """An event from before the anchor that arrives after it moves nothing of what the first hours are judged by."""
+    found = []
+    monkeypatch.setattr(user_encoder_study, "compare_first_hours", lambda task, *rest: found.append(task) or {})
+    monkeypatch.setattr(user_encoder_study, "compare_neighbours", lambda *rest: {})
+    monkeypatch.setattr(user_encoder_study, "ablations", lambda *rest: {})
+    monkeypatch.setattr(user_encoder_study, "_staleness", lambda *rest: {})
+    settings = copied_home(trained, tmp_path)
+    study_space(settings, LAST, SMALL)
+    add_late_event(settings, "u001", "i39")
+    study_space(settings, LAST, SMALL)
+    before, after = found
+    assert before.popularity_I.sum() > 0
+    np.testing.assert_array_equal(after.popularity_I, before.popularity_I)
+    for side in ("old", "new"):
+        for column in ("user_idx", "item_idx", "label"):
+            np.testing.assert_array_equal(getattr(getattr(after, side), column), getattr(getattr(before, side), column))
 
 
 @pytest.mark.integration

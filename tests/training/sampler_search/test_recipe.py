@@ -13,14 +13,7 @@ from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.ranking.two_tower import TwoTowerConfig
 from training.sampler_search.choice import choice_path, chosen_sampler
-from training.sampler_search.recipe import (
-    OFFERED,
-    SamplerRecipeConfig,
-    _halves,
-    judged,
-    newest_users,
-    search_for_consumer,
-)
+from training.sampler_search.recipe import OFFERED, SamplerRecipeConfig, judged, newest_users, search_for_consumer
 from training.sampler_search.search import SamplerSearchConfig
 from training.samplers.candidates import CANDIDATES
 from training.settings import Settings
@@ -90,10 +83,3 @@ def test_the_newest_users_come_whole_within_the_bound():
     assert sorted(set(newest_users(pairs, 3).user_idx.tolist())) == [0, 2]
     assert len(newest_users(pairs, 100)) == 5
     assert len(newest_users(pairs, 1)) >= 1
-
-
-def test_what_validates_is_later_and_between_known_ids():
-    pairs = log([0, 1, 0, 1, 2, 0], [0, 1, 2, 0, 1, 9])
-    known, later = _halves(pairs, 0.5)
-    assert known.item_idx.tolist() == [0, 1, 2]
-    assert list(zip(later.user_idx.tolist(), later.item_idx.tolist(), strict=True)) == [(1, 0)]

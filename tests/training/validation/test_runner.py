@@ -9,7 +9,8 @@ import pytest
 from training.contracts.errors import ContractViolation
 from training.contracts.partitions import Partition
 from training.settings import Settings
-from training.validation.runner import data_docs_page, require, validate
+from training.validation.data_docs import docs_dir
+from training.validation.runner import require, validate
 
 PARTITION = Partition.parse("2026-11-05")
 
@@ -20,7 +21,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def pages(settings: Settings) -> list[str]:
-    root = data_docs_page(settings, PARTITION, "raw_interactions").parent
+    root = docs_dir(settings, PARTITION, "raw_interactions")
     return sorted(str(p.relative_to(root)) for p in root.rglob("*.html") if "static" not in p.parts)
 
 
@@ -41,7 +42,7 @@ def test_a_person_can_open_the_pages_and_they_show_the_failure(
     frame = good_frame("raw_interactions").assign(event_type="warp")
     with pytest.raises(ContractViolation) as error:
         require(settings, "raw_interactions", frame, PARTITION)
-    index = data_docs_page(settings, PARTITION, "raw_interactions")
+    index = docs_dir(settings, PARTITION, "raw_interactions") / "index.html"
     assert str(index) in str(error.value)
     assert "4 of 4 unexpected rows, such as 'warp'" in str(error.value)
     assert "\n" not in str(error.value)
@@ -56,7 +57,7 @@ def test_running_again_replaces_the_pages(settings: Settings, good_frame: Callab
     names = pages(settings)
     assert require(settings, "raw_interactions", good_frame("raw_interactions"), PARTITION) == first
     assert pages(settings) == names
-    home = data_docs_page(settings, PARTITION, "raw_interactions").parent.parent
+    home = docs_dir(settings, PARTITION, "raw_interactions").parent
     assert [path.name for path in home.iterdir()] == ["raw_interactions"]
 
 

@@ -178,10 +178,7 @@ def _vectors(own: Settings, space_id: str, partition: Partition, users: Vocabula
     """Return float32[U, Z]; zero rows for users of whom nothing had arrived by the partition."""
     from training.representation.user_space import encode_partition
 
-    known, z_UZ = encode_partition(own, space_id, partition)
-    vectors = np.zeros((len(users), z_UZ.shape[1]), np.float32)
-    vectors[users.encode(list(known))] = z_UZ
-    return vectors
+    return users.aligned(*encode_partition(own, space_id, partition))
 
 
 def _item_vectors(own: Settings, space_id: str, items: Vocabulary) -> Floats:
@@ -189,10 +186,7 @@ def _item_vectors(own: Settings, space_id: str, items: Vocabulary) -> Floats:
     from training.representation.user_space import UserSpace
 
     space = load_item_space(own, UserSpace.load(own, space_id).ref.item_space_id)
-    vectors = space.vectors()
-    found = np.zeros((len(items), vectors.shape[1]), np.float32)
-    found[items.encode(list(space.item_ids))] = vectors
-    return found
+    return items.aligned(space.item_ids, space.vectors())
 
 
 def _texts(ids: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from training.bench.shared.timing import Timing, seconds_each
 from training.contracts.columns import EVENT_TIMESTAMP, USER_TASTE
 from training.contracts.partitions import Partition
 from training.data import feature_store
+from training.data.vector_columns import as_lists
 from training.settings import Settings
 from training.storage import PART, arrow_schema, write_parquet
 
@@ -47,7 +48,6 @@ def materialise_timings(folder: Path, seed: int, num_users: int, repeats: int = 
 def taste_snapshot(num_users: int, seed: int) -> pa.Table:
     """Return random pooled tastes of users u0000000, u0000001, ..."""
     rng = np.random.default_rng(seed)
-    offsets = pa.array(np.arange(num_users + 1) * WIDTH, pa.int32())
     columns = {
         "user_id": pa.array([f"u{n:07d}" for n in range(num_users)]),
         "item_space_id": pa.array([ITEM_SPACE_ID] * num_users),
@@ -55,8 +55,7 @@ def taste_snapshot(num_users: int, seed: int) -> pa.Table:
     }
     for column in USER_TASTE.columns[3:]:
         if column.kind == "floats":
-            values = pa.array(rng.normal(size=num_users * WIDTH).astype(np.float32))
-            columns[column.name] = pa.ListArray.from_arrays(offsets, values)
+            columns[column.name] = as_lists(rng.normal(size=(num_users, WIDTH)))
         else:
             columns[column.name] = pa.array(rng.integers(0, 500, num_users))
     return pa.table(columns).cast(arrow_schema(USER_TASTE))

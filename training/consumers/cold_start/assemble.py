@@ -78,7 +78,7 @@ def build_cold_start(
         attribute_idx_UA=encode_tokens(tokens, values),
         pick_idx_UP=encode_lists(list(profile["onboarding_item_ids"]), items),
         pairs=onto_items(matching.pairs(), own_rows, len(items)),
-        item_vectors_IE=_item_vectors(matching, items),
+        item_vectors_IE=items.aligned(matching.items.ids, matching.item_vectors_IE),
         x_UF=x_UF,
         x_mask_UF=mask_UF,
     )
@@ -122,13 +122,6 @@ def _encoder_inputs(frame: pd.DataFrame, space: UserSpace) -> tuple[Floats, Mask
         if "behaviour" in block.groups:
             mask_UF[:, block.columns] = observed_UK[:, index, None]
     return x_UF, mask_UF
-
-
-def _item_vectors(matching: RankingDataset, items: Vocabulary) -> Floats:
-    rows = matching.items.encode(items.ids, unknown="ignore")
-    found = np.zeros((len(items), matching.item_vectors_IE.shape[1]), np.float32)
-    found[rows >= 0] = matching.item_vectors_IE[rows[rows >= 0]]
-    return found
 
 
 def _fitted(data: ColdStartData, model: ColdStartModel | None) -> ColdStartData:

@@ -9,7 +9,7 @@ Shape legend: B users, A attribute tokens, P picks, L behaviours, T targets, D w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -62,14 +62,6 @@ class UserTokens:
     def is_new(self) -> Tensor:
         """bool[B]: users without any behaviour."""
         return (self.behaviour_idx_BL == PADDING).all(dim=1)
-
-
-class RankingTower(Protocol):
-    """Score targets for users that are pooled attributes and pooled behaviour."""
-
-    def __call__(self, attributes_BD: Tensor, behaviours_BD: Tensor, targets_BTD: Tensor, bias_BT: Tensor) -> Tensor:
-        """Return logits float[B, T]."""
-        ...
 
 
 class MlpRanker(nn.Module):

@@ -268,23 +268,24 @@ def _chosen(cut: Cut, config: ColdStartConfig) -> tuple[_Trial, dict[str, Rankin
 def _try(cut: Cut, config: ColdStartConfig, start: LinearStart) -> _Trial:
     """Train on the cut until its users are ranked no better, and keep what the best epoch scored."""
     found: list[dict[str, RankingScores]] = []
-    models: list[ColdStartModel] = []
+    models: dict[int, ColdStartModel] = {}
     network = started_network(cut.known, for_mode(config.model, config.mode), config.seed)
     early = Choice(mode=config.mode, num_epochs=0, start_weights=config.early_weights)
 
     def after(epoch: int, trained: ColdStartNetwork) -> bool:
         model = as_model(cut.known, trained, start, config, early, {}, "")
         found.append(cut.judge(model.user_vectors(cut.known, cut.judged_users), model.item_vectors()))
-        best = _best_epoch(found)
-        if best == epoch:
-            models[:] = [replace(model, network=deepcopy(trained))]
-        return epoch - best < config.patience
+        models[epoch] = replace(model, network=deepcopy(trained))
+        for passed_by in models.keys() - _eligible_epochs(found):
+            del models[passed_by]
+        return epoch - _best_epoch(found) < config.patience
 
     curves = fit(network, cut.known, config.training, config.max_epochs, config.seed, after)
     for group in GROUPS:
         curves[f"{group}_ndcg_at_20"] = [scores[group].summary(CUT)[f"ndcg@{CUT}"] for scores in found]
-    weights, scores = _best_weights(cut, config, models[0])
-    return _Trial(replace(early, num_epochs=_best_epoch(found) + 1, start_weights=weights), scores, curves)
+    best = _best_epoch(found)
+    weights, scores = _best_weights(cut, config, models[best])
+    return _Trial(replace(early, num_epochs=best + 1, start_weights=weights), scores, curves)
 
 
 def _best_weights(
@@ -309,10 +310,23 @@ def _best_epoch(found: list[dict[str, RankingScores]]) -> int:
 
     New users alone would stop before old ones are learned.
     """
+    return int(np.argmax(_averaged(found)))
+
+
+def _eligible_epochs(found: list[dict[str, RankingScores]]) -> set[int]:
+    """Return the epochs that may yet be the best: the best of those whose average is final, and all after them."""
+    num_final = max(len(found) - BESIDE // 2, 0)
+    final = _averaged(found)[:num_final]
+    best = {int(np.argmax(final))} if num_final else set()
+    return best | set(range(num_final, len(found)))
+
+
+def _averaged(found: list[dict[str, RankingScores]]) -> Doubles:
+    """Return the validation curve, each epoch averaged with those beside it; later epochs still move the last ones."""
     sums = np.array([sum(_ndcg(scores, group) for group in GROUPS) for scores in found])
     reach = BESIDE // 2
     beside = [sums[max(epoch - reach, 0) : epoch + reach + 1].mean() for epoch in range(len(sums))]
-    return int(np.argmax(beside))
+    return np.array(beside)
 
 
 def _new_ndcg(scores: dict[str, RankingScores]) -> float:

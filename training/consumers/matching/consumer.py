@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.consumers.base import ConsumerSides, TrainedConsumer, read_ref
-from training.consumers.matching.increment import continue_and_judge
+from training.consumers.matching.increment import continue_and_judge, halfway
 from training.consumers.matching.model import MatchingModel
 from training.consumers.matching.search import MatchingConfig, choice_of, search_and_train, train_matching
 from training.consumers.matching.trial import by_which
 from training.consumers.two_sided import sides_of
 from training.contracts.partitions import Partition
-from training.ranking.assemble import build_dataset
+from training.ranking.assemble import build_dataset, with_earlier
 from training.ranking.checks import checks_of
 from training.settings import Settings
 
@@ -46,14 +46,16 @@ class MatchingConsumer:
 
     def train(self, settings: Settings, partition: Partition, space_id: str, champion: Path | None) -> TrainedConsumer:
         """Return the model trained on everything up to `partition`; see `consumers.base.Consumer`."""
-        data = build_dataset(settings, partition, space_id, validate=True)
+        data = build_dataset(settings, partition, space_id)
         config = replace(self.config, seed=settings.seed)
         live = MatchingModel.load(champion) if champion else None
         since = int(Partition.parse(read_ref(champion).partition).as_of.timestamp()) if champion else data.as_of
         if live is not None and self._may_continue(live, space_id) and since < data.as_of:
             _log.info("matching: one pass over what is new since %s", read_ref(champion).partition if champion else "")
+            data = with_earlier(settings, data, halfway(data, since).known.as_of)
             trained = continue_and_judge(data, config, live, since)
         else:
+            data = with_earlier(settings, data, data.pairs().instant_at(1 - config.validation_share))
             trained = search_and_train(data, config, choice_of(live) if live else None)
         return TrainedConsumer(
             model=trained.model,

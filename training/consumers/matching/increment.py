@@ -15,6 +15,7 @@ from training.consumers.matching.search import MatchingConfig, TrainedMatching, 
 from training.ranking.cut import Cut
 from training.ranking.dataset import RankingDataset
 from training.ranking.evidence import CHAMPION, Evidence, popularity_vectors
+from training.reproducible import deterministic
 
 JUDGED_SHARE = 0.5
 """Share of the new rows, the newest, that the pass is judged on."""
@@ -23,7 +24,7 @@ JUDGED_SHARE = 0.5
 def continue_and_judge(
     data: RankingDataset, config: MatchingConfig, champion: MatchingModel, since: int
 ) -> TrainedMatching:
-    """Return the champion after one pass over the rows since an instant, and how half of that pass fared on the rest.
+    """Return the champion after one pass over what arrived since, and how half of that pass fared on the rest.
 
     Args:
         data: Everything up to the partition, with vectors of the champion's space.
@@ -34,6 +35,13 @@ def continue_and_judge(
     Raises:
         SpaceMismatch: The champion is of another space, which takes a full pass.
     """
+    with deterministic(config.seed):
+        return _continue_and_judge(data, config, champion, since)
+
+
+def _continue_and_judge(
+    data: RankingDataset, config: MatchingConfig, champion: MatchingModel, since: int
+) -> TrainedMatching:
     model = train_matching(data, config, champion, since)
     vectors = model.user_vectors(data), model.item_vectors()
     evidence = Evidence(finite=all(bool(np.isfinite(side).all()) for side in vectors))
@@ -48,7 +56,10 @@ def continue_and_judge(
 
 
 def halfway(data: RankingDataset, since: int) -> Cut:
-    """Return the cut that leaves the newest half of the rows since an instant to judge on."""
+    """Return the cut that leaves the newest half of the rows since an instant to judge on.
+
+    They are counted, and judged, by when they occurred: a late row may be older than what the champion has learned.
+    """
     pairs = data.pairs()
     num_new = len(pairs.since(since))
     return Cut.at(pairs, 1 - JUDGED_SHARE * num_new / max(len(pairs), 1))
@@ -64,6 +75,7 @@ def data_before(data: RankingDataset, second: int) -> RankingDataset:
         user_idx=data.user_idx[:num],
         item_idx=data.item_idx[:num],
         occurred_at=data.occurred_at[:num],
+        arrived_at=None if data.arrived_at is None else data.arrived_at[:num],
         z_UZ=z_UZ,
         as_of=second,
         earlier=None,

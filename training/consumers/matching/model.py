@@ -17,7 +17,7 @@ from training.consumers.matching.successors import Successors
 from training.contracts.errors import require_space
 from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
-from training.ranking.calibration import COUNT_OFFSET, Calibration
+from training.ranking.calibration import Calibration
 from training.ranking.dataset import RankingDataset
 from training.ranking.history_encoders import HistoryConfig
 from training.ranking.history_rows import encode_rows
@@ -114,12 +114,6 @@ class MatchingModel:
             successors=Successors.from_arrays(arrays, len(items)),
             facts=described["facts"],
         )
-
-
-def learned_terms(tower: TwoTower, pairs: PairLog) -> Doubles:
-    """Return float64[I]: what training added to log popularity in the item terms."""
-    learned = tower.item_bias.detach().numpy().astype(np.float64)
-    return np.asarray(learned - np.log(pairs.item_counts() + COUNT_OFFSET), np.float64)
 
 
 @torch.no_grad()

@@ -78,14 +78,15 @@ class NextItemBatches:
             batch_users: B at most.
             max_length: L at most; a longer history is read through a window that is drawn each epoch.
             max_candidates: C on average; a catalogue of no more items is scored whole.
-            since: Epoch seconds; when given, only rows from then on are predicted, and windows end with the history.
+            since: Epoch seconds; when given, only rows that arrived from then on are predicted, and windows end with
+                the history: a late row before the window is not.
         """
         self.batch_users, self.max_length, self.since = batch_users, max_length, since
         self.chances_I = inclusion_chances(pairs.item_counts(), max_candidates)
         self.histories: Histories = pairs.histories()
         self.users = np.flatnonzero(self.histories.lengths >= 2)
         if since is not None:
-            self.users = np.intersect1d(self.users, pairs.since(since).user_idx)
+            self.users = np.intersect1d(self.users, self.histories.users_since(since))
 
     def epoch(self, rng: np.random.Generator) -> Iterator[NextItemBatch]:
         """Yield every user once."""
@@ -105,7 +106,7 @@ class NextItemBatches:
         read = (position >= 0) & (position < self.max_length) & ~is_newest
         predicted = (position >= 1) & (position <= self.max_length)
         if self.since is not None:
-            predicted &= self.histories.occurred_at[rows] >= self.since
+            predicted &= self.histories.arrived_at[rows] >= self.since
         item_idx_BL, mask_BL = pad(items[read], place[read], len(user_idx), self.max_length)
         candidates = np.flatnonzero(rng.random(len(self.chances_I)) < self.chances_I)
         return NextItemBatch(

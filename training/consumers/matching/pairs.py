@@ -90,7 +90,7 @@ class PairBatches:
         Args:
             pairs: Distinct pairs in time order.
             batch_pairs: B at most; batches are of equal size, give or take one.
-            since: Epoch seconds; when given, only rows from then on are sampled.
+            since: Epoch seconds; when given, only rows that arrived from then on are sampled.
             loss: Says which negatives are drawn beside.
             max_length: Newest items of a history that the encoder reads; older ones are not handed over.
         """
@@ -101,7 +101,7 @@ class PairBatches:
         self.user_idx = np.repeat(np.arange(pairs.num_users), lengths)
         sampled = lengths[self.user_idx] >= 2
         if since is not None:
-            sampled &= self.histories.occurred_at >= since
+            sampled &= self.histories.arrived_at >= since
         self.rows = np.flatnonzero(sampled)
         self.marginals = Marginals.of_samples(
             self.user_idx[self.rows], self.histories.item_idx[self.rows], pairs.num_users, pairs.num_items, SMOOTHING

@@ -14,19 +14,20 @@ from functools import partial
 from typing import Any, Literal
 
 from training.consumers.matching.initialisation import ItemStart, SpectrumName, continued_tower
-from training.consumers.matching.model import MatchingModel, learned_terms, user_directions
+from training.consumers.matching.model import MatchingModel, user_directions
 from training.consumers.matching.train import MatchingTrainingConfig, fit
 from training.consumers.matching.transitions import learn_successors
 from training.consumers.matching.trial import Choice, Trial
 from training.contracts.errors import AttuneError
 from training.data.pair_log import PairLog
-from training.ranking.calibration import Calibration
+from training.ranking.calibration import Calibration, learned_terms
 from training.ranking.cut import Cut
 from training.ranking.dataset import RankingDataset
 from training.ranking.evidence import CHAMPION, Evidence
 from training.ranking.history_encoders import HistoryConfig
 from training.ranking.space_directions import fit_z_map
 from training.ranking.two_tower import TwoTower, TwoTowerConfig
+from training.reproducible import deterministic
 
 _log = logging.getLogger(__name__)
 
@@ -154,14 +155,16 @@ def train_matching(
         data: Interactions with the vectors of one space; no user vector later than the cut is used to validate.
         config: What is fixed and what is searched.
         warm_start: An earlier model of the same space: its choices are kept, and one pass is made over what is new.
-        since: With `warm_start`, epoch seconds from which rows are new.
+        since: With `warm_start`, epoch seconds; rows that arrived from then on are new.
 
     Raises:
         SpaceMismatch: `warm_start` is of another space, which takes a full pass.
     """
-    if warm_start is not None:
-        return _continue(data, config or MatchingConfig(), warm_start, since or 0)
-    return search_and_train(data, config or MatchingConfig(), None).model
+    config = config or MatchingConfig()
+    if warm_start is None:
+        return search_and_train(data, config, None).model
+    with deterministic(config.seed):
+        return _continue(data, config, warm_start, since or 0)
 
 
 def search_and_train(data: RankingDataset, config: MatchingConfig, rival: Choice | None) -> TrainedMatching:
@@ -172,6 +175,11 @@ def search_and_train(data: RankingDataset, config: MatchingConfig, rival: Choice
         config: What is fixed and what is searched.
         rival: The champion's choices; they are trained on the same cut, so that neither has seen what it is judged on.
     """
+    with deterministic(config.seed):
+        return _search_and_train(data, config, rival)
+
+
+def _search_and_train(data: RankingDataset, config: MatchingConfig, rival: Choice | None) -> TrainedMatching:
     pairs = data.pairs()
     is_last = config.validation == "last_item"
     cut = Cut.last_items(pairs) if is_last else Cut.at(pairs, 1 - config.validation_share)
@@ -233,7 +241,7 @@ def _as_model(
         items=data.items,
         tower=tower,
         calibration=choice.calibration,
-        item_terms_I=choice.calibration.item_terms(pairs, learned_terms(tower, pairs)),
+        item_terms_I=choice.calibration.item_terms(pairs, learned_terms(tower.item_bias, pairs)),
         z_map_ZD=fit_z_map(data.z_UZ, user_directions(tower, pairs)),
         successors=learn_successors(pairs, choice.successor_width, seed),
         facts={"choice": asdict(choice), **facts},

@@ -146,8 +146,8 @@ def fit(
         num_epochs: Passes over the users, or over the pairs, at most.
         seed: Seed of order, hidden shares and dropout.
         after_epoch: Stops the training by returning False.
-        since: Epoch seconds; when given, the targets are the rows from then on, shown everything before, or with
-            "pairs" everything besides.
+        since: Epoch seconds; when given, the targets are the rows that arrived from then on, late ones among them,
+            shown what was known before, or with "pairs" everything besides.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)

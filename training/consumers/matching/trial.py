@@ -14,18 +14,11 @@ from typing import Any
 
 from training.arrays import Floats
 from training.consumers.matching.initialisation import ItemStart, SpectrumName
-from training.consumers.matching.model import (
-    fold_items,
-    fold_users,
-    learned_terms,
-    scored_items,
-    scored_users,
-    user_directions,
-)
+from training.consumers.matching.model import fold_items, fold_users, scored_items, scored_users, user_directions
 from training.consumers.matching.successors import Successors
 from training.consumers.matching.train import MatchingTrainingConfig, Objective, fit
 from training.consumers.matching.transitions import learn_successors
-from training.ranking.calibration import Calibration
+from training.ranking.calibration import Calibration, learned_terms
 from training.ranking.calibration_search import (
     PerUserScores,
     ValidationCut,
@@ -272,7 +265,7 @@ class Trial:
     ) -> ValidationCut:
         users = scored_users(directions_UD, tower, calibration, cut.known, successors)
         recommend, target = sides(cut, users, scored_items(tower, successors), self.seed, self.training.tasks)
-        return ValidationCut(cut.known, learned_terms(tower, cut.known), recommend, target)
+        return ValidationCut(cut.known, learned_terms(tower.item_bias, cut.known), recommend, target)
 
     def _directions(self, tower: TwoTower, calibration: Calibration) -> Floats:
         directions = user_directions(tower, self.cut.known)
@@ -283,7 +276,8 @@ class Trial:
     def _folded(self, tower: TwoTower, calibration: Calibration, successors: Successors) -> tuple[Floats, Floats]:
         known = self.cut.known
         users = fold_users(self._directions(tower, calibration), tower, calibration, known, successors)
-        return users, fold_items(tower, calibration.item_terms(known, learned_terms(tower, known)), successors)
+        item_terms_I = calibration.item_terms(known, learned_terms(tower.item_bias, known))
+        return users, fold_items(tower, item_terms_I, successors)
 
     def _calibrated(self, cuts: Sequence[ValidationCut], *, trained: bool) -> Calibration:
         """Terms that training sets itself are weighed after it alone."""

@@ -46,7 +46,7 @@ class MultiInterestConsumer:
         self, settings: Settings, partition: Partition, space_id: str, champion: Path | None
     ) -> TrainedConsumer | NotApplicable:
         """Return the model trained on everything up to `partition`; see `consumers.base.Consumer`."""
-        data = build_dataset(settings, partition, space_id, validate=True)
+        data = build_dataset(settings, partition, space_id, validation_share=self.config.validation_share)
         if lack := lack_of_interests(data.pairs(), self.config.training.towers.num_interests):
             return NotApplicable(lack)
         rival = interest_choice_of(MultiInterestModel.load(champion)) if champion else None

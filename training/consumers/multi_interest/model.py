@@ -17,7 +17,7 @@ from training.consumers.multi_interest.network import MultiInterest, MultiIntere
 from training.contracts.errors import require_space
 from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
-from training.ranking.calibration import COUNT_OFFSET, Calibration
+from training.ranking.calibration import Calibration
 from training.ranking.dataset import RankingDataset
 from training.ranking.saved import read_network, save_network
 from training.ranking.space_directions import blend, z_directions
@@ -165,12 +165,6 @@ def new_items(network: MultiInterest, features_NE: Floats, lowest: float) -> Flo
     directions = network.directions_of(torch.from_numpy(features_NE)).numpy()
     unknown = np.abs(directions).sum(axis=1) == 0
     return np.column_stack([directions, np.ones(len(directions)), lowest - unknown]).astype(np.float32)
-
-
-def learned_item_terms(network: MultiInterest, pairs: PairLog) -> Doubles:
-    """Return float64[I]: what training added to log popularity in the item terms."""
-    learned = network.item_bias.detach().numpy().astype(np.float64)
-    return np.asarray(learned - np.log(pairs.item_counts() + COUNT_OFFSET), np.float64)
 
 
 def win_shares(network: MultiInterest, pairs: PairLog, newest: int = 100_000) -> list[float]:

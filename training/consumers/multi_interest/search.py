@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from training.consumers.multi_interest.model import MultiInterestModel, interests_of, learned_item_terms, win_shares
+from training.consumers.multi_interest.model import MultiInterestModel, interests_of, win_shares
 from training.consumers.multi_interest.network import MultiInterest
 from training.consumers.multi_interest.train import MultiInterestTrainingConfig
 from training.consumers.multi_interest.trial import (
@@ -26,7 +26,7 @@ from training.consumers.multi_interest.trial import (
     z_map,
 )
 from training.data.pair_log import PairLog
-from training.ranking.calibration import Calibration
+from training.ranking.calibration import Calibration, learned_terms
 from training.ranking.cut import Cut
 from training.ranking.dataset import RankingDataset
 from training.ranking.evidence import CHAMPION, Evidence, Vectors
@@ -92,11 +92,6 @@ class TrainedMultiInterest:
     evidence: Evidence
     shares_K: list[float]
     curves: dict[str, list[float]]
-
-
-def train_multi_interest(data: RankingDataset, config: MultiInterestSearchConfig | None = None) -> MultiInterestModel:
-    """Return the model trained on all of `data`, its choices made on the cut inside."""
-    return search_and_train_interests(data, config or MultiInterestSearchConfig(), None).model
 
 
 def search_and_train_interests(
@@ -165,7 +160,7 @@ def _as_model(
         items=data.items,
         network=network,
         calibration=choice.calibration,
-        item_terms_I=choice.calibration.item_terms(pairs, learned_item_terms(network, pairs)),
+        item_terms_I=choice.calibration.item_terms(pairs, learned_terms(network.item_bias, pairs)),
         z_map_ZF=z_map(data.z_UZ, interests_of(network, pairs)),
         facts={"choice": asdict(choice), **facts},
     )

@@ -13,17 +13,11 @@ from functools import partial
 
 from training.arrays import Doubles, Floats, Indices
 from training.consumers.multi_interest.initialisation import started_model
-from training.consumers.multi_interest.model import (
-    blended,
-    fold_interests,
-    fold_scored_items,
-    interests_of,
-    learned_item_terms,
-)
+from training.consumers.multi_interest.model import blended, fold_interests, fold_scored_items, interests_of
 from training.consumers.multi_interest.network import MultiInterest
 from training.consumers.multi_interest.train import MultiInterestTrainingConfig, fit
 from training.data.pair_log import PairLog
-from training.ranking.calibration import Calibration
+from training.ranking.calibration import Calibration, learned_terms
 from training.ranking.calibration_search import (
     REQUIRED_GAIN,
     PerUserScores,
@@ -156,7 +150,7 @@ class InterestTrial:
         scales = float(network.scale.detach()) * calibration.user_lengths(self.cut.known)
         users = scales[:, None, None] * self._interests(network, calibration, needed)
         recommend, target = sides(self.cut, users, network.items().detach().numpy(), self.seed, tasks)
-        return ValidationCut(self.cut.known, learned_item_terms(network, self.cut.known), recommend, target)
+        return ValidationCut(self.cut.known, learned_terms(network.item_bias, self.cut.known), recommend, target)
 
     def vectors(self, network: MultiInterest, calibration: Calibration) -> tuple[Floats, Floats]:
         """Return users float32[U, K, D + 2] and items float32[I, D + 2] as known at the cut."""
@@ -183,7 +177,7 @@ def folded(
 ) -> tuple[Floats, Floats]:
     """Return users float32[U, K, D + 2] and items float32[I, D + 2], their terms as a log tells them."""
     users = fold_interests(interests_UKD, network, calibration, known)
-    return users, fold_scored_items(network, calibration.item_terms(known, learned_item_terms(network, known)))
+    return users, fold_scored_items(network, calibration.item_terms(known, learned_terms(network.item_bias, known)))
 
 
 def train_choice(

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from training.contracts.columns import USER_EMBEDDING
 from training.data.feature_store import ROWS_AT_ONCE, writer_of
 from training.data.online.guard import forget_slots, writing
+from training.data.vector_columns import as_lists
 from training.settings import Settings
 from training.storage import arrow_schema
 
@@ -52,12 +52,10 @@ def _blocks(
     schema = arrow_schema(USER_EMBEDDING)
     for start in range(0, len(user_ids), ROWS_AT_ONCE):
         users, vectors = user_ids[start : start + ROWS_AT_ONCE], vectors_UZ[start : start + ROWS_AT_ONCE]
-        values = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
-        offsets = pa.array(np.arange(len(users) + 1, dtype=np.int32) * vectors.shape[1])
         columns = {
             "user_id": pa.array(users, pa.string()),
             "space_id": pa.repeat(pa.scalar(space_id), len(users)),
             "event_timestamp": pa.repeat(pa.scalar(as_of, schema.field("event_timestamp").type), len(users)),
-            "vector": pa.ListArray.from_arrays(offsets, values),
+            "vector": as_lists(vectors),
         }
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)

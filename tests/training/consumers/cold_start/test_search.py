@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from tests.training.consumers.cold_start.world import NUM_ITEMS, NUM_USERS, TINY, two_groups
-from training.consumers.cold_start import search
+from training.consumers.cold_start.cut import GROUPS
 from training.consumers.cold_start.model import StartWeights
 from training.consumers.cold_start.search import (
     MODES,
     Choice,
+    ColdStartConfig,
     choice_of,
     choose,
+    cut_of,
     for_mode,
     popularity_vectors,
     search_and_train,
@@ -21,6 +23,17 @@ from training.consumers.cold_start.search import (
 )
 
 SHORT = replace(TINY, max_epochs=6)
+JUMPING = replace(TINY, mode="base", max_epochs=12, training=replace(TINY.training, learning_rate=0.3, batch_size=8))
+"""Steps so long that each epoch ranks quite unlike the one before it."""
+ONE_EPOCH = replace(TINY, mode="base", max_epochs=1, start_weights=(0.0, 2.0, 4.0))
+
+
+def _ndcg_of(config: ColdStartConfig, weights: StartWeights, group: str) -> float:
+    """Return the mean NDCG of a group by one epoch on the cut, trained anew with these weights of the start."""
+    cut = cut_of(two_groups(), config)
+    model = train_cold_start(cut.known, config, Choice(mode=config.mode, num_epochs=1, start_weights=weights))
+    scores = cut.judge(model.user_vectors(cut.known, cut.judged_users), model.item_vectors())
+    return float(scores[group].ndcg(20).mean())
 
 
 def test_new_users_are_ranked_above_popularity_and_old_ones_keep_their_figures() -> None:
@@ -45,15 +58,16 @@ def test_the_best_epoch_on_validation_is_trained_again_on_everything() -> None:
     assert trained.model.facts["config"]["seed"] == SHORT.seed
 
 
-def test_new_users_are_filled_only_where_that_ranks_them_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, figures = two_groups(), iter([0.1, 0.2])
-    monkeypatch.setattr(search, "_new_ndcg", lambda scores: next(figures, 0.0))
-    choice = choose(data, replace(TINY, max_epochs=1))
-    assert choice == Choice(mode="full", num_epochs=1, fill=False, start_weights=choice.start_weights)
-    unfilled = train_cold_start(data, TINY, choice)
-    assert not unfilled.fill
-    assert unfilled.network.zero_shot is not None
-    assert not unfilled.network.virtual_mark.any()
+@pytest.mark.parametrize(("seed", "expected"), [(1, True), (2, False)])
+def test_new_users_are_filled_only_where_that_ranks_them_better(seed: int, expected: bool) -> None:
+    data, config = two_groups(), replace(ONE_EPOCH, mode="full", seed=seed)
+    trained = search_and_train(data, config)
+    unfilled = trained.evidence.ndcg("ranker alone", "new").mean()
+    filled = max(_ndcg_of(config, StartWeights(new=weight), "new") for weight in config.start_weights)
+    assert (filled >= unfilled) == expected
+    assert choice_of(trained.model).fill is trained.model.fill is expected
+    assert trained.model.network.zero_shot is not None
+    assert bool(trained.model.network.virtual_mark.any()) == expected
 
 
 def test_a_champion_of_the_same_choices_scores_the_same_and_another_is_trained() -> None:
@@ -64,19 +78,34 @@ def test_a_champion_of_the_same_choices_scores_the_same_and_another_is_trained()
     assert other.scores["champion"] is not other.scores["own"]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_epochs_weights_and_evidence_are_of_one_network_however_the_curve_jumps(seed: int) -> None:
+    """Later epochs move the best smoothed one back: what they were chosen of is trained again and must be the same."""
+    config = replace(JUMPING, seed=seed)
+    data = two_groups()
+    trained = search_and_train(data, config)
+    choice, cut = choice_of(trained.model), cut_of(data, config)
+    again = train_cold_start(cut.known, config, choice)
+    scores = cut.judge(again.user_vectors(cut.known, cut.judged_users), again.item_vectors())
+    for group in GROUPS:
+        np.testing.assert_array_equal(trained.evidence.ndcg("own", group), scores[group].ndcg(20))
+
+
 def test_too_few_users_choose_nothing() -> None:
     trained = search_and_train(two_groups(), replace(TINY, min_users=1000))
     assert trained.evidence.scores == {}
     assert choice_of(trained.model) == Choice(mode="full", num_epochs=2)
 
 
-def test_the_linear_start_counts_as_much_as_ranks_each_group_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, figures = replace(TINY, max_epochs=1, mode="base", start_weights=(0.0, 2.0, 4.0)), iter([0.0])
-    by_group = {"new": iter([0.1, 0.3, 0.2]), "old": iter([0.3, 0.1, 0.2])}
-    monkeypatch.setattr(search, "_best_epoch", lambda found: next(figures, 0))
-    monkeypatch.setattr(search, "_ndcg", lambda scores, group: next(by_group[group], 0.0))
-    choice = choose(two_groups(), config)
-    assert choice.start_weights == StartWeights(new=2.0, old=0.0)
+@pytest.mark.parametrize("seed", [0, 2])
+def test_the_linear_start_counts_as_much_as_ranks_each_group_best(seed: int) -> None:
+    config = replace(ONE_EPOCH, seed=seed)
+    chosen = choose(two_groups(), config).start_weights
+    for group, weight in (("new", chosen.new), ("old", chosen.old)):
+        by_weight = {w: _ndcg_of(config, StartWeights(new=w, old=w), group) for w in config.start_weights}
+        assert weight == max(by_weight, key=lambda w: by_weight[w])
+        assert len(set(by_weight.values())) > 1
+    assert chosen.new != chosen.old
 
 
 def test_an_unweighted_start_leaves_the_ranking_tower_alone() -> None:

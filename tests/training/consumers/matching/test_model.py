@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.training.ranking.world import two_tastes
-from training.consumers.matching.model import MatchingModel, fold_items, fold_users, learned_terms, user_directions
+from training.consumers.matching.model import MatchingModel, fold_items, fold_users, user_directions
 from training.consumers.matching.successors import Successors
 from training.contracts.errors import MissingArtefact
 from training.data.pair_log import PairLog
-from training.ranking.calibration import Calibration
+from training.ranking.calibration import Calibration, learned_terms
 from training.ranking.history_encoders import HistoryConfig
 from training.ranking.history_rows import encode_rows
 from training.ranking.two_tower import TwoTower, TwoTowerConfig
@@ -60,7 +60,7 @@ def test_directions_keep_the_order_of_users_of_any_length() -> None:
 def test_an_untrained_item_bias_learned_nothing() -> None:
     tower = _tower()
     tower.start_from(torch.zeros(40, 6), torch.from_numpy(np.log(PAIRS.item_counts() + 0.5)).float())
-    np.testing.assert_allclose(learned_terms(tower, PAIRS), 0, atol=1e-6)
+    np.testing.assert_allclose(learned_terms(tower.item_bias, PAIRS), 0, atol=1e-6)
 
 
 def test_loading_from_nowhere_says_what_to_run(tmp_path: Path) -> None:

@@ -169,3 +169,10 @@ def test_equal_seeds_give_equal_weights() -> None:
         return tower.scored_items.weight.detach()
 
     assert torch.equal(weights(), weights())
+
+
+def test_a_row_that_arrives_late_is_predicted_from_what_came_before_it() -> None:
+    arrived = THREE.occurred_at.copy()
+    arrived[(THREE.user_idx == 0) & (THREE.item_idx == 4)] = 50
+    batches = NextItemBatches(replace(THREE, arrived_at=arrived), 2, 6, NUM_ITEMS, since=50)
+    assert _samples(batches) == {((3, 1), 4)}

@@ -233,3 +233,11 @@ def _independent_log() -> PairLog:
 def _described(batch: PairBatch) -> list[tuple[int, tuple[int, ...]]]:
     shown = [tuple(batch.shown_item_idx[batch.shown_place == place].tolist()) for place in range(len(batch.item_idx))]
     return list(zip(batch.item_idx.tolist(), shown, strict=True))
+
+
+def test_a_pair_that_arrives_late_is_sampled_in_a_continued_pass() -> None:
+    arrived = PAIRS.occurred_at.copy()
+    arrived[5] = 60 * DAY
+    batches = PairBatches(replace(PAIRS, arrived_at=arrived), 128, since=60 * DAY)
+    (batch,) = batches.epoch(np.random.default_rng(0))
+    assert batch.item_idx.tolist() == [PAIRS.item_idx[5]]

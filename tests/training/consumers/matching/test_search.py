@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.training.ranking.world import DAY, same_group, two_tastes
 from training.consumers.matching import search as matching
@@ -41,6 +42,39 @@ def test_equal_seed_gives_equal_vectors(model: MatchingModel) -> None:
     again = train_matching(data, CONFIG)
     np.testing.assert_array_equal(again.user_vectors(data), model.user_vectors(data))
     assert choice_of(again) == choice_of(model)
+
+
+@pytest.mark.parametrize("continued", [False, True], ids=["anew", "continued"])
+def test_the_model_is_the_same_on_one_core_and_on_several(continued: bool) -> None:
+    """Sums are split among threads, so that their last bits, and with them the model's version, would follow."""
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(300), 12)
+    data = replace(
+        two_tastes(),
+        users=Vocabulary([f"u{i:03d}" for i in range(300)], "user"),
+        items=Vocabulary([f"i{i:03d}" for i in range(200)], "item"),
+        user_idx=rng.permutation(users).astype(np.int32),
+        item_idx=rng.integers(0, 200, len(users)).astype(np.int32),
+        occurred_at=np.sort(rng.integers(0, 60 * DAY, len(users))),
+        z_UZ=rng.normal(size=(300, 16)).astype(np.float32),
+        item_vectors_IE=np.zeros((200, 2), np.float32),
+        earlier=None,
+    )
+    plain = replace(CONFIG, widths=(32,), decays=(0.85,), spectra=("plain",), activity_powers=(0.0,), max_epochs=0)
+    num_threads, vectors = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            model = train_matching(data, plain)
+            if continued:
+                model = train_matching(data, plain, warm_start=model, since=50 * DAY)
+            vectors.append([model.user_vectors(data), model.item_vectors(data)])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(num_threads)
+    for users_UD, items_ID in vectors[1:]:
+        np.testing.assert_array_equal(users_UD, vectors[0][0])
+        np.testing.assert_array_equal(items_ID, vectors[0][1])
 
 
 def test_saving_and_loading_changes_nothing_and_gives_the_same_bytes(model: MatchingModel, tmp_path: Path) -> None:

@@ -8,23 +8,32 @@ from training.consumers.matching.train import MatchingTrainingConfig
 from training.consumers.matching.trial import Choice, Trial
 from training.data.pair_log import PairLog
 from training.ranking.cut import Cut
+from training.ranking.evidence import Evidence
 
 
-def _trial(with_z: bool = True) -> Trial:
+def _trial(with_z: bool = True, share: float = 0.8, learning_rate: float = 1e-3) -> Trial:
     data = two_tastes()
-    return Trial(Cut.at(data.pairs(), 0.8), data.z_UZ if with_z else None, MatchingTrainingConfig(), 8, seed=1)
+    training = MatchingTrainingConfig(learning_rate=learning_rate)
+    return Trial(Cut.at(data.pairs(), share), data.z_UZ if with_z else None, training, 8, seed=1)
 
 
-def test_every_step_leaves_its_figures_and_a_choice_among_what_was_offered() -> None:
+def test_each_step_takes_what_validates_best_and_its_figures_are_those_of_the_vectors() -> None:
     trial = _trial()
     trial.choose_start((4, 8), (0.85, 1.0))
+    starts = {name: sum(found.values()) for name, found in trial.figures.items() if name != "chosen"}
+    assert set(starts) == {f"start_width_{start}_plain" for start in ("8_decay_0.85", "8_decay_1", "4_decay_1")}
+    assert f"start_width_{trial.choice.width}_decay_{trial.choice.decay:g}_plain" == max(
+        starts, key=lambda n: starts[n]
+    )
     trial.choose_epochs(2, patience=2)
+    (gains,) = trial.curves().values()
+    assert len(gains) == 2
+    assert trial.choice.num_epochs == 1 + int(np.argmax(gains))
     trial.choose_z_share()
-    assert trial.choice.width in (4, 8)
-    assert trial.choice.num_epochs <= 2
-    met = {"start_width_8_decay_0.85_plain", "start_width_8_decay_1_plain", "chosen"}
-    assert met <= set(trial.figures)
-    assert len(trial.curves()["validation_gain"]) >= 1
+    evidence = Evidence()
+    evidence.judge("own", trial.cut, *trial.vectors())
+    for name, value in trial.figures["chosen"].items():
+        assert evidence.metrics()[f"own.{name}_at_20"] == pytest.approx(value)
 
 
 @pytest.mark.parametrize(("first", "expected"), [(1, 3), (3, 1), (9, 1)])
@@ -35,19 +44,34 @@ def test_epochs_before_the_first_are_not_validated_but_for_the_last(first: int, 
     assert len(trial.curves()["validation_gain"]) == expected
 
 
-def test_no_epoch_is_kept_when_none_is_better_than_the_start() -> None:
+@pytest.mark.parametrize(
+    ("width", "learning_rate", "kept"),
+    [(8, 1e-3, 1), (8, 3.0, 0), (1, 0.1, 0)],
+    ids=["gains", "loses", "gains less than its error"],
+)
+def test_an_epoch_is_kept_only_when_it_gains_more_than_its_error(width: int, learning_rate: float, kept: int) -> None:
+    trial = _trial(learning_rate=learning_rate)
+    trial.choose_start((width,), (1.0 if kept else 0.2,))
+    untrained = [side.copy() for side in trial.vectors()]
+    trial.choose_epochs(2, patience=2)
+    assert trial.choice.num_epochs == kept
+    assert len(trial.curves()["validation_gain"]) == 2
+    assert all(map(np.array_equal, trial.vectors(), untrained)) == (not kept)
+
+
+def test_without_epochs_there_is_no_curve() -> None:
     trial = _trial()
     trial.choose_start((4,), (0.85,))
     trial.choose_epochs(0, patience=1)
-    assert trial.choice.num_epochs == 0
-    assert trial.curves() == {}
+    assert (trial.choice.num_epochs, trial.curves()) == (0, {})
 
 
-def test_without_earlier_vectors_z_stays_out() -> None:
-    trial = _trial(with_z=False)
+@pytest.mark.parametrize("with_z", [True, False])
+def test_z_has_a_share_where_histories_say_little_and_there_are_earlier_vectors(with_z: bool) -> None:
+    trial = _trial(with_z, share=0.1)
     trial.choose_start((4,), (0.85,))
     trial.choose_z_share()
-    assert trial.choice.calibration.z_share == 0.0
+    assert (trial.choice.calibration.z_share > 0) == with_z
 
 
 def test_the_own_choice_trained_again_gives_the_same_vectors() -> None:

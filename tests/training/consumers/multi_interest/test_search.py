@@ -12,7 +12,6 @@ from training.consumers.multi_interest.search import (
     TrainedMultiInterest,
     interest_choice_of,
     search_and_train_interests,
-    train_multi_interest,
 )
 from training.consumers.multi_interest.train import MultiInterestTrainingConfig
 from training.consumers.multi_interest.trial import InterestChoice, InterestTrial
@@ -64,7 +63,7 @@ def test_choices_are_among_those_offered_and_kept_with_the_model(trained: Traine
 
 
 def test_equal_seed_gives_equal_vectors(trained: TrainedMultiInterest) -> None:
-    again = train_multi_interest(DATA, CONFIG)
+    again = search_and_train_interests(DATA, CONFIG, None).model
     np.testing.assert_array_equal(again.user_vectors(DATA), trained.model.user_vectors(DATA))
 
 
@@ -109,11 +108,11 @@ def test_vectors_later_than_the_cut_are_not_validated_on() -> None:
     assert DATA.earlier is not None
     config = replace(CONFIG, interests=(), repel_weights=())
     late = replace(DATA, earlier=replace(DATA.earlier, as_of=59 * DAY))
-    assert interest_choice_of(train_multi_interest(late, config)).calibration.z_share == 0.0
+    assert interest_choice_of(search_and_train_interests(late, config, None).model).calibration.z_share == 0.0
 
 
 def test_too_little_to_validate_on_chooses_nothing() -> None:
-    model = train_multi_interest(DATA, replace(CONFIG, min_validation_rows=10_000))
+    model = search_and_train_interests(DATA, replace(CONFIG, min_validation_rows=10_000), None).model
     assert interest_choice_of(model) == CONFIG.first
 
 

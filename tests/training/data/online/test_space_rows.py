@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.training.data.landed_logs import settings_at
+from tests.training.data.online_reads import read_online
 from training.contracts.partitions import Partition
 from training.data import feature_store
 from training.data.online.guard import record_served, served_slots
@@ -42,7 +43,7 @@ def online(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 
 def served(settings: Settings, space_id: str) -> list[object]:
     rows = [{"user_id": user, "space_id": space_id} for user in ("u0", "u1")]
-    return list(feature_store.read_online(settings, "matching_v1", rows)["vector"])
+    return list(read_online(settings, "matching_v1", rows)["vector"])
 
 
 def test_a_retired_space_leaves_no_row_and_another_keeps_its_own(online: Settings) -> None:
