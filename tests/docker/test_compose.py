@@ -148,7 +148,7 @@ def test_every_database_that_is_named_is_created():
 
 
 def test_the_pools_are_those_of_the_dags():
-    from orchestration.local_airflow import POOLS
+    from local.instance import POOLS
 
     pools = json.loads((DOCKER / "pools.json").read_text())
     assert {name: pool["slots"] for name, pool in pools.items()} == POOLS

@@ -11,7 +11,7 @@ from typing import Any
 from training.contracts.artefacts import GateDecision
 from training.settings import REPO_ROOT, Settings
 
-from orchestration.local_logs import import_reports
+from local.logs import import_reports
 
 VERDICTS = {
     **{"accepted": "passed", "refused": "REFUSED", "not applicable": "not applicable"},

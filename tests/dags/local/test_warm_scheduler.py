@@ -5,14 +5,14 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from orchestration import warm_scheduler
-from orchestration.local_airflow import DAGS
-from orchestration.warm_scheduler import LIBRARIES
+from local import warm_scheduler
+from local.instance import DAGS
+from local.warm_scheduler import LIBRARIES
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_each_library_is_there_and_not_ours(name):
-    assert name.partition(".")[0] not in {"training", "serving_export", "orchestration"}
+    assert name.partition(".")[0] not in {"training", "serving_export", "orchestration", "local"}
     assert find_spec(name.partition(".")[0]) is not None
 
 
@@ -26,6 +26,6 @@ def test_it_becomes_the_scheduler_with_the_arguments_given(monkeypatch):
 
 
 def test_importing_the_module_loads_no_library():
-    code = "import sys, orchestration.warm_scheduler; print({'torch', 'feast', 'airflow'} & {*sys.modules})"
+    code = "import sys, local.warm_scheduler; print({'torch', 'feast', 'airflow'} & {*sys.modules})"
     made = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(DAGS)}, capture_output=True, text=True)
     assert made.stdout.strip() == "set()", made.stderr

@@ -4,7 +4,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from orchestration.local_servers import answers, server_commands
+from local.servers import answers, server_commands
 
 from training.settings import Settings
 

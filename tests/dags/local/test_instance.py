@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from orchestration.local_airflow import COMPONENTS, LocalAirflow, stored_port
+from local.instance import COMPONENTS, LocalAirflow, stored_port
 
 from training.contracts.errors import AttuneError
 from training.settings import Settings

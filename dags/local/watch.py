@@ -13,7 +13,7 @@ from typing import Any
 
 from training.contracts.errors import AttuneError
 
-from orchestration.local_airflow import LocalAirflow
+from local.instance import LocalAirflow
 
 POLL_S = 2.0
 QUIET_LINE_S = 20.0

@@ -1,7 +1,7 @@
 """Logs arrive as they would: everything up to a day, then day by day; a home keeps to one source."""
 
 import pytest
-from orchestration.local_logs import LogSource, deliver, import_reports, preview, stage
+from local.logs import LogSource, deliver, import_reports, preview, stage
 
 from training.contracts.errors import AttuneError
 from training.settings import Settings

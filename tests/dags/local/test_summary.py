@@ -2,7 +2,7 @@
 
 import json
 
-from orchestration.local_summary import describe, first_user, gates_table, runs_table, served, shortened, table
+from local.summary import describe, first_user, gates_table, runs_table, served, shortened, table
 
 from training.contracts.artefacts import Check, GateDecision
 from training.settings import Settings

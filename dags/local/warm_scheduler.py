@@ -1,4 +1,4 @@
-"""Start Airflow's scheduler with the libraries of the tasks in memory: `python -m orchestration.warm_scheduler`.
+"""Start Airflow's scheduler with the libraries of the tasks in memory: `python -m local.warm_scheduler`.
 
 The local executor runs every task in a fork of the scheduler. What the scheduler has imported, a task does not import
 again; these libraries alone cost most tasks more CPU time than their work on a day of logs. The project's own modules

@@ -7,10 +7,10 @@ import time
 
 import psutil
 import pytest
-from orchestration.local import backfill, outcome, started
-from orchestration.local_airflow import LocalAirflow
-from orchestration.local_logs import LogSource, deliver
-from orchestration.local_watch import Watch
+from local.instance import LocalAirflow
+from local.logs import LogSource, deliver
+from local.run import backfill, outcome, started
+from local.watch import Watch
 
 from training.registry.ledger import Ledger
 from training.settings import Settings

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from orchestration.local_rest import Api, Unreachable
+from local.rest import Api, Unreachable
 
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
@@ -76,7 +76,7 @@ def test_a_backfill_is_the_call_that_the_form_of_the_ui_makes(api, recorder):
 
 
 def test_a_busy_server_is_asked_again(api, recorder, monkeypatch):
-    monkeypatch.setattr("orchestration.local_rest.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("local.rest.time.sleep", lambda seconds: None)
     recorder.answers["GET", "/api/v2/dags"] = (0, [(503, {}), (503, {}), (200, {"dags": [{"dag_id": "a"}]})])
     assert api.dag_ids() == {"a"}
     assert len(recorder.asked) == 3
@@ -84,7 +84,7 @@ def test_a_busy_server_is_asked_again(api, recorder, monkeypatch):
 
 @pytest.mark.parametrize("code", [500, 502, 503])
 def test_a_read_that_fails_for_a_moment_is_asked_again(api, recorder, monkeypatch, code):
-    monkeypatch.setattr("orchestration.local_rest.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("local.rest.time.sleep", lambda seconds: None)
     recorder.answers["GET", "/api/v2/assets"] = (0, [(code, {}), (200, {"assets": []})])
     assert api.assets_by_dag() == {}
 
@@ -102,7 +102,7 @@ def test_a_refused_request_says_what_was_asked_and_answered(api):
 
 
 def test_nobody_there_is_unreachable(monkeypatch):
-    monkeypatch.setattr("orchestration.local_rest.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("local.rest.time.sleep", lambda seconds: None)
     with pytest.raises(Unreachable, match=r"expected Airflow at http://127\.0\.0\.1:9"):
         Api("http://127.0.0.1:9").dag_ids()
 

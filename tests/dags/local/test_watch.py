@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
-from orchestration.local_watch import RunFailed, Watch, pending_runs, task_line
+from local.watch import RunFailed, Watch, pending_runs, task_line
 
 NEEDS = {"refresh": {"features"}, "promote": {"space", "model"}}
 DAY, NEXT = "2026-11-05", "2026-11-06"
@@ -77,7 +77,7 @@ class FakeTime:
 
 
 def watch(monkeypatch, polls):
-    monkeypatch.setattr("orchestration.local_watch.POLL_S", 0)
+    monkeypatch.setattr("local.watch.POLL_S", 0)
     said = []
     airflow = SimpleNamespace(api=FakeTime(polls), check_alive=lambda: None, home="home")
     return Watch(airflow, said.append), said

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from training.contracts.errors import AttuneError
 from training.settings import REPO_ROOT, Settings
 
-from orchestration.local_airflow import LocalAirflow, stored_port
+from local.instance import LocalAirflow, stored_port
 
 ANSWER_TIMEOUT_S = 90.0
 

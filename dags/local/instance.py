@@ -21,8 +21,8 @@ from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError
 from training.settings import REPO_ROOT, Settings
 
-from orchestration.local_processes import Services
-from orchestration.local_rest import Api, Unreachable
+from local.processes import Services
+from local.rest import Api, Unreachable
 
 DAGS = REPO_ROOT / "dags"
 START_TIMEOUT_S = 180.0
@@ -77,7 +77,7 @@ class LocalAirflow:
     def command(self, component: str) -> list[str]:
         """Return the command line that starts a component."""
         if component == "scheduler" and sys.platform == "linux":  # elsewhere a task starts a Python of its own
-            return [sys.executable, "-m", "orchestration.warm_scheduler", "--skip-serve-logs"]
+            return [sys.executable, "-m", "local.warm_scheduler", "--skip-serve-logs"]
         options = {
             "api-server": ["--port", str(self.port), "--host", "127.0.0.1", "--workers", "1"],
             "scheduler": ["--skip-serve-logs"],

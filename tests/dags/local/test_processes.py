@@ -6,7 +6,7 @@ import time
 
 import psutil
 import pytest
-from orchestration.local_processes import Services
+from local.processes import Services
 
 TREE = """
 import os, subprocess, sys, time
@@ -19,7 +19,7 @@ STUBBORN = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n
 
 @pytest.fixture
 def services(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestration.local_processes.GRACE_S", 1.0)
+    monkeypatch.setattr("local.processes.GRACE_S", 1.0)
     services = Services(tmp_path / "services")
     yield services
     services.stop()

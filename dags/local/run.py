@@ -1,18 +1,14 @@
-"""Drive a local Airflow: `run` the main job and stop, or bring everything `up` and `down`. `make` calls this.
+"""Take logs through the whole workflow in a local Airflow, as a person would in its UI, and stop it.
 
-`run` does what a person would do in the UI: it starts Airflow, delivers logs up to the day before the last, backfills
-the days before it through the REST call behind the UI's form, waits for the cascade, delivers the last day, backfills
-that, and says what was built. A refused gate is an outcome; a failed task ends the run with its log and status 1.
+Airflow is started, logs up to the day before the last are delivered, the days before it are backfilled through the REST
+call behind the UI's form, and the cascade is waited for; then the last day is delivered and backfilled, and what was
+built is said. A refused gate is an outcome; a failed task ends the run with its log.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import fcntl
-import signal
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,61 +18,12 @@ from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.settings import Settings
 
-from orchestration.local_airflow import LocalAirflow
-from orchestration.local_logs import LogSource, deliver, preview, stage
-from orchestration.local_servers import bring_down, bring_up
-from orchestration.local_summary import summary
-from orchestration.local_watch import Watch
+from local.instance import LocalAirflow
+from local.logs import LogSource, deliver, stage
+from local.summary import summary
+from local.watch import Watch
 
 ENTRY_DAG = "build_user_features"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit status."""
-    given = build_parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
-    begun = time.monotonic()
-
-    def say(line: str) -> None:
-        print(f"[{time.monotonic() - begun:6.1f} s] {line}", flush=True)
-
-    try:
-        settings = Settings.from_env()
-        if given.command == "up":
-            bring_up(settings, say)
-        elif given.command == "down":
-            bring_down(settings, say)
-        else:
-            source = LogSource(folder=given.logs, format=given.format, columns=given.columns)
-            if given.preview:
-                print(preview(settings, source), flush=True)
-                return 0
-            print(run(settings, source, given.days, say), flush=True)
-    except AttuneError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; nothing is left running, and the same command goes on from here", file=sys.stderr)
-        return 1
-    return 0
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the commands."""
-    parser = argparse.ArgumentParser(prog="python dags/orchestration/local.py", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    job = commands.add_parser("run", help="the main job, then stop")
-    job.add_argument("--days", type=int, default=3, help="how many last days go one by one through the scheduler")
-    look = commands.add_parser("preview", help="what an import would read and write")
-    for command in (job, look):
-        command.add_argument("--logs", type=_folder, help="folder of a data set; without it logs are simulated")
-        command.add_argument("--format", type=_given, help="csv, or a public layout such as movielens")
-        command.add_argument("--columns", type=_folder, help="column map of a csv data set")
-    for command, default in ((job, ""), (look, "1")):
-        command.add_argument("--preview", type=_yes, default=default, help="1: read and report, but write nothing")
-    commands.add_parser("up", help="start Airflow, MLflow and the lookup server")
-    commands.add_parser("down", help="stop them")
-    return parser
 
 
 def run(settings: Settings, source: LogSource, num_days: int, say: Any) -> str:
@@ -155,23 +102,3 @@ def only_driver(folder: Path) -> Iterator[None]:
                 f"expected no other run on {folder.parent}, found one; wait, or set ATTUNE_HOME"
             ) from error
         yield
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt
-
-
-def _folder(text: str) -> Path | None:
-    return Path(text).expanduser() if text else None
-
-
-def _yes(text: str) -> bool:
-    return text.lower() not in ("", "0", "false", "no")
-
-
-def _given(text: str) -> str | None:
-    return text or None
-
-
-if __name__ == "__main__":
-    sys.exit(main())
