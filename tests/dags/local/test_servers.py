@@ -24,10 +24,12 @@ def commands(tmp_path):
 
 
 def test_the_lookup_server_takes_its_command(commands):
-    from serving_export.__main__ import build_parser
+    from serving_export.commands.serve import serve
 
-    parsed = build_parser().parse_args(commands["lookup"][3:])
-    assert (parsed.host, parsed.port) == ("127.0.0.1", 8601)
+    name, *options = commands["lookup"][3:]
+    assert name == serve.name
+    given = serve.make_context(name, options).params
+    assert (given["host"], given["port"]) == ("127.0.0.1", 8601)
 
 
 def test_mlflow_takes_its_command(commands):
