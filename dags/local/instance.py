@@ -29,7 +29,8 @@ START_TIMEOUT_S = 180.0
 POOLS = {"warehouse": 1, "serving": 1, "training": 1}
 """One slot each, as `orchestration.assets` explains; named here too, because importing Airflow takes seconds."""
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
-"""No triggerer: nothing here defers."""
+TRIGGERER = "triggerer"
+"""Nothing here defers; but the home of Airflow shows a triggerer in red where none runs. It is not waited for."""
 
 
 def dag_ids() -> set[str]:
@@ -72,7 +73,7 @@ class LocalAirflow:
         self.services.stop()
         self._migrate()
         for component in COMPONENTS:
-            self.services.start(component, self.command(component), self.environment(), REPO_ROOT)
+            self._start(component)
 
     def command(self, component: str) -> list[str]:
         """Return the command line that starts a component."""
@@ -81,6 +82,7 @@ class LocalAirflow:
         options = {
             "api-server": ["--port", str(self.port), "--host", "127.0.0.1", "--workers", "1"],
             "scheduler": ["--skip-serve-logs"],
+            TRIGGERER: ["--skip-serve-logs"],
         }
         return [sys.executable, "-m", "airflow", component, *options.get(component, [])]
 
@@ -91,7 +93,7 @@ class LocalAirflow:
             raise AttuneError(f"expected no server on {self.settings.home}, found {found}; stop it with `make down`")
 
     def wait_ready(self, say: Callable[[str], None]) -> None:
-        """Wait until every component is healthy and every DAG is known, then create the pools.
+        """Wait until every component is healthy and every DAG is known, then create the pools and start the triggerer.
 
         Raises:
             AttuneError: A component ended, a DAG does not import, or it takes too long.
@@ -110,6 +112,7 @@ class LocalAirflow:
             )
         for name, slots in POOLS.items():
             self.api.ensure_pool(name, slots)
+        self._start(TRIGGERER)
 
     def check_alive(self) -> None:
         """Raise AttuneError with the end of its log if a component has ended."""
@@ -121,6 +124,9 @@ class LocalAirflow:
     def stop(self) -> list[str]:
         """Stop every component and task; nothing is left running and the port is free."""
         return self.services.stop()
+
+    def _start(self, component: str) -> None:
+        self.services.start(component, self.command(component), self.environment(), REPO_ROOT)
 
     def _missing(self) -> str:
         expected = dag_ids()

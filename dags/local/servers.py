@@ -14,6 +14,8 @@ from training.settings import REPO_ROOT, Settings
 from local.instance import LocalAirflow, stored_port
 
 ANSWER_TIMEOUT_S = 90.0
+FIRST_PAGES = {"mlflow": "/#/models", "lookup": "/docs"}
+"""What a person is shown first: MLflow's own home tells of telemetry and of language models."""
 
 
 def bring_up(settings: Settings, say: Callable[[str], None]) -> dict[str, str]:
@@ -36,7 +38,7 @@ def bring_up(settings: Settings, say: Callable[[str], None]) -> dict[str, str]:
         airflow.stop()
         raise
     for name, address in addresses.items():
-        say(f"{name:<8} {address}")
+        say(f"{name:<8} {address}{FIRST_PAGES.get(name, '')}")
     say("stop them with `make down`")
     return addresses
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from serving_export.http.body_limit import BodyLimit
 from serving_export.http.rankings import add_rankings
@@ -17,7 +18,7 @@ from training.settings import Settings
 def build_app(settings: Settings) -> FastAPI:
     """Return the lookup service of one home."""
     about = "User vectors and rankings of the space that is live."
-    app = FastAPI(title="Attune lookups", description=about, default_response_class=PlainJSON)
+    app = FastAPIOffline(title="Attune lookups", description=about, default_response_class=PlainJSON)
     served = Served(settings)
     app.add_middleware(BodyLimit)
     add_refusals(app, settings)

@@ -37,6 +37,7 @@ def test_every_service_of_the_server_profile_is_there():
         "airflow-api",
         "airflow-scheduler",
         "airflow-dag-processor",
+        "airflow-triggerer",
         "airflow-worker",
         "mlflow",
         "lookup",
@@ -100,12 +101,12 @@ def test_mlflow_takes_its_command():
 
 
 def test_the_lookup_server_takes_its_command():
-    from serving_export.__main__ import build_parser
+    from serving_export.commands.serve import serve
 
-    python, module, package, *arguments = SERVICES["lookup"]["command"]
-    assert [python, module, package] == ["python", "-m", "serving_export"]
-    parsed = build_parser().parse_args(arguments)
-    assert (parsed.host, parsed.port) == ("0.0.0.0", 8600)
+    python, module, package, name, *options = SERVICES["lookup"]["command"]
+    assert [python, module, package, name] == ["python", "-m", "serving_export", serve.name]
+    given = serve.make_context(name, options).params
+    assert (given["host"], given["port"]) == ("0.0.0.0", 8600)
 
 
 def test_valkey_takes_its_options(tmp_path):

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from local.instance import COMPONENTS, LocalAirflow, stored_port
+from local.instance import COMPONENTS, TRIGGERER, LocalAirflow, stored_port
 
 from training.contracts.errors import AttuneError
 from training.settings import Settings
@@ -84,11 +84,14 @@ def test_every_setting_is_one_that_airflow_knows(airflow, airflow_home):
 
 
 @pytest.mark.airflow
-def test_airflow_takes_the_command_of_each_component(airflow_home):
+def test_airflow_takes_the_command_of_each_component(airflow, airflow_home):
     from airflow.cli.cli_parser import get_parser
 
-    for component in COMPONENTS:
-        assert callable(get_parser().parse_args([component]).func)
+    for component in (*COMPONENTS, TRIGGERER):
+        _, _, module, *arguments = airflow.command(component)
+        command = arguments if module == "airflow" else ["scheduler", *arguments]
+        assert command[0] == component
+        assert callable(get_parser().parse_args(command).func)
 
 
 def test_the_scheduler_starts_by_a_module_that_its_environment_finds(airflow):
