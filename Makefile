@@ -40,7 +40,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 run: $(STAMP) ## the main job: days of logs through the whole workflow in Airflow; LOGS=DIR FORMAT=csv|movielens|... [COLUMNS=map.yaml] [DAYS=3] [PREVIEW=1]
-	@$(BIN)/python -m orchestration.local run --logs "$(LOGS)" --format "$(FORMAT)" --columns "$(COLUMNS)" --days $(DAYS) --preview "$(PREVIEW)"
+	@$(BIN)/python -m local run --logs "$(LOGS)" --format "$(FORMAT)" --columns "$(COLUMNS)" --days $(DAYS) --preview "$(PREVIEW)"
 
 test: $(STAMP) lint ## every test, lint first
 	# a worker per core: threads of a worker's own would only take turns
@@ -61,10 +61,10 @@ lint-sql:
 	$(BIN)/sqlfluff lint dbt_project
 
 up: $(STAMP) ## Airflow, MLflow and the lookup server in the background; prints the addresses
-	@$(BIN)/python -m orchestration.local up
+	@$(BIN)/python -m local up
 
 down: $(STAMP) ## stop all of that, every child process too
-	@$(BIN)/python -m orchestration.local down
+	@$(BIN)/python -m local down
 
 bench: $(STAMP) ## figures against peers, as a table; DATA="DIR DIR" benchmarks public logs, else simulated ones
 	@$(BENCH) quality --seeds 1 $(FOLDERS)

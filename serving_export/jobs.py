@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from training.contracts.errors import UsageError
 from training.contracts.partitions import Partition
 from training.ingest.arrivals import require_arrived
-from training.jobs import UsageError, as_json, check_options, require_partition
+from training.jobs import as_json, check_options, require_partition
 from training.settings import Settings
 
 JOBS = ("refresh_embeddings", "promote_space")

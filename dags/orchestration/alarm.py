@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 PAGE = """# {dag} / {task} failed for {partition}
 
@@ -46,7 +46,7 @@ def write_failure_page(context: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{instance.dag_id}.{instance.task_id}.md"
     path.write_text(page, encoding="utf-8")
-    log.error("failure page: %s", path)
+    logger.error("failure page: %s", path)
 
 
 def _one_paragraph(error: object) -> str:

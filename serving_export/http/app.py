@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from serving_export.http.accounting import Accounting
 from serving_export.http.body_limit import BodyLimit
@@ -39,7 +40,9 @@ def build_app(
         counts_dir: Folder in which they keep their counts together; None counts in memory.
     """
     about = "User vectors and rankings of the space that is live."
-    app = FastAPI(title="Attune lookups", description=about, default_response_class=PlainJSON, responses=REFUSALS)
+    app = FastAPIOffline(
+        title="Attune lookups", description=about, default_response_class=PlainJSON, responses=REFUSALS
+    )
     metrics = Metrics(counts_dir)
     served = Served(settings, metrics.opened)
     app.add_middleware(BodyLimit)  # the last one added is asked first

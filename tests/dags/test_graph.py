@@ -5,7 +5,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from orchestration.local_airflow import dag_ids
+from local.instance import dag_ids
 
 from training.contracts.consumers import CONSUMERS
 from training.settings import REPO_ROOT
@@ -84,7 +84,7 @@ def test_only_the_task_that_ends_a_dag_sends_an_event(dags):
 
 
 def test_single_writer_stores_sit_behind_one_slot_pools(dags):
-    from orchestration.local_airflow import POOLS
+    from local.instance import POOLS
 
     pools = {(dag.dag_id, task.task_id): task.pool for dag in dags.values() for task in dag.tasks}
     used = {pool for pool in pools.values() if pool != "default_pool"}

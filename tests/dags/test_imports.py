@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,10 @@ def test_the_linter_holds_heavy_imports_off_the_dags():
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False, cwd=REPO_ROOT)
     assert done.returncode == 1
     assert done.stdout.count("TID253") == 2
+
+
+def test_airflow_parses_no_file_of_the_packages_beside_the_dags(airflow_home):
+    from airflow.utils.file import list_py_file_paths
+
+    parsed = {Path(path).parent for path in list_py_file_paths(REPO_ROOT / "dags")}
+    assert parsed == {REPO_ROOT / "dags"}

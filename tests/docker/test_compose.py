@@ -39,6 +39,7 @@ def test_every_service_of_the_server_profile_is_there():
         "airflow-api",
         "airflow-scheduler",
         "airflow-dag-processor",
+        "airflow-triggerer",
         "airflow-worker",
         "mlflow",
         "lookup",
@@ -102,12 +103,12 @@ def test_mlflow_takes_its_command():
 
 
 def test_the_lookup_server_takes_its_command():
-    from serving_export.__main__ import build_parser
+    from serving_export.commands.serve import serve
 
-    python, module, package, *arguments = SERVICES["lookup"]["command"]
-    assert [python, module, package] == ["python", "-m", "serving_export"]
-    parsed = build_parser().parse_args(arguments)
-    assert (parsed.host, parsed.port, parsed.workers) == ("0.0.0.0", 8600, 2)
+    python, module, package, name, *options = SERVICES["lookup"]["command"]
+    assert [python, module, package, name] == ["python", "-m", "serving_export", serve.name]
+    given = serve.make_context(name, options).params
+    assert (given["host"], given["port"], given["workers"]) == ("0.0.0.0", 8600, 2)
 
 
 def test_only_the_lookup_server_gets_the_keys_of_teams_and_it_starts_with_them_alone(tmp_path):
@@ -175,7 +176,7 @@ def test_every_database_that_is_named_is_created():
 
 
 def test_the_pools_are_those_of_the_dags():
-    from orchestration.local_airflow import POOLS
+    from local.instance import POOLS
 
     pools = json.loads((DOCKER / "pools.json").read_text())
     assert {name: pool["slots"] for name, pool in pools.items()} == POOLS

@@ -6,7 +6,7 @@ import pytest
 
 from serving_export.jobs import JOBS, promote_space, refresh_embeddings, run
 from tests.serving_export.world import DAY1, World
-from training.jobs import UsageError
+from training.contracts.errors import UsageError
 
 
 def test_every_job_runs_on_an_empty_home(world: World) -> None:

@@ -10,6 +10,10 @@ class AttuneError(ValueError):
     """An expected failure with a remedy; command lines print it as one line, without a traceback."""
 
 
+class UsageError(AttuneError):
+    """A command was put wrongly: no such job, no partition, an option that the job does not take."""
+
+
 class ContractViolation(AttuneError):
     """Input does not keep the published contract of its boundary (raw logs, features, vectors)."""
 

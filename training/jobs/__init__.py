@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from training.contracts.artefacts import Artefact
-from training.contracts.errors import AttuneError
+from training.contracts.errors import AttuneError, UsageError
 from training.contracts.partitions import Partition
 from training.ingest.arrivals import require_arrived
 from training.settings import Settings
@@ -46,10 +46,6 @@ BEFORE_ARRIVAL = ("simulate_logs", "import_logs", "partition_arrived")
 
 OF_ALL_DAYS = ("import_logs",)
 """The jobs that take every day where none is named."""
-
-
-class UsageError(AttuneError):
-    """The command was put wrongly: no such job, no partition, an option that the job does not take."""
 
 
 def run(job: str, partition: str | None, *, settings: Settings | None = None, **options: Any) -> dict[str, Any]:

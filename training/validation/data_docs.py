@@ -1,6 +1,6 @@
 """Keep Great Expectations' pages: one site per partition and suite, replaced whole, fonts and styles shared.
 
-A site's own copy of the styles is 4 MB; all sites of a home link to one.
+A site's own copy of the styles is 4 MB; all sites of a home link to one. The pages need no internet.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from training.contracts.partitions import Partition
 from training.settings import Settings
+from training.validation.offline_pages import make_offline
 
 _STATIC = "static"
 
@@ -33,6 +34,7 @@ def open_site(settings: Settings, partition: Partition, suite: str) -> Iterator[
     try:
         yield temporary
         _share_static(temporary, target.parent.parent / _STATIC)
+        make_offline(temporary, target.parent.parent / _STATIC)
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
     finally:

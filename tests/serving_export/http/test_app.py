@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -264,3 +265,12 @@ def test_a_path_that_is_not_utf8_is_an_unknown_user(world: World) -> None:
     client = TestClient(build_app(world.settings), raise_server_exceptions=False)
     for path in ("/users/%ED%A0%BD/embedding", "/recommend/%FF", "/target/%ED%A0%BD"):
         assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_the_description_loads_nothing_from_another_host(client: TestClient, page: str) -> None:
+    loaded = re.findall(r"(?:href|src|url)[=:]\s*[\"']([^\"']+)[\"']", client.get(page).text)
+    assert len(loaded) >= 2
+    for address in loaded:
+        assert address.startswith("/"), address
+        assert client.get(address).status_code == 200

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from training.jobs import JOBS, UsageError
-from training.jobs.__main__ import main, read_options, read_value
+from training.jobs import JOBS
+from training.jobs.__main__ import main
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +17,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_help_lists_every_job(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    assert ended.value.code == 0
+    assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(job in shown for job in JOBS)
 
@@ -49,18 +47,11 @@ def test_an_expected_failure_is_one_line_and_exits_1(capsys):
 )
 def test_wrong_usage_exits_2_with_one_line(arguments, capsys):
     assert main(arguments) == 2
-    assert (
-        capsys.readouterr()
-        .err.strip()
-        .splitlines()[-1]
-        .startswith("error: expected" if len(arguments) != 5 else "error: ")
-    )
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("error: ")
 
 
 def test_an_unknown_job_exits_2():
-    with pytest.raises(SystemExit) as ended:
-        main(["land", "--partition", "2026-11-05"])
-    assert ended.value.code == 2
+    assert main(["land", "--partition", "2026-11-05"]) == 2
 
 
 def test_describe_says_what_a_job_does_and_takes(capsys):
@@ -79,21 +70,6 @@ def test_an_unexpected_failure_is_one_line_too(home, capsys):
     (home / "raw").write_text("a file where a folder belongs")
     assert main(["import_logs", "--partition", "2026-11-05", "--folder", str(home), "--format", "csv"]) == 1
     assert "Traceback" not in capsys.readouterr().err
-
-
-def test_options_are_pairs_read_as_json_where_they_are_json():
-    assert read_options(["--num-users", "50", "--format=csv", "--deep", "true"]) == {
-        "num_users": 50,
-        "format": "csv",
-        "deep": True,
-    }
-    assert read_value("20261105-1f2e3d4c") == "20261105-1f2e3d4c"
-
-
-@pytest.mark.parametrize("rest", [["--name"], ["name", "1"], ["--", "1"]])
-def test_anything_but_pairs_is_wrong_usage(rest):
-    with pytest.raises(UsageError, match="expected --option value"):
-        read_options(rest)
 
 
 def test_the_module_runs_as_a_command(home):

@@ -5,9 +5,9 @@ import inspect
 import pytest
 
 from training.contracts.artefacts import Check, GateDecision, SpaceRef
-from training.contracts.errors import AttuneError
+from training.contracts.errors import AttuneError, UsageError
 from training.contracts.partitions import Partition
-from training.jobs import JOBS, UsageError, as_json, check_options, find, require_partition, run
+from training.jobs import JOBS, as_json, check_options, find, require_partition, run
 
 
 @pytest.mark.parametrize("job", JOBS)

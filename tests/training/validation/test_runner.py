@@ -48,7 +48,7 @@ def test_a_person_can_open_the_pages_and_they_show_the_failure(
     assert "\n" not in str(error.value)
     (page,) = [name for name in pages(settings) if name.startswith("validations")]
     assert "warp" in (index.parent / page).read_text(encoding="utf-8")
-    assert page in index.read_text(encoding="utf-8")
+    assert page in index.read_text(encoding="utf-8")  # it leads there
     assert (index.parent / "static" / "styles").is_dir()
 
 
