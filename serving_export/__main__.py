@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving_export", description=__doc__.split("\n\n")[0])
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_reading(subparsers)
+    _add_stream(subparsers)
     _add_ranking(subparsers)
     _add_moving(subparsers)
     return parser
@@ -57,6 +58,15 @@ def _add_reading(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     serve = _command(subparsers, "serve", "answer lookups over HTTP until stopped")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     serve.add_argument("--port", type=int, default=8600, help="port to listen on (default %(default)s)")
+
+
+def _add_stream(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    what = "follow events as they happen until stopped: vectors of the users whom they touch are newer than the day's"
+    stream = _command(subparsers, "stream", what)
+    stream.add_argument("--part", action="append", type=int, metavar="N", help="a part of the users (default all)")
+    stream.add_argument("--metrics-port", type=int, default=0, help="port of /metrics (default none)")
+    stream.add_argument("--metrics-host", default="127.0.0.1", help="address of /metrics (default %(default)s)")
+    stream.add_argument("--status", action="store_true", help="print lag, dead letters and parity, and end")
 
 
 def _add_ranking(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -10,7 +10,8 @@ from serving_export.lookup import Embeddings, Ranking
 def embeddings_json(found: Embeddings) -> dict[str, Any]:
     """Return a lookup: what holds for all of it, one entry for each known user, and the unknown ones.
 
-    `age` is in seconds from `as_of` to the lookup; `virtual` marks a user without history.
+    `age` is in seconds from `as_of` to the lookup; `virtual` marks a user without history, and `fresh_at` tells of a
+    user whose vector knows events after `as_of` when the newest of them was.
     """
     about = {
         "space_id": found.space_id,
@@ -21,8 +22,9 @@ def embeddings_json(found: Embeddings) -> dict[str, Any]:
     }
     vectors = found.vectors.tolist()
     virtual = set(found.virtual)
+    fresh = {user: {"fresh_at": at.isoformat()} for user, at in found.fresh.items()}
     users = [
-        {"user_id": user, "vector": v, "virtual": user in virtual, **about}
+        {"user_id": user, "vector": v, "virtual": user in virtual, **about, **fresh.get(user, {})}
         for user, v in zip(found.user_ids, vectors, strict=True)
     ]
     return {**about, "users": users, "unknown": list(found.unknown)}

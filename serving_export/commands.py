@@ -132,6 +132,20 @@ def reconcile(options: argparse.Namespace) -> Answer:
     return Answer(values=done.to_dict(), text="" if pending else text, error=pending)
 
 
+def stream(options: argparse.Namespace) -> Answer:
+    """Follow the stream until stopped, or say how its workers are."""
+    settings = Settings.from_env()
+    if options.status:
+        from serving_export.stream.health import health
+
+        values = health(settings)
+        return Answer(values=values, text=json.dumps(values, indent=1))
+    from serving_export.stream.command import follow
+
+    taken = follow(settings, options.part, options.metrics_host, options.metrics_port)
+    return Answer(values={"entries": taken}, text=f"took {taken} entries in")
+
+
 def pin(options: argparse.Namespace) -> Answer:
     """Pin a consumer to a space."""
     from serving_export.pin import pin

@@ -1,17 +1,17 @@
 """Look up published vectors: open the pointer, map the arrays, answer.
 
 Numpy, the standard library and `training.contracts` only: an outside team can vendor this module with `pointer`,
-`packed`, `sides` and the contracts.
+`packed`, `sides`, `overlay` and the contracts.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import Any, Literal
 import numpy as np
 
 from serving_export.checksum import MANIFEST, require_lengths, verify
-from serving_export.packed import Ids, find_rows, unpack_ids
+from serving_export.overlay import FreshVector, Overlay, stack
+from serving_export.packed import Ids, Rows, find_rows, top_rows, unpack_ids
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
 from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
@@ -47,6 +48,7 @@ class Embeddings:
         age: From `as_of` to the moment of the lookup.
         stale: Whether the age exceeds the configured one.
         virtual: Those without history: the encoder read their profile, their picks and imagined behaviour.
+        fresh: Those whose events after `as_of` their vector knows, with the time of the newest.
     """
 
     user_ids: tuple[str, ...]
@@ -58,6 +60,7 @@ class Embeddings:
     age: timedelta
     stale: bool
     virtual: tuple[str, ...] = ()
+    fresh: Mapping[str, datetime] = field(default_factory=dict)
 
 
 class Snapshot:
@@ -158,6 +161,7 @@ class EmbeddingStore:
         self._space_id = space_id
         self._stale_after = timedelta(days=stale_after_days)
         self.pointer, self._snapshots = self._open()
+        self._overlay = Overlay(self._published)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -198,22 +202,56 @@ class EmbeddingStore:
         """
         snapshot = self.snapshot
         rows = find_rows(snapshot.user_ids, user_ids)
-        unknown = tuple(user_id for user_id, row in zip(user_ids, rows.tolist(), strict=True) if row < 0)
+        fresh = self._overlay.find(snapshot.entry.space_id, snapshot.entry.partition, user_ids)
+        found = zip(user_ids, rows.tolist(), strict=True)
+        unknown = tuple(user_id for user_id, row in found if row < 0 and user_id not in fresh)
         if unknown:
             _refuse(unknown, snapshot, on_unknown)
-        known = rows[rows >= 0]
+        known, kept = user_ids, rows
+        if unknown:
+            places = [n for n, row in enumerate(rows.tolist()) if row >= 0 or user_ids[n] in fresh]
+            known, kept = [user_ids[n] for n in places], rows[places]
         age = datetime.now(UTC) - snapshot.as_of
         return Embeddings(
-            user_ids=tuple(u for u, row in zip(user_ids, rows.tolist(), strict=True) if row >= 0),
-            vectors=np.asarray(snapshot.vectors[known], dtype=np.float32),
+            user_ids=tuple(known),
+            vectors=_newest(snapshot, known, kept, fresh),
             unknown=unknown,
             space_id=snapshot.entry.space_id,
             partition=snapshot.entry.partition,
             as_of=snapshot.as_of,
             age=age,
             stale=age > self._stale_after,
-            virtual=tuple(unpack_ids(snapshot.user_ids[known[snapshot.is_virtual[known]]])),
+            virtual=_virtual(snapshot, known, kept, fresh),
+            fresh={user_id: row.newest_at for user_id, row in fresh.items()},
         )
+
+    def fresh_users(self) -> list[str]:
+        """Return the users whose vectors follow events that came after the snapshot, sorted."""
+        entry = self.snapshot.entry
+        return self._overlay.users(entry.space_id, entry.partition)
+
+    def fresh_ranking(
+        self, user_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True
+    ) -> Ranking | None:
+        """Return the k best items of a user who was without history when the snapshot was made, and is read over it.
+
+        None for any other, and for one whom the snapshot knows where nothing but popularity takes such users.
+        """
+        snapshot = self.snapshot_of(consumer)
+        found = self._overlay.ranker(snapshot.entry.space_id, snapshot.entry.partition, user_id)
+        if found is None:
+            return None
+        cold = FOR_USERS_WITHOUT_HISTORY
+        if found.vector is not None and snapshot.entry.versions.get(cold) == found.version:
+            items = snapshot.consumer(cold).items
+            scores = items.vectors @ found.vector
+            if drop_seen:
+                met = find_rows(items.ids, found.seen)
+                scores[met[met >= 0]] = -np.inf
+            best = top_rows(scores, k)
+            return Ranking(query=user_id, ids=tuple(unpack_ids(items.ids[best])), scores=scores[best], consumer=cold)
+        is_unknown = int(find_rows(snapshot.user_ids, [user_id])[0]) < 0
+        return snapshot.popularity.recommend(user_id, k) if is_unknown and snapshot.popularity else None
 
     def snapshot_of(self, consumer: str) -> Snapshot:
         """Return the snapshot with a consumer's vectors: the live one or, for a pinned consumer, its own space's."""
@@ -254,6 +292,9 @@ class EmbeddingStore:
         A user without history is answered for by the consumer for such users or, where a snapshot lacks that one, by
         popularity; `Ranking.consumer` and `Ranking.fallback` say so. So is, if asked, one that the snapshot lacks.
         """
+        fresh = self.fresh_ranking(user_id, k, consumer, drop_seen=drop_seen)
+        if fresh is not None:
+            return fresh
         name, snapshot = self.answering(user_id, consumer, on_unknown)
         if name == POPULARITY and snapshot.popularity is not None:
             return snapshot.popularity.recommend(user_id, k)
@@ -308,6 +349,26 @@ class EmbeddingStore:
                 with suppress(AttuneError):
                     found[entry.path] = Snapshot(self._published, entry)
         return found
+
+
+def _newest(snapshot: Snapshot, users: Sequence[str], rows: Rows, fresh: Mapping[str, FreshVector]) -> Floats:
+    """Return users' vectors, float32 [n, Z]: the overlay's where it has one, else the snapshot's."""
+    if not fresh:
+        return np.asarray(snapshot.vectors[rows], dtype=np.float32)
+    vectors = np.empty((len(users), snapshot.vectors.shape[1]), np.float32)
+    known = rows >= 0
+    vectors[known] = snapshot.vectors[rows[known]]
+    places = [place for place, user in enumerate(users) if user in fresh]
+    vectors[places] = stack([fresh[users[place]] for place in places])
+    return vectors
+
+
+def _virtual(snapshot: Snapshot, users: Sequence[str], rows: Rows, fresh: Mapping[str, FreshVector]) -> tuple[str, ...]:
+    """Return the users whose behaviour was imagined."""
+    if not fresh:
+        return tuple(unpack_ids(snapshot.user_ids[rows[snapshot.is_virtual[rows]]]))
+    daily = zip(users, rows.tolist(), strict=True)
+    return tuple(u for u, row in daily if (fresh[u].is_virtual if u in fresh else bool(snapshot.is_virtual[row])))
 
 
 def _refuse(unknown: tuple[str, ...], snapshot: Snapshot, on_unknown: OnUnknown) -> None:

@@ -106,6 +106,7 @@ def _publish(
     replaces = pointer.live if pointer and not force else None
     live = write_snapshot(settings, sources, space.space_id, _day_to_publish(partition, pointer), models, replaces)
     serve_online(settings, sources, live)
+    sources.carry(settings, live)
     with pointer_lock(settings) as held:
         current = find_pointer(settings.published_dir)
         move(settings, replace(_successor(ledger, current, live), reason=force), held)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from serving_export.consumers import consumer_vectors
 from serving_export.continuity import require_continuity
 from serving_export.lineage import describe_origin
+from serving_export.overlay import OVERLAY
 from serving_export.publish import publish
 from serving_export.vectors import ConsumerVectors, SpaceVectors
 from training.contracts.artefacts import ModelRef
@@ -18,6 +20,8 @@ from training.contracts.consumers import CONSUMERS
 from training.contracts.partitions import Partition
 from training.registry.pointer import Pointer, PublishedSnapshot
 from training.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def _encode(settings: Settings, space_id: str, partition: Partition) -> tuple[Sequence[str], NDArray[Any]]:
@@ -51,6 +55,17 @@ def _announce(settings: Settings, pointer: Pointer) -> None:
     name_champions(settings, pointer)
 
 
+def _carry(settings: Settings, entry: PublishedSnapshot) -> None:
+    if not (settings.published_dir / OVERLAY).is_dir():
+        return
+    from serving_export.stream.carry import carry
+
+    try:
+        carry(settings, entry)
+    except Exception as error:  # users are read as of the day until a worker follows; what is served comes first
+        logger.warning("the overlay is not carried over to %s of %s: %s", entry.space_id, entry.partition, error)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sources:
     """The steps around publishing.
@@ -63,6 +78,7 @@ class Sources:
         materialise: Writes a published snapshot's vectors into the online store, under the key of their space.
         forget: Removes the online rows of spaces that are read no more.
         announce: Tells the model registry what is live.
+        carry: Encodes over a snapshot that is about to be served those whose events its batch does not have.
     """
 
     required: tuple[str, ...] = tuple(CONSUMERS)
@@ -72,6 +88,7 @@ class Sources:
     materialise: Callable[[Settings, PublishedSnapshot], None] = _materialise
     forget: Callable[[Settings, Pointer], None] = _forget
     announce: Callable[[Settings, Pointer], None] = _announce
+    carry: Callable[[Settings, PublishedSnapshot], None] = _carry
 
 
 def write_snapshot(

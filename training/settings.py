@@ -39,6 +39,8 @@ class Settings:
         lost_users_max_share: Share of the served users that a new snapshot may lack before it is refused, in [0, 1].
         seed: The one seed of every random draw.
         schedule: "daily" sends the daily schedule's ticks, "manual" only takes backfills and runs by hand.
+        stream: "redis://host:port/db" of the server whose streams carry events as they happen; "" follows none.
+        stream_partitions: Into how many parts users are split, each with a stream of its own that one worker reads.
     """
 
     home: Path
@@ -57,6 +59,8 @@ class Settings:
     lost_users_max_share: float = 0.01
     seed: int = 17
     schedule: str = "daily"
+    stream: str = ""
+    stream_partitions: int = 1
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -84,6 +88,8 @@ class Settings:
             lost_users_max_share=_number(env, "ATTUNE_LOST_USERS_MAX_SHARE", 0.01, 0, 1),
             seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
             schedule=_choice(env, "ATTUNE_SCHEDULE", ("daily", "manual")),
+            stream=env.get("ATTUNE_STREAM") or "",
+            stream_partitions=int(_number(env, "ATTUNE_STREAM_PARTITIONS", 1, 1, 64)),
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from serving_export.http.body_limit import BodyLimit
+from serving_export.http.events import add_events
 from serving_export.http.rankings import add_rankings
 from serving_export.http.refusals import add_refusals
 from serving_export.http.responses import PlainJSON
@@ -23,5 +24,6 @@ def build_app(settings: Settings) -> FastAPI:
     add_refusals(app, settings)
     add_vectors(app, served)
     add_rankings(app, served)
+    add_events(app, settings)
     add_state(app, served, settings)
     return app

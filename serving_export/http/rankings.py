@@ -31,6 +31,9 @@ def add_rankings(app: FastAPI, served: Served) -> None:
         `fallback` says that they are those that most users have met.
         """
         store = served.store(space_id)
+        fresh = store.fresh_ranking(user_id, k, consumer, drop_seen=drop_seen)
+        if fresh is not None:
+            return ranking_json(fresh, store.snapshot_of(consumer).model(fresh.consumer))
         name, snapshot = store.answering(user_id, consumer, on_unknown)
         if name == POPULARITY and snapshot.popularity is not None:
             return ranking_json(snapshot.popularity.recommend(user_id, k), snapshot.model(name))

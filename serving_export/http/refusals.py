@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from serving_export.http.responses import PlainJSON
-from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, TransientFailure, UnknownId
 from training.registry.ledger_tables import LedgerUnavailable
 from training.settings import Settings
 
@@ -18,6 +18,7 @@ _STATUS_OF: tuple[tuple[type[AttuneError], int], ...] = (
     (SpaceMismatch, 409),
     (MissingArtefact, 503),
     (LedgerUnavailable, 503),
+    (TransientFailure, 503),
 )
 
 

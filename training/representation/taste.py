@@ -56,7 +56,7 @@ def pool(settings: Settings, partition: Partition, item_space_id: str) -> Pooled
     sums, incremental = taste_sums(settings, partition, table)
     keys = _key_columns(profile["user_id"], item_space_id, partition)
     taste = _taste_columns(sums.rows(profile["user_id"]), table.width)
-    onboarding = _onboarding_columns(profile, table)
+    onboarding = onboarding_columns(profile, table)
     for contract, columns in ((USER_TASTE, taste), (USER_ONBOARDING, onboarding)):
         path = settings.features_dir(contract.name, partition, item_space_id) / PART
         write_parquet(pa.table(keys | columns, schema=arrow_schema(contract)), path)
@@ -90,7 +90,13 @@ def _taste_columns(sums_WUK: Counts, width: int) -> dict[str, pa.Array]:
     return columns
 
 
-def _onboarding_columns(profile: pa.Table, table: ItemTable) -> dict[str, pa.Array]:
+def onboarding_columns(profile: pa.Table, table: ItemTable) -> dict[str, pa.Array]:
+    """Return the mean vector of each modality of users' picks, and their count.
+
+    Args:
+        profile: Rows with the lists `onboarding_item_ids` and `onboarding_categories`.
+        table: The item space's vectors.
+    """
     lists = (profile[name].combine_chunks() for name in ("onboarding_item_ids", "onboarding_categories"))
     sums_UK = table.picks(*lists)
     counts = {"count_onboarding": pa.array(sums_UK[:, -1], pa.int64())}
