@@ -21,6 +21,8 @@ from training.settings import Settings
 from training.storage import arrow_schema
 
 NO_ROW = "no row of a raw table"
+_TYPES = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string(), "list": pa.list_(pa.string())}
+"""The forms of JSON values that a cell may have: whole numbers apart, since floats do not hold every id."""
 _NO_ROW_REMEDY = f"append an object of the columns of {' or '.join(STREAMED)}, as JSON"
 
 
@@ -98,7 +100,7 @@ def _convert(column: Column, cells: list[Any]) -> Converted:
     schema = arrow_schema(Table("cells", (), (column,)))
     values: pa.Array = pa.nulls(len(cells), schema.field(0).type)
     failed = np.asarray(kinds == "other", bool)
-    for form in ("number", "text", "list"):
+    for form in _TYPES:
         rows = np.flatnonzero(kinds == form)
         if not len(rows):
             continue
@@ -118,11 +120,8 @@ def _placed(values: pa.Array, part: pa.Array, rows: Any) -> pa.Array:
 
 def _convert_form(cells: list[Any], form: str, kind: Kind) -> Converted:
     try:
-        if form == "number":
-            whole = all(isinstance(cell, int) for cell in cells)
-            numbers = [cell if whole else float(cell) for cell in cells]
-            return convert(pa.array(numbers, pa.int64() if whole else pa.float64()), kind)
-        return convert(pa.array(cells, pa.list_(pa.string()) if form == "list" else pa.string()), kind)
+        values = [float(cell) for cell in cells] if form == "number" else cells
+        return convert(pa.array(values, _TYPES[form]), kind)
     except (TypeError, ValueError, OverflowError, pa.ArrowException):
         if len(cells) > 1:
             parts = [_convert_form([cell], form, kind) for cell in cells]
@@ -138,7 +137,9 @@ def _form(cell: Any, kind: Kind) -> str:
         return "number" if kind == "timestamp" and _is_number(cell) else "text"
     if isinstance(cell, list):
         return "list"
-    return "number" if isinstance(cell, int | float) and not isinstance(cell, bool) else "other"
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return "other"
+    return "whole" if isinstance(cell, int) else "number"
 
 
 def _is_number(text: str) -> bool:

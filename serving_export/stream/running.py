@@ -1,9 +1,9 @@
 """Keep one user's features running: what the batch knew, and every event since, each at O(width).
 
-What this leaves to the batch: an event that falls out of a window between the batch's `as_of` and now stays counted
-(whole windows that lie after the batch do start anew, so that the one-day window is exact); sessions are told by gaps
-in the order of arrival; distinct items, days and categories know the newest `HISTORY_LENGTH` events; and whom the bot
-filter drops is dropped by the batch alone. Parity is measured when the batch has the same events (`stream.parity`).
+What fell out of a window since the batch is taken out when a user's features start anew, once a day, from the newest
+`HISTORY_LENGTH` events of the batch. What this leaves to the batch: users of whom more than so many events lie in a
+window, whose older ones stay counted until then; sessions that leave the 30 days, since the history does not name them;
+and the bot filter. Parity is measured when the batch has the same events (`stream.parity`).
 
 Shape legend: W windows, K = 2 D + 1 columns (both modalities, then the count), D item vector width.
 """
@@ -83,10 +83,13 @@ class RunningUser:
             self._take(event)
 
     def add(self, event: Event) -> bool:
-        """Take in one more event; False where its day is later than any before, so that all is to start anew."""
-        if event.occurred_at >= self.as_of:
+        """Take in one more event; False where all is to start anew: it is of a later day, or older than another.
+
+        So features are a function of the events alone, in whatever order they came.
+        """
+        if not self.newest <= event.occurred_at < self.as_of:
             return False
-        self.newest = max(self.newest, event.occurred_at)
+        self.newest = event.occurred_at
         self._take(event)
         return True
 
@@ -135,24 +138,54 @@ class RunningUser:
         half_year = float(self._activity[_HALF_YEAR].sum())
         self._hours = {name: self._activity[_AT[f"share_{name}_180d"]] * half_year for name in (*_SHARES, "weekend")}
         recency_us = float(values.get("recency_days") or 0.0) * DAY_US
-        before = micros(self._batch.partition.as_of) - recency_us if values else self._known_since
-        self._last_before = before
+        batch_end = micros(self._batch.partition.as_of)
+        self._last_before = batch_end - recency_us if values else self._known_since
         for days in ACTIVITY_WINDOWS_DAYS:
             if days <= days_since:
                 self._activity[_BY_WINDOW[days]] = 0.0
         times = [micros(at) for at in values.get("history_occurred_at", ())]
-        items = values.get("history_item_ids", ())
+        names = values.get("history_item_ids", ()), values.get("history_event_types", ())
+        history = list(zip(*names, times, strict=True))
+        self._days = set(_days_of(times))
         start = self.as_of - _ACTIVITY_US[-1]
-        self._days = {at // DAY_US for at in times}
-        self._items = {item for item, at in zip(items, times, strict=True) if at >= start}
-        named = (self._batch.categories.get(i) for i, at in zip(items, times, strict=True) if at >= start)
-        self._categories = Counter(category for category in named if category)
+        self._items = {item for item, _, at in history if at >= start}
+        known = (self._batch.categories.get(item) for item, _, at in history if at >= start)
+        self._categories = Counter(category for category in known if category)
         self._sessions: set[str] = set()
         self._session_at = 0
+        if days_since:
+            self._expire(history, batch_end, days_since)
+
+    def _expire(self, history: Sequence[tuple[str, str, int]], batch_end: int, days_since: int) -> None:
+        """Take out what lay inside a window as of the batch and does not any more; whole windows that ended are zero."""
+        for index, days in enumerate(TASTE_WINDOWS_DAYS.values()):
+            if days is not None and days > days_since:
+                for item, _, _ in _leavers(history, batch_end, self.as_of, days):
+                    self.taste_WK[index] -= self._row(item)
+        for place, days in enumerate(ACTIVITY_WINDOWS_DAYS):
+            if days > days_since:
+                left = _leavers(history, batch_end, self.as_of, days)
+                for _, event_type, _ in left:
+                    self._activity[_COUNTS[event_type, place][0]] -= 1
+                self._activity[_ACTIVE_DAYS[place][0]] -= len(set(_days_of([at for _, _, at in left])))
+        left = _leavers(history, batch_end, self.as_of, ACTIVITY_WINDOWS_DAYS[-1])
+        self._activity[_AT["count_items_180d"]] -= len({item for item, _, _ in left} - self._items)
+        for _, _, at in left:
+            self._count_hour(at, -1)
+
+    def _row(self, item_id: str) -> Doubles:
+        """Return what one event adds, float64 [K]."""
+        row: Doubles = self._batch.item_values[self._batch.item_rows.get(item_id, -1)]
+        return row
+
+    def _count_hour(self, at: int, number: int) -> None:
+        self._hours[_SHARES[at % DAY_US // (DAY_US // 24) // 6]] += number
+        if (at // DAY_US + 3) % 7 >= 5:  # the first of January 1970 was a Thursday
+            self._hours["weekend"] += number
 
     def _take(self, event: Event) -> None:
         age = self.as_of - event.occurred_at
-        row = self._batch.item_values[self._batch.item_rows.get(event.item_id, -1)]
+        row = self._row(event.item_id)
         for index, limit in enumerate(_TASTE_US):
             if age <= limit:
                 self.taste_WK[index] += row
@@ -173,9 +206,7 @@ class RunningUser:
             activity[_AT["count_items_180d"]] += 1
         if category := self._batch.categories.get(event.item_id):
             self._categories[category] += 1
-        hour = at % DAY_US // (DAY_US // 24)
-        self._hours[_SHARES[hour // 6]] += 1
-        self._hours["weekend"] += (at // DAY_US + 3) % 7 >= 5  # the first of January 1970 was a Thursday
+        self._count_hour(at, 1)
         if first <= ACTIVITY_WINDOWS_DAYS.index(30) and self._starts_session(event):
             activity[_AT["count_sessions_30d"]] += 1
 
@@ -187,6 +218,15 @@ class RunningUser:
             is_new = event.occurred_at - self._session_at > SESSION_GAP_US
         self._session_at = max(self._session_at, event.occurred_at)
         return is_new
+
+
+def _leavers(history: Sequence[tuple[str, str, int]], before: int, now: int, days: int) -> list[tuple[str, str, int]]:
+    """Return the events that a window of days held as of one time and does not as of a later one."""
+    return [event for event in history if before - days * DAY_US <= event[2] < now - days * DAY_US]
+
+
+def _days_of(times: Sequence[int]) -> list[int]:
+    return [at // DAY_US for at in times]
 
 
 def _entropy(categories: Counter[str]) -> tuple[float, float]:
