@@ -157,7 +157,7 @@ class RunningUser:
             self._expire(history, batch_end, days_since)
 
     def _expire(self, history: Sequence[tuple[str, str, int]], batch_end: int, days_since: int) -> None:
-        """Take out what lay inside a window as of the batch and does not any more; whole windows that ended are zero."""
+        """Take out what lay inside a window as of the batch and does not now; windows that ended whole are zero."""
         for index, days in enumerate(TASTE_WINDOWS_DAYS.values()):
             if days is not None and days > days_since:
                 for item, _, _ in _leavers(history, batch_end, self.as_of, days):

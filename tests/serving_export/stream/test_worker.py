@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_a_new_user_has_a_vector_and_items_at_once_and_events_move_both(streamed
             ranked.append(store.recommend("newcomer", 10, drop_seen=False))
     assert all(one.consumer == "cold_start" and len(one.ids) == 10 for one in ranked)
     assert found[-1].virtual == ()
-    for earlier, later in zip(found, found[1:], strict=False):
+    for earlier, later in pairwise(found):
         assert np.linalg.norm(later.vectors - earlier.vectors) > 0.01
     assert len({tuple(one.scores.tolist()) for one in ranked}) == 3
     assert not {*items[4:6]} & {*store.recommend("newcomer", 30).ids}
