@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -48,10 +49,17 @@ _KEYS = ("user_id", "item_space_id", EVENT_TIMESTAMP)
 
 @dataclass(frozen=True)
 class BatchUser:
-    """One user's features as the batch has them: `values` by column; `taste_WK` are sums and counts."""
+    """One user's features as the batch has them.
+
+    Attributes:
+        values: By column, but for vectors; the history's times in microseconds since 1970.
+        taste_WK: Sums and counts, float64.
+        picks: Mean vectors of the onboarding picks, float32 [2 D].
+    """
 
     values: dict[str, Any]
     taste_WK: Doubles
+    picks: npt.NDArray[np.float32]
 
 
 class Batch:
@@ -93,9 +101,11 @@ class Batch:
             return {}
         taken = self._table.take(pa.array(rows[rows >= 0])).combine_chunks()
         taste = _sums(taken, self.width)
-        plain = [name for name in taken.column_names if not name.startswith("taste_")]
+        picks = np.hstack([_vectors(taken[f"onboarding_{modality}"]) for modality in MODALITIES])
+        vectors = {f"onboarding_{modality}" for modality in MODALITIES}
+        plain = [name for name in taken.column_names if not name.startswith("taste_") and name not in vectors]
         records = taken.select(plain).to_pylist()
-        return {user: BatchUser(record, taste[n]) for n, (user, record) in enumerate(zip(known, records, strict=True))}
+        return {user: BatchUser(*known_of) for user, *known_of in zip(known, records, taste, picks, strict=True)}
 
 
 def _sums(rows: pa.Table, width: int) -> Doubles:
@@ -105,9 +115,14 @@ def _sums(rows: pa.Table, width: int) -> Doubles:
         counts = rows[f"count_taste_{window}"].to_numpy().astype(np.float64)
         sums[:, index, -1] = counts
         for number, modality in enumerate(MODALITIES):
-            means = rows[f"taste_{modality}_{window}"].combine_chunks().flatten().to_numpy().reshape(len(counts), -1)
+            means = _vectors(rows[f"taste_{modality}_{window}"])
             sums[:, index, number * width : (number + 1) * width] = means * counts[:, None]
     return sums
+
+
+def _vectors(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    flat = column.combine_chunks().flatten().to_numpy()
+    return np.asarray(flat, np.float32).reshape(len(column), -1)
 
 
 def batch_path(settings: Settings, partition: Partition, item_space_id: str) -> Path:
@@ -155,6 +170,8 @@ def _join(sources: list[Path], path: Path) -> None:
         places = pc.index_in(users, value_set=table["user_id"].combine_chunks())
         names = [name for name in table.column_names if name not in _KEYS]
         columns |= {name: table[name].take(places).combine_chunks() for name in names}
+    times = columns["history_occurred_at"]
+    columns["history_occurred_at"] = times.cast(pa.list_(pa.timestamp("us", tz="UTC"))).cast(pa.list_(pa.int64()))
     joined = pa.table(columns)
     with replace_file(path) as temporary, pa.ipc.new_file(str(temporary), joined.schema) as writer:
         writer.write_table(joined)

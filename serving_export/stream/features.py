@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from serving_export.stream.batch import Batch, BatchUser
+from serving_export.stream.batch import Batch
 from serving_export.stream.running import RunningUser
 from serving_export.stream.state import Event, SignUp, State
 from training.arrays import Floats
@@ -108,7 +108,9 @@ class RunningFeatures:
         for user_id in user_ids:
             own = [event for event in events.get(user_id, ()) if self.is_open(event)]
             running = RunningUser(self.batch, known.get(user_id), sign_ups.get(user_id), own, as_of)
-            picks = _picks_of(known[user_id]) if user_id in known else (np.zeros(2 * self.batch.width, np.float32), 0)
+            picks = np.zeros(2 * self.batch.width, np.float32), 0
+            if user_id in known:
+                picks = known[user_id].picks, int(known[user_id].values["count_onboarding"])
             self._held[user_id] = _Held(running, picks)
         self._pool_picks([user_id for user_id in user_ids if user_id in sign_ups])
 
@@ -129,11 +131,6 @@ class RunningFeatures:
             user_ids, np.hstack(halves), columns["count_onboarding"].to_pylist(), strict=True
         ):
             self._held[user_id].onboarding = picks, count
-
-
-def _picks_of(known: BatchUser) -> tuple[Floats, int]:
-    halves = [np.asarray(known.values[f"onboarding_{modality}"], np.float32) for modality in MODALITIES]
-    return np.concatenate(halves), int(known.values["count_onboarding"])
 
 
 def _lists(values: Floats) -> Any:

@@ -143,7 +143,7 @@ class RunningUser:
         for days in ACTIVITY_WINDOWS_DAYS:
             if days <= days_since:
                 self._activity[_BY_WINDOW[days]] = 0.0
-        times = [micros(at) for at in values.get("history_occurred_at", ())]
+        times: list[int] = values.get("history_occurred_at", [])
         names = values.get("history_item_ids", ()), values.get("history_event_types", ())
         history = list(zip(*names, times, strict=True))
         self._days = set(_days_of(times))
