@@ -17,6 +17,7 @@ COMMANDS = {
     **dict.fromkeys(("lookup", "items", "status", "lineage"), "serving_export.commands.reading"),
     "serve": "serving_export.commands.serve",
     "tokens": "serving_export.commands.tokens",
+    "stream": "serving_export.commands.stream",
     **dict.fromkeys(("recommend", "target", "rank"), "serving_export.commands.ranking"),
     **dict.fromkeys(("similar-users", "similar-items"), "serving_export.commands.similar"),
     "history": "serving_export.commands.history",

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from serving_export.lookup import Embeddings, FramedItems, Ranking, Standing
+from serving_export.embeddings import Embeddings, FramedItems, Standing
+from serving_export.lookup import Ranking
 
 
 def standing_json(found: Standing) -> dict[str, Any]:
@@ -26,7 +27,8 @@ def embeddings_json(found: Embeddings, asked: Sequence[str] = ()) -> dict[str, A
     """Return a lookup: what holds for all of it, one entry for each known user, and the unknown ones.
 
     Args:
-        found: The lookup; `virtual` marks a user without history.
+        found: The lookup; `virtual` marks a user without history, and `fresh_at` tells of one whose vector knows events
+            after `as_of` when the newest of them was.
         asked: Every user that was asked for, to have an entry for each in that order, with a vector that is null for
             an unknown one.
     """
@@ -75,8 +77,9 @@ def neighbours_json(query: str, found: Ranking | None, standing: Standing) -> di
 
 def _lookup(found: Embeddings, vectors: Iterable[Any], asked: Sequence[str]) -> dict[str, Any]:
     about, virtual = standing_json(found), set(found.virtual)
+    fresh = {user: {"fresh_at": at.isoformat()} for user, at in found.fresh.items()}
     users = [
-        {"user_id": user, "vector": vector, "virtual": user in virtual, **about}
+        {"user_id": user, "vector": vector, "virtual": user in virtual, **about, **fresh.get(user, {})}
         for user, vector in zip(found.user_ids, vectors, strict=True)
     ]
     if found.unknown and asked:

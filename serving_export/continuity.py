@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from serving_export.lookup import Snapshot
 from serving_export.packed import Ids, unpack_ids
+from serving_export.snapshot import Snapshot
 from training.contracts.errors import ContractViolation
 from training.registry.pointer import PublishedSnapshot
 from training.settings import Settings

@@ -11,7 +11,7 @@ from training.ingest.arrivals import require_arrived
 from training.jobs import as_json, check_options, require_partition
 from training.settings import Settings
 
-JOBS = ("refresh_embeddings", "promote_space")
+JOBS = ("refresh_embeddings", "promote_space", "check_stream")
 
 
 def run(job: str, partition: str, *, settings: Settings | None = None, **options: Any) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
     functions: dict[str, Callable[..., dict[str, Any]]] = {
         "refresh_embeddings": refresh_embeddings,
         "promote_space": promote_space,
+        "check_stream": check_stream,
     }
     if job not in functions:
         raise UsageError(f"expected a job among {', '.join(JOBS)}, found {job!r}")
@@ -53,3 +54,10 @@ def promote_space(settings: Settings, partition: Partition, force: str = "") -> 
     from serving_export import promote
 
     return promote.promote_space(settings, partition, force=force)
+
+
+def check_stream(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Report how the stream's workers are, and fail where they are not well; see `serving_export.stream.health`."""
+    from serving_export.stream.health import require_health
+
+    return require_health(settings)

@@ -1,31 +1,31 @@
 """Look up published vectors: open the pointer, map the arrays, answer.
 
 Numpy, the standard library and `training.contracts` only: an outside team can vendor this module with `pointer`,
-`packed`, `sides` and the contracts.
+`packed`, `sides`, `overlay` and the contracts.
 """
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from serving_export.checksum import MANIFEST, require_lengths, verify
-from serving_export.packed import FRAME, Ids, find_rows, unpack_ids
-from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
+from serving_export.checksum import verify
+from serving_export.embeddings import Embeddings, FramedItems, Standing
+from serving_export.overlay import FreshVector, Overlay, stack
+from serving_export.packed import Rows, find_rows, top_rows, unpack_ids
+from serving_export.sides import Consumer, Ranking, Side, rank_exactly
+from serving_export.snapshot import Snapshot
 from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
-from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownConsumer, UnknownId
-from training.contracts.partitions import Partition
+from training.contracts.errors import AttuneError, MissingArtefact, UnknownId
 from training.registry.pointer import Pointer, PublishedSnapshot, read_pointer
 
 __all__ = [
@@ -41,144 +41,6 @@ __all__ = [
 ]
 OnUnknown = Literal["raise", "warn", "ignore"]
 OnUnknownUser = Literal["raise", "popularity"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Standing:
-    """What holds for all that one snapshot answers.
-
-    Attributes:
-        space_id: The space of every vector; never compare them with vectors of another.
-        frame: The frame that they were turned into, comparable over spaces; empty for the space's own.
-        partition: The day that the snapshot is of.
-        as_of: Exclusive upper bound of what the vectors know.
-        age: From `as_of` to the moment of the answer.
-        stale: Whether the age exceeds the configured one.
-    """
-
-    space_id: str
-    partition: str
-    as_of: datetime
-    age: timedelta
-    stale: bool
-    frame: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Embeddings(Standing):
-    """What a lookup found.
-
-    Attributes:
-        user_ids: The known users among those asked for, in the order asked.
-        vectors: float32 [n, Z], row i is that of `user_ids[i]`.
-        unknown: The users that the snapshot does not hold.
-        virtual: Those without history: the encoder read their profile, their picks and imagined behaviour.
-    """
-
-    user_ids: tuple[str, ...]
-    vectors: Floats
-    unknown: tuple[str, ...]
-    virtual: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class FramedItems:
-    """Items as the readers of a frame know them.
-
-    Attributes:
-        item_ids: The known items among those asked for, in the order asked; all of them where none was named.
-        vectors: float32 [n, E], row i is that of `item_ids[i]`, collaborative half first.
-        unknown: The items that the snapshot does not hold.
-        frame: The frame; items and users of it go together.
-        space_id: The space whose item vectors were turned.
-        partition: The day that the snapshot is of.
-    """
-
-    item_ids: tuple[str, ...]
-    vectors: Floats
-    unknown: tuple[str, ...]
-    frame: str
-    space_id: str
-    partition: str
-
-
-class Snapshot:
-    """One packed snapshot, mapped and read-only."""
-
-    def __init__(self, published_dir: Path, entry: PublishedSnapshot) -> None:
-        """Map the snapshot that a pointer names, whole: once it is open, retention may remove its folder.
-
-        Raises:
-            SpaceMismatch: The folder holds vectors of another space than the pointer says.
-            MissingArtefact: The folder is gone, or a file of it.
-            AttuneError: A file has another length than the manifest says.
-        """
-        self.entry, self.folder = entry, published_dir / entry.path
-        try:
-            self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
-            require_lengths(self.folder, self.manifest)
-            self.user_ids: Ids = map_array(self.folder / "user_ids.npy")
-            self.vectors: Floats = map_array(self.folder / "vectors.npy")
-            self.is_virtual = self._map_virtual()
-            if entry.frame:
-                self.framed_vectors: Floats = map_array(self.folder / FRAME / "vectors.npy")
-                self.item_ids: Ids = map_array(self.folder / FRAME / "item_ids.npy")
-                self.item_vectors: Floats = map_array(self.folder / FRAME / "item_vectors.npy")
-            self._consumers = {name: Consumer(self.folder / "consumers" / name) for name in entry.consumers}
-            self.popularity = self._map_popularity()
-        except FileNotFoundError as error:
-            raise MissingArtefact(
-                f"expected a snapshot at {self.folder}, found no {error.filename}; run refresh for {entry.partition}, "
-                "or reload() the store where the pointer has moved on"
-            ) from error
-        if self.manifest["space_id"] != entry.space_id:
-            remedy = f"publish {entry.space_id} again for {entry.partition}"
-            raise SpaceMismatch(entry.space_id, self.manifest["space_id"], str(self.folder), remedy)
-
-    def _map_virtual(self) -> Any:
-        """Return bool [U]: users without history, whose vectors are imagined; none where no consumer imagines any."""
-        path = self.folder / "is_virtual.npy"
-        return map_array(path) if path.exists() else np.zeros(len(self.user_ids), dtype=np.bool_)
-
-    def _map_popularity(self) -> Popularity | None:
-        """Return what answers where no consumer can; None in a snapshot that was published without consumers."""
-        folder = self.folder / POPULARITY
-        return Popularity(folder) if folder.is_dir() else None
-
-    def answering(self, user_id: str, consumer: str) -> str:
-        """Return who ranks items for a user: the consumer, or for a user without history cold start, or popularity."""
-        row = int(find_rows(self.user_ids, [user_id])[0])
-        if row < 0 or consumer not in self.entry.consumers:
-            return consumer
-        if FOR_USERS_WITHOUT_HISTORY in self.entry.consumers:
-            return FOR_USERS_WITHOUT_HISTORY if self.is_virtual[row] else consumer
-        return (
-            consumer
-            if self.popularity is None or self.consumer(consumer).have_history(self.user_ids[[row]])[0]
-            else POPULARITY
-        )
-
-    def model(self, name: str) -> dict[str, str]:
-        """Return the `version` and `space_id` of the model that answers as `name`; popularity's version is its day."""
-        if name == POPULARITY:
-            return {"version": self.entry.partition, "space_id": self.entry.space_id}
-        return dict(self.entry.consumers[name])
-
-    @cached_property
-    def as_of(self) -> datetime:
-        """Exclusive upper bound of what the vectors know."""
-        return Partition.parse(self.entry.partition).as_of
-
-    def consumer(self, name: str) -> Consumer:
-        """Return a consumer's vectors.
-
-        Raises:
-            UnknownConsumer: The snapshot was published without that consumer.
-        """
-        if name not in self.entry.consumers:
-            remedy = f"train it on space {self.entry.space_id} and promote"
-            raise UnknownConsumer(name, sorted(self.entry.consumers), str(self.folder), remedy)
-        return self._consumers[name]
 
 
 class EmbeddingStore:
@@ -202,6 +64,7 @@ class EmbeddingStore:
         self._space_id = space_id
         self._stale_after = timedelta(days=stale_after_days)
         self.pointer, self._snapshots = self._open()
+        self._overlay = Overlay(self._published)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -245,15 +108,21 @@ class EmbeddingStore:
         """
         snapshot = self.snapshot if frame is None else self.snapshot_in(frame)
         rows = find_rows(snapshot.user_ids, user_ids)
-        unknown = tuple(user_id for user_id, row in zip(user_ids, rows.tolist(), strict=True) if row < 0)
+        fresh = self._overlay.find(snapshot.entry.space_id, snapshot.entry.partition, user_ids)
+        found = zip(user_ids, rows.tolist(), strict=True)
+        unknown = tuple(user_id for user_id, row in found if row < 0 and user_id not in fresh)
         if unknown:
             _refuse(unknown, snapshot, on_unknown)
-        known = rows[rows >= 0]
+        known, kept = user_ids, rows
+        if unknown:
+            places = [n for n, row in enumerate(rows.tolist()) if row >= 0 or user_ids[n] in fresh]
+            known, kept = [user_ids[n] for n in places], rows[places]
         return Embeddings(
-            user_ids=tuple(u for u, row in zip(user_ids, rows.tolist(), strict=True) if row >= 0),
-            vectors=np.asarray((snapshot.framed_vectors if frame else snapshot.vectors)[known], dtype=np.float32),
+            user_ids=tuple(known),
+            vectors=_newest(snapshot, known, kept, fresh, framed=frame is not None),
             unknown=unknown,
-            virtual=tuple(unpack_ids(snapshot.user_ids[known[snapshot.is_virtual[known]]])),
+            virtual=_virtual(snapshot, known, kept, fresh),
+            fresh={user_id: row.newest_at for user_id, row in fresh.items()},
             **vars(self.standing(snapshot, frame or "")),
         )
 
@@ -299,6 +168,34 @@ class EmbeddingStore:
         """
         return self._snapshot(self.pointer.of_frame(frame, self._space_id))
 
+    def fresh_users(self) -> list[str]:
+        """Return the users whose vectors follow events that came after the snapshot, sorted."""
+        entry = self.snapshot.entry
+        return self._overlay.users(entry.space_id, entry.partition)
+
+    def fresh_ranking(
+        self, user_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True
+    ) -> Ranking | None:
+        """Return the k best items of a user who was without history when the snapshot was made, and is read over it.
+
+        None for any other, and for one whom the snapshot knows where nothing but popularity takes such users.
+        """
+        snapshot = self.snapshot_of(consumer)
+        found = self._overlay.ranker(snapshot.entry.space_id, snapshot.entry.partition, user_id)
+        if found is None:
+            return None
+        cold = FOR_USERS_WITHOUT_HISTORY
+        if found.vector is not None and snapshot.entry.versions.get(cold) == found.version:
+            items = snapshot.consumer(cold).items
+            scores = items.vectors @ found.vector
+            if drop_seen:
+                seen = find_rows(items.ids, found.seen)
+                scores[seen[seen >= 0]] = -np.inf
+            best = top_rows(scores, k)
+            return Ranking(query=user_id, ids=tuple(unpack_ids(items.ids[best])), scores=scores[best], consumer=cold)
+        is_unknown = int(find_rows(snapshot.user_ids, [user_id])[0]) < 0
+        return snapshot.popularity.recommend(user_id, k) if is_unknown and snapshot.popularity else None
+
     def snapshot_of(self, consumer: str) -> Snapshot:
         """Return the snapshot with a consumer's vectors: the live one or, for a pinned consumer, its own space's."""
         return self._snapshot(self.pointer.resolve(self._space_id, None if self._space_id else consumer))
@@ -338,6 +235,9 @@ class EmbeddingStore:
         A user without history is answered for by the consumer for such users or, where a snapshot lacks that one, by
         popularity; `Ranking.consumer` and `Ranking.fallback` say so. So is, if asked, one that the snapshot lacks.
         """
+        fresh = self.fresh_ranking(user_id, k, consumer, drop_seen=drop_seen)
+        if fresh is not None:
+            return fresh
         name, snapshot = self.answering(user_id, consumer, on_unknown)
         if name == POPULARITY and snapshot.popularity is not None:
             return snapshot.popularity.recommend(user_id, k)
@@ -392,6 +292,30 @@ class EmbeddingStore:
                 with suppress(AttuneError):
                     found[entry.path] = Snapshot(self._published, entry)
         return found
+
+
+def _newest(
+    snapshot: Snapshot, users: Sequence[str], rows: Rows, fresh: Mapping[str, FreshVector], *, framed: bool
+) -> Floats:
+    """Return users' vectors, float32 [n, Z]: the overlay's where it has one, else the snapshot's."""
+    daily = snapshot.framed_vectors if framed else snapshot.vectors
+    if not fresh:
+        return np.asarray(daily[rows], dtype=np.float32)
+    vectors = np.empty((len(users), daily.shape[1]), np.float32)
+    known = rows >= 0
+    vectors[known] = daily[rows[known]]
+    places = [place for place, user in enumerate(users) if user in fresh]
+    newer = stack([fresh[users[place]] for place in places])
+    vectors[places] = snapshot.turned(newer) if framed else newer
+    return vectors
+
+
+def _virtual(snapshot: Snapshot, users: Sequence[str], rows: Rows, fresh: Mapping[str, FreshVector]) -> tuple[str, ...]:
+    """Return the users whose behaviour was imagined."""
+    if not fresh:
+        return tuple(unpack_ids(snapshot.user_ids[rows[snapshot.is_virtual[rows]]]))
+    daily = zip(users, rows.tolist(), strict=True)
+    return tuple(u for u, row in daily if (fresh[u].is_virtual if u in fresh else bool(snapshot.is_virtual[row])))
 
 
 def _refuse(unknown: tuple[str, ...], snapshot: Snapshot, on_unknown: OnUnknown) -> None:

@@ -7,8 +7,9 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from serving_export.lookup import Ranking, Snapshot
+from serving_export.lookup import Ranking
 from serving_export.packed import Ids, Rows, find_rows, top_rows, unpack_ids
+from serving_export.snapshot import Snapshot
 from training.arrays import Floats
 from training.contracts.errors import AttuneError, UnknownId
 

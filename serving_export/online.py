@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from serving_export.lookup import Snapshot
 from serving_export.packed import unpack_ids
+from serving_export.snapshot import Snapshot
 from training.registry.ledger import OFFERED, Ledger
 from training.registry.pointer import Pointer, PublishedSnapshot
 from training.settings import Settings

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from serving_export.checksum import verify
-from serving_export.lookup import Snapshot
 from serving_export.packed import find_rows
+from serving_export.snapshot import Snapshot
 from training.arrays import Floats
 from training.contracts.errors import AttuneError, MissingArtefact, UnknownId
 from training.contracts.partitions import Partition

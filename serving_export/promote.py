@@ -110,6 +110,7 @@ def _publish(
     carried = step(settings, sources, pointer, space.space_id, day)
     live = write_snapshot(settings, sources, space.space_id, day, models, replaces, carried.vectors)
     serve_online(settings, sources, live)
+    sources.carry(settings, live)
     with pointer_lock(settings) as held:
         current = find_pointer(settings.published_dir)
         in_force = carried.in_force

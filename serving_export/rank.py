@@ -11,10 +11,11 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from serving_export.lookup import OnUnknown, Snapshot
+from serving_export.lookup import OnUnknown
 from serving_export.packed import Rows, find_rows, pair_scores, top_rows, unpack_ids
 from serving_export.rank_file import Form, Line, form_of, open_rank_file
 from serving_export.sides import Popularity, Side
+from serving_export.snapshot import Snapshot
 from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
 from training.contracts.errors import AttuneError, UnknownId

@@ -49,6 +49,8 @@ def refresh_embeddings(
         ledger = Ledger(settings)
         ledger.record_intent("refresh", str(partition), read_pointer(settings.published_dir).sequence, accept_loss)
         fresh, failures = _publish_all(settings, sources, ledger, partition, bool(accept_loss))
+        for entry in fresh.values():
+            sources.carry(settings, entry)
         moved = _serve(settings, ledger, fresh, accept_loss)
         written = _write_online(settings, sources, moved, fresh)
         done = reconcile(settings, sources, alone=True, clear=bool(fresh))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from serving_export.consumers import consumer_vectors
 from serving_export.continuity import require_continuity
 from serving_export.lineage import describe_origin
+from serving_export.overlay import OVERLAY
 from serving_export.packed import pack_ids
 from serving_export.publish import publish
 from serving_export.vectors import ConsumerVectors, FrameVectors, SpaceVectors
@@ -19,6 +21,8 @@ from training.contracts.consumers import CONSUMERS
 from training.contracts.partitions import Partition
 from training.registry.pointer import Pointer, PublishedSnapshot
 from training.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def _encode(settings: Settings, space_id: str, partition: Partition) -> tuple[Sequence[str], NDArray[Any]]:
@@ -86,6 +90,17 @@ def _announce(settings: Settings, pointer: Pointer) -> None:
     name_champions(settings, pointer)
 
 
+def _carry(settings: Settings, entry: PublishedSnapshot) -> None:
+    if not (settings.published_dir / OVERLAY).is_dir():
+        return
+    from serving_export.stream.carry import carry
+
+    try:
+        carry(settings, entry)
+    except Exception as error:  # users are read as of the day until a worker follows; what is served comes first
+        logger.warning("the overlay is not carried over to %s of %s: %s", entry.space_id, entry.partition, error)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sources:
     """The steps around publishing.
@@ -103,6 +118,7 @@ class Sources:
         begin_frame: Freezes a frame that begins with a space as of a partition, and names it.
         bring_into_frame: Whether a space is carried in a frame.
         turn: What turns a space that is carried in a frame into it, with its items as of a partition.
+        carry: Encodes over a snapshot that is about to be served those whose events its batch does not have.
     """
 
     required: tuple[str, ...] = tuple(CONSUMERS)
@@ -116,6 +132,7 @@ class Sources:
     begin_frame: Callable[[Settings, str, Partition], str] = _begin_frame
     bring_into_frame: Callable[[Settings, str, str], GateDecision] = _bring_into_frame
     turn: Callable[[Settings, str, str, Partition], FrameVectors] = _turn
+    carry: Callable[[Settings, PublishedSnapshot], None] = _carry
 
 
 def write_snapshot(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from serving_export.answers import standing_json
-from serving_export.lookup import Embeddings
+from serving_export.embeddings import Embeddings
 from serving_export.vector_bytes import Number, reduce
 from training.arrays import Floats
 

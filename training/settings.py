@@ -50,6 +50,8 @@ class Settings:
         limits_store: Where requests of teams are counted: "memory://", or "redis://host:port/db" for several workers.
         request_rate: Requests that a team may send, as "6000/minute", unless the access file says.
         id_quota: Ids that a team may look up, as "100000000/day", unless the access file says.
+        stream: "redis://host:port/db" of the server whose streams carry events as they happen; "" follows none.
+        stream_partitions: Into how many parts users are split, each with a stream of its own that one worker reads.
     """
 
     home: Path
@@ -76,6 +78,8 @@ class Settings:
     limits_store: str = "memory://"
     request_rate: str = "6000/minute"
     id_quota: str = "100000000/day"
+    stream: str = ""
+    stream_partitions: int = 1
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -113,6 +117,8 @@ class Settings:
             limits_store=_store(env, "ATTUNE_LIMITS_STORE"),
             request_rate=_limit(env, "ATTUNE_REQUEST_RATE", "6000/minute"),
             id_quota=_limit(env, "ATTUNE_ID_QUOTA", "100000000/day"),
+            stream=env.get("ATTUNE_STREAM") or "",
+            stream_partitions=int(_number(env, "ATTUNE_STREAM_PARTITIONS", 1, 1, 64)),
         )
 
     @property

@@ -16,7 +16,7 @@ import jwt
 from serving_export.access.book import Book, StaticToken
 from training.contracts.errors import AttuneError
 
-SCOPES = ("lookup", "rank", "history", "status", "erase")
+SCOPES = ("lookup", "rank", "history", "events", "status", "erase")
 AUDIENCE = "attune-lookups"
 ALGORITHM = "HS256"
 LONGEST_TOKEN = 1024

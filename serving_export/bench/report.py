@@ -8,6 +8,7 @@ from pathlib import Path
 from serving_export.bench.http_lookups import http_timings
 from serving_export.bench.lookups import lookup_timings
 from serving_export.bench.sizes import size_timings
+from serving_export.bench.stream import stream_timings
 from serving_export.bench.top_k import top_k_timing
 from training.bench.quality.report import report_dir
 from training.bench.shared.cache import library_versions
@@ -51,6 +52,8 @@ def measure(settings: Settings, scratch: Path, num_users: int, num_items: int, n
     logger.info("materialising is measured")
     timings += training_timings(seed=settings.seed)
     logger.info("training and encoding are measured")
+    timings += stream_timings(scratch / "stream", settings.seed)
+    logger.info("the stream is measured")
     timings += feature_timings(scratch / "features", settings.seed)
     logger.info("features are measured")
     timings += import_timings(scratch / "import", num_rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from serving_export.commands.options import of_space, store
-from serving_export.lookup import Standing
+from serving_export.embeddings import Standing
 from training.command_line import Answer, answers
 from training.settings import Settings
 

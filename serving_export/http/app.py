@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from serving_export.http.accounting import Accounting
 from serving_export.http.body_limit import BodyLimit
 from serving_export.http.door import Door
+from serving_export.http.events import add_events
 from serving_export.http.feast import add_feast
 from serving_export.http.guard import Guard, needed_scopes, require_scopes
 from serving_export.http.history import add_history
@@ -55,6 +56,7 @@ def build_app(
     add_spaces(app, served, settings)
     add_history(app, served, settings)
     add_feast(app, served, settings)
+    add_events(app, settings)
     add_state(app, served, settings)
     add_metrics(app, metrics, served)
     require_scopes(app)

@@ -29,6 +29,7 @@ SCOPE_OF = {
     "similar-users": "rank",
     "similar-items": "rank",
     "history": "history",
+    "events": "events",
     "status": "status",
     "spaces": "status",
     "metrics": "status",
@@ -38,6 +39,7 @@ SCOPE_OF = {
     "health": OPEN_TO_ALL,
     "docs": OPEN_TO_ALL,
     "redoc": OPEN_TO_ALL,
+    "static-offline-docs": OPEN_TO_ALL,
     "openapi.json": OPEN_TO_ALL,
 }
 """The scope that a route needs, by the first part of its path; a part that is not here needs them all."""

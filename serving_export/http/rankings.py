@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from pydantic import Field
 
 from serving_export.answers import ranking_json
+from serving_export.embeddings import Standing
 from serving_export.http.inputs import Count, OnUnknownItem, OnUnknownRanking, Pinned, PinnedBody, Text
 from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
-from serving_export.lookup import EmbeddingStore, Ranking, Standing
+from serving_export.lookup import EmbeddingStore, Ranking
 from training.contracts.consumers import POPULARITY
 from training.contracts.errors import UnknownId
 
@@ -93,6 +94,10 @@ def add_rankings(app: FastAPI, served: Served) -> None:
 def _items_for(
     served: Served, store: EmbeddingStore, ask: Ask, user_id: str, on_unknown: OnUnknownRanking
 ) -> dict[str, Any]:
+    fresh = store.fresh_ranking(user_id, ask.k, ask.consumer, drop_seen=ask.drop_seen)
+    if fresh is not None:
+        snapshot = store.snapshot_of(ask.consumer)
+        return ranking_json(fresh, snapshot.model(fresh.consumer), served.account(store, snapshot, keys=1))
     popular = on_unknown in ("popular", "popularity")
     name, snapshot = store.answering(user_id, ask.consumer, "popularity" if popular else "raise")
     about = served.account(store, snapshot, keys=1)

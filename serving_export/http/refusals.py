@@ -19,6 +19,7 @@ from training.contracts.errors import (
     FrameMismatch,
     MissingArtefact,
     SpaceMismatch,
+    TransientFailure,
     UnknownConsumer,
     UnknownId,
 )
@@ -32,6 +33,7 @@ _STATUS_OF: tuple[tuple[type[AttuneError], int], ...] = (
     (FrameMismatch, 409),
     (MissingArtefact, 503),
     (LedgerUnavailable, 503),
+    (TransientFailure, 503),
 )
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The request breaks the contract"},

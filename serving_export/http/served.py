@@ -9,9 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from weakref import WeakKeyDictionary
 
+from serving_export.embeddings import Standing
 from serving_export.http.tally import current_tally
 from serving_export.index import ApproximateConsumer
-from serving_export.lookup import EmbeddingStore, Snapshot, Standing
+from serving_export.lookup import EmbeddingStore
+from serving_export.snapshot import Snapshot
 from training.contracts.errors import AttuneError
 from training.registry.pointer import POINTER
 from training.settings import Settings

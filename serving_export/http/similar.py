@@ -9,11 +9,11 @@ from fastapi import FastAPI
 from pydantic import Field
 
 from serving_export.answers import neighbours_json
+from serving_export.embeddings import Standing
 from serving_export.http.inputs import Count, OnUnknownItem, Pin, Pinned, PinnedBody, Text
 from serving_export.http.rankings import MAX_QUERIES
 from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
-from serving_export.lookup import Standing
 from serving_export.neighbours import Neighbourhoods, Neighbours
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from serving_export.lookup import Standing
+from serving_export.embeddings import Standing
 
 NOBODY = "-"
 """The team of a request without a valid token."""

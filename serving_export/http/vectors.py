@@ -10,11 +10,11 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field, model_validator
 
 from serving_export.answers import embeddings_bytes, embeddings_json
+from serving_export.embeddings import Embeddings
 from serving_export.http.bodies import described, read_body
 from serving_export.http.inputs import OnUnknownItem, OnUnknownVector, Pin, Pinned, PinnedBody
 from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
-from serving_export.lookup import Embeddings
 from serving_export.vector_bytes import MEDIA_TYPE, Number, VectorRows, encode
 from training.arrays import Floats
 

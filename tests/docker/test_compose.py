@@ -43,6 +43,7 @@ def test_every_service_of_the_server_profile_is_there():
         "airflow-worker",
         "mlflow",
         "lookup",
+        "stream",
     }
 
 
@@ -134,6 +135,21 @@ def test_the_lookup_server_may_take_the_time_that_it_needs_to_end():
 
     grace_s = float(SERVICES["lookup"]["stop_grace_period"].removesuffix("s"))
     assert SHUTDOWN_S < KILLED_AFTER_S < 10 < grace_s
+
+
+def test_the_stream_s_worker_takes_its_command():
+    from serving_export.__main__ import build_parser
+
+    python, module, package, *arguments = SERVICES["stream"]["command"]
+    assert [python, module, package] == ["python", "-m", "serving_export"]
+    parsed = build_parser().parse_args(arguments)
+    assert (parsed.metrics_host, parsed.metrics_port, parsed.part) == ("0.0.0.0", 8601, None)
+    assert "localhost:8601/metrics" in SERVICES["stream"]["healthcheck"]["test"][-1]
+
+
+def test_the_lookup_server_and_the_worker_share_one_stream():
+    settings = {Settings.from_env({**OURS[name]["environment"]}).stream for name in ("lookup", "stream")}
+    assert settings == {"redis://valkey:6379/2"}
 
 
 def test_valkey_takes_its_options(tmp_path):

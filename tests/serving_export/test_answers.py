@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from serving_export.answers import embeddings_bytes, embeddings_json, neighbours_json, ranking_json, standing_json
-from serving_export.lookup import Embeddings, Ranking, Standing
+from serving_export.embeddings import Embeddings, Standing
+from serving_export.lookup import Ranking
 
 ABOUT = {
     "space_id": "20261101-aaaaaaaa",

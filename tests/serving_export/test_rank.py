@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from serving_export import rank as rank_module
-from serving_export.lookup import Consumer, EmbeddingStore, Snapshot
+from serving_export.lookup import Consumer, EmbeddingStore
 from serving_export.rank import write_rankings
+from serving_export.snapshot import Snapshot
 from tests.serving_export.world import DAY1, World
 from training.contracts.errors import AttuneError, UnknownId
 

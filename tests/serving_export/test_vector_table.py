@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from serving_export.lookup import Embeddings
+from serving_export.embeddings import Embeddings
 from serving_export.vector_bytes import NUMBERS, Number, reduce, restore
 from serving_export.vector_table import stream
 

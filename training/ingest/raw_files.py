@@ -117,7 +117,7 @@ def read_checked(
     others = {int(row): checked.place(int(first[row])) for row in np.flatnonzero(first >= 0)}
     checked = _without(checked, raws, others, CONFLICTING_DUPLICATE, table.key[0])
     if table is RAW_INTERACTIONS and settings.event_key == "event_id_and_day":
-        checked = replace(checked, rows=_with_daily_ids(checked.rows))
+        checked = replace(checked, rows=with_daily_ids(checked.rows))
     if reused:
         hashes = hashed_ids(checked.rows).tolist()
         others = {row: reused[value] for row, value in enumerate(hashes) if value in reused}
@@ -193,7 +193,7 @@ def _without(
     return replace(checked, rows=checked.rows.filter(pa.array(kept)), rejected=rejected, places=checked.places[kept])
 
 
-def _with_daily_ids(rows: pa.Table) -> pa.Table:
+def with_daily_ids(rows: pa.Table) -> pa.Table:
     """Make ids that restart every day name one event: an id and the time of its event are one wherever they arrive."""
     times = pc.strftime(rows["occurred_at"], format="%Y-%m-%dT%H:%M:%S")
     at = rows.column_names.index("event_id")

@@ -74,7 +74,7 @@ def pooled_columns(profile: pa.Table, sums: TasteSums, table: ItemTable) -> tupl
         table: The item vectors that were summed.
     """
     taste = _taste_columns(sums.rows(profile["user_id"]), table.width)
-    return taste, _onboarding_columns(profile, table)
+    return taste, onboarding_columns(profile, table)
 
 
 def _read_profile(settings: Settings, partition: Partition) -> pa.Table:
@@ -101,7 +101,13 @@ def _taste_columns(sums_WUK: Counts, width: int) -> dict[str, pa.Array]:
     return columns
 
 
-def _onboarding_columns(profile: pa.Table, table: ItemTable) -> dict[str, pa.Array]:
+def onboarding_columns(profile: pa.Table, table: ItemTable) -> dict[str, pa.Array]:
+    """Return the mean vector of each modality of users' picks, and their count.
+
+    Args:
+        profile: Rows with the lists `onboarding_item_ids` and `onboarding_categories`.
+        table: The item space's vectors.
+    """
     lists = (profile[name].combine_chunks() for name in ("onboarding_item_ids", "onboarding_categories"))
     sums_UK = table.picks(*lists)
     counts = {"count_onboarding": pa.array(sums_UK[:, -1], pa.int64())}

@@ -14,6 +14,7 @@ def test_table_and_figures_are_written(tmp_path, monkeypatch):
     line = Timing(what="a day", unit="s", ours=1.0)
     monkeypatch.setattr(report, "feature_timings", lambda folder, seed: [line])
     monkeypatch.setattr(report, "training_timings", lambda seed: [])
+    monkeypatch.setattr(report, "stream_timings", lambda folder, seed: [])
     settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
     table = report.measure(settings, tmp_path / "scratch", num_users=600, num_items=500, num_rows=2_000)
     folder = settings.reports_dir / "bench"

@@ -6,6 +6,7 @@ is held out. Shape legend: U users, F encoder columns, Z width of a user vector.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from training.consumers.cold_start.model import ColdStartModel
 from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
+from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
 from training.ranking.assemble import build_dataset
 from training.ranking.dataset import RankingDataset
@@ -95,6 +97,35 @@ def virtual_vectors(found: ColdStartSet, model: ColdStartModel) -> tuple[npt.NDA
     x_nF = found.data.x_UF[rows].copy()
     x_nF[:, columns_F] = model.virtual_columns(found.data, rows)[:, columns_F]
     return rows, run_encoder(found.space.session, x_nF)
+
+
+def data_of_users(
+    model: ColdStartModel, profile: pd.DataFrame, histories: Sequence[Sequence[str]], x_UF: Floats
+) -> ColdStartData:
+    """Return what a model reads of some users, from their own rows alone.
+
+    Args:
+        model: Over its items and attribute values.
+        profile: One row per user: the static columns and the onboarding picks.
+        histories: Items that each user has met, oldest first; the model passes over those that it does not know.
+        x_UF: float32[U, F], the users' encoder inputs.
+    """
+    user_idx = np.repeat(np.arange(len(histories)), [len(items) for items in histories])
+    item_idx = model.items.encode([item for items in histories for item in items], unknown="ignore").astype(np.int64)
+    known = item_idx >= 0
+    order = np.arange(int(known.sum()))
+    pairs = PairLog.of(user_idx[known], item_idx[known], order, len(histories), len(model.items)).distinct()
+    data = ColdStartData(
+        items=model.items,
+        values=model.values,
+        attribute_idx_UA=encode_tokens(tokens_of(_attribute_columns(profile)), model.values),
+        pick_idx_UP=encode_lists(list(profile["onboarding_item_ids"]), model.items),
+        pairs=pairs,
+        item_vectors_IE=np.zeros((len(model.items), 0), np.float32),
+        x_UF=x_UF,
+        x_mask_UF=np.zeros(x_UF.shape, bool),
+    )
+    return data.as_wide_as(*model.token_widths)
 
 
 def behaviour_columns(space: UserSpace) -> Mask:

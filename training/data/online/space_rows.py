@@ -29,9 +29,21 @@ def write_vectors(
         How many rows there are.
     """
     writer, view = writer_of(settings), USER_EMBEDDING.name
-    rows = writer.write(view, _blocks(space_id, as_of, user_ids, vectors_UZ))
-    writer.keep_only(view, space_id, _blocks(space_id, as_of, user_ids, vectors_UZ))
+    times = [as_of] * len(user_ids)
+    rows = writer.write(view, _blocks(space_id, times, user_ids, vectors_UZ))
+    writer.keep_only(view, space_id, _blocks(space_id, times, user_ids, vectors_UZ))
     return rows
+
+
+def add_vectors(
+    settings: Settings, space_id: str, times: Sequence[datetime], user_ids: Sequence[str], vectors_UZ: npt.NDArray[Any]
+) -> int:
+    """Serve some users' vectors, float32 [U, Z], each as of a time of its own; others stay. Call it inside `writing`.
+
+    Returns:
+        How many rows there are.
+    """
+    return writer_of(settings).write(USER_EMBEDDING.name, _blocks(space_id, times, user_ids, vectors_UZ))
 
 
 def forget_spaces(settings: Settings, view: str, spaces: Sequence[str]) -> None:
@@ -47,7 +59,7 @@ def forget_spaces(settings: Settings, view: str, spaces: Sequence[str]) -> None:
 
 
 def _blocks(
-    space_id: str, as_of: datetime, user_ids: Sequence[str], vectors_UZ: npt.NDArray[Any]
+    space_id: str, times: Sequence[datetime], user_ids: Sequence[str], vectors_UZ: npt.NDArray[Any]
 ) -> Iterator[pa.RecordBatch]:
     schema = arrow_schema(USER_EMBEDDING)
     for start in range(0, len(user_ids), ROWS_AT_ONCE):
@@ -55,7 +67,7 @@ def _blocks(
         columns = {
             "user_id": pa.array(users, pa.string()),
             "space_id": pa.repeat(pa.scalar(space_id), len(users)),
-            "event_timestamp": pa.repeat(pa.scalar(as_of, schema.field("event_timestamp").type), len(users)),
+            "event_timestamp": pa.array(times[start : start + ROWS_AT_ONCE], schema.field("event_timestamp").type),
             "vector": as_lists(vectors),
         }
         yield pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)

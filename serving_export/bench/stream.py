@@ -1,0 +1,191 @@
+"""Time the stream: from an event to its user's readable vector at a steady rate, and how fast a backlog is drained."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serving_export.flip import move
+from serving_export.lookup import EmbeddingStore
+from serving_export.packed import unpack_ids
+from serving_export.publish import publish
+from serving_export.stream.metrics import StreamMetrics
+from serving_export.stream.redis_streams import RedisSink, RedisSource, connect
+from serving_export.stream.state import State, state_path
+from serving_export.stream.worker import Worker
+from serving_export.vectors import SpaceVectors
+from training.bench.shared.timing import Timing
+from training.bench.speed.materialise import redis_server
+from training.contracts.partitions import Partition
+from training.data.feature_store import apply
+from training.ingest.simulator import SimulatorConfig, simulate
+from training.ingest.world import WorldConfig
+from training.jobs import run
+from training.registry.pointer import Pointer
+from training.representation.user_space import encode_partition
+from training.settings import REPO_ROOT, Settings
+
+logger = logging.getLogger(__name__)
+RATE = 1_000
+TICK_S = 0.01
+SECONDS = 20.0
+BACKLOG = 60_000
+START_TIMEOUT_S = 120.0
+CONFIG = SimulatorConfig(world=WorldConfig(num_users=2000, num_items=800, num_days=14, last_day="2025-11-08"))
+
+
+def stream_timings(folder: Path, seed: int, seconds: float = SECONDS, backlog: int = BACKLOG) -> list[Timing]:
+    """Return the lines of the stream, on a small home that is simulated, trained and published into `folder`."""
+    settings = serve_simulated(Settings.from_env({"ATTUNE_HOME": str(folder), "ATTUNE_SEED": str(seed)}))
+    with redis_server() as address:
+        followed = replace(settings, stream=f"{address}/0")
+        return [visible_timing(followed, seconds), drain_timing(followed, backlog)]
+
+
+def serve_simulated(settings: Settings, config: SimulatorConfig = CONFIG) -> Settings:
+    """Simulate a log, train a space on it and publish its newest day, without consumers."""
+    day = simulate(settings, config).days[-1]
+    for job in ("land_partition", "transform_partition"):
+        run(job, day, settings=settings)
+    apply(settings)
+    space_id = run("train_candidate", day, settings=settings)["space_id"]
+    partition = Partition.parse(day)
+    users, vectors = encode_partition(settings, space_id, partition)
+    snapshot = publish(settings, SpaceVectors.of(space_id, partition, users, vectors))
+    move(settings, Pointer(sequence=0, kind="promote", previous=None, live=snapshot))
+    return settings
+
+
+def visible_timing(settings: Settings, seconds: float) -> Timing:
+    """Return the 99th percentile from an event's appending to a reader in another process that sees its vector."""
+    with _worker(settings):
+        waits = sorted(_waits(settings, seconds))
+    p50, p99 = (1000 * float(np.percentile(waits, q)) for q in (50, 99))
+    logger.info("event to readable vector at %d/s: p50 %.1f ms, p99 %.1f ms of %d", RATE, p50, p99, len(waits))
+    return Timing(
+        what=f"event to readable, durable vector at {RATE:,} events/s, p99 (p50 {p50:.3g})",
+        unit="ms",
+        ours=p99,
+        limits={"one durable transaction": 1000 * _commit_seconds(settings)},
+    )
+
+
+def drain_timing(settings: Settings, backlog: int) -> Timing:
+    """Return how many events a second one worker takes in of a backlog."""
+    feed = _Feed(settings, seed=2)
+    for start in range(0, backlog, 5_000):
+        feed.send(min(5_000, backlog - start))
+    client = connect(settings)
+    with closing(Worker(settings, RedisSource(client, [0]), [0], StreamMetrics())) as worker:
+        worker.look()
+        started, taken = time.perf_counter(), 0
+        while taken < backlog:
+            taken += worker.step()
+        rate = taken / (time.perf_counter() - started)
+    return Timing(what=f"events taken in of a backlog of {backlog:,}", unit="events/s", ours=rate)
+
+
+class _Feed:
+    """Clicks of random users on random items, on the day after the snapshot, appended at the clock's time."""
+
+    def __init__(self, settings: Settings, seed: int) -> None:
+        store = EmbeddingStore(settings.published_dir)
+        self.users = unpack_ids(store.snapshot.user_ids)
+        self._items = [f"i{number:05d}" for number in range(800)]
+        self._draw = np.random.default_rng(seed)
+        self._at = store.snapshot.as_of + timedelta(hours=seed)
+        self._seed, self._sent = seed, 0
+        self._sink = RedisSink(connect(settings), settings.stream_partitions)
+
+    def send(self, number: int) -> tuple[str, datetime]:
+        """Append events, and return the last one's user and time."""
+        rows = [self._row() for _ in range(number)]
+        self._sink.append("interactions", rows)
+        return str(rows[-1]["user_id"]), datetime.fromisoformat(str(rows[-1]["occurred_at"]))
+
+    def _row(self) -> dict[str, Any]:
+        self._sent += 1
+        return {
+            "event_id": f"bench-{self._seed}-{self._sent}",
+            "user_id": self.users[int(self._draw.integers(len(self.users)))],
+            "item_id": self._items[int(self._draw.integers(len(self._items)))],
+            "event_type": "click",
+            "occurred_at": (self._at + timedelta(milliseconds=self._sent)).astimezone(UTC).isoformat(),
+        }
+
+
+def _waits(settings: Settings, seconds: float) -> list[float]:
+    """Append at the rate, and return for one event of each tick the seconds until a reader sees it."""
+    feed, store = _Feed(settings, seed=1), EmbeddingStore(settings.published_dir)
+    pending: dict[str, tuple[datetime, float]] = {}
+    waits: list[float] = []
+    ended = threading.Event()
+
+    def append() -> None:
+        began = time.monotonic()
+        for tick in range(round(seconds / TICK_S)):
+            ended.wait(max(began + tick * TICK_S - time.monotonic(), 0.0))
+            sent = time.monotonic()
+            user, at = feed.send(round(RATE * TICK_S))
+            pending[user] = at, sent
+        ended.set()
+
+    thread = threading.Thread(target=append)
+    thread.start()
+    last_seen = time.monotonic()
+    while not ended.is_set() or (pending and time.monotonic() - last_seen < 30):
+        for user, at in store.lookup(list(pending), "ignore").fresh.items():
+            expected, sent = pending[user]
+            if at >= expected:
+                last_seen = time.monotonic()
+                waits.append(last_seen - sent)
+                del pending[user]
+        ended.wait(0.001) if not ended.is_set() else time.sleep(0.001)
+    thread.join()
+    return waits
+
+
+@contextmanager
+def _worker(settings: Settings) -> Iterator[None]:
+    """Run a worker in a process of its own, warm."""
+    env = {**os.environ, "ATTUNE_HOME": str(settings.home), "ATTUNE_STREAM": settings.stream}
+    command = [sys.executable, "-m", "serving_export", "stream"]
+    process = subprocess.Popen(command, env=env, cwd=REPO_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        feed, store, began = _Feed(settings, seed=3), EmbeddingStore(settings.published_dir), time.monotonic()
+        user, _ = feed.send(RATE)
+        while not store.lookup([user]).fresh:
+            if process.poll() is not None or time.monotonic() - began > START_TIMEOUT_S:
+                raise RuntimeError(f"the worker has not taken an event in: {process.poll()}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _commit_seconds(settings: Settings, times: int = 50) -> float:
+    """Return the median seconds of a transaction that writes one value, on disk."""
+    path = state_path(settings, 0).with_name("probe.db")
+    taken = []
+    with closing(State(path)) as state:
+        for number in range(times):
+            started = time.perf_counter()
+            with state.transaction():
+                state.put_fact("probe", number)
+            taken.append(time.perf_counter() - started)
+    for file in path.parent.glob("probe.db*"):
+        file.unlink()
+    return float(np.median(taken))

@@ -1,0 +1,139 @@
+"""Hold the running features of the users who did something since a batch, and lay them out as the encoder reads them.
+
+Shape legend: U users, W windows, D item vector width.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from serving_export.stream.batch import Batch
+from serving_export.stream.running import RunningUser
+from serving_export.stream.state import Event, SignUp, State
+from training.arrays import Floats
+from training.contracts.columns import MODALITIES, TASTE_WINDOWS_DAYS
+from training.representation.taste import onboarding_columns
+
+USERS_HELD = 50_000
+"""Users whose running features stay in memory; others start anew from the batch and their stored events."""
+
+
+@dataclass
+class _Held:
+    running: RunningUser
+    onboarding: tuple[Floats, int]
+
+
+class RunningFeatures:
+    """Features of one partition and item space, kept running by a part's events."""
+
+    def __init__(self, batch: Batch) -> None:
+        """Begin with nobody in memory."""
+        self.batch = batch
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+
+    def is_open(self, event: Event) -> bool:
+        """Return whether an event is not in the batch."""
+        return event.batch_day is None or event.batch_day > str(self.batch.partition)
+
+    def take(self, state: State, events: Sequence[Event], signed_up: Iterable[str] = ()) -> None:
+        """Take in events, which are stored already, in the order given.
+
+        Args:
+            state: Where whoever is not in memory is read from.
+            events: New ones.
+            signed_up: Users of whom a row came: they start anew.
+        """
+        for user_id in signed_up:
+            self._held.pop(user_id, None)
+        fresh = {event.user_id for event in events} - self._held.keys()
+        for event in events:
+            held = self._held.get(event.user_id)
+            if held is not None and self.is_open(event) and not held.running.add(event):
+                del self._held[event.user_id]
+                fresh.add(event.user_id)
+        self._start(state, sorted(fresh))
+
+    def users(self, state: State, user_ids: Sequence[str]) -> list[RunningUser]:
+        """Return users' running features, in order."""
+        self._start(state, [user_id for user_id in user_ids if user_id not in self._held])
+        for user_id in user_ids:
+            self._held.move_to_end(user_id)
+        return [self._held[user_id].running for user_id in user_ids]
+
+    def frame(self, user_ids: Sequence[str]) -> pd.DataFrame:
+        """Return the rows of users who are in memory, as the feature service gives them."""
+        held = [self._held[user_id] for user_id in user_ids]
+        frame = pd.DataFrame([one.running.columns() for one in held])
+        width = self.batch.width
+        sums_UWK = np.stack([one.running.taste_WK for one in held])
+        means = (sums_UWK[:, :, :-1] / np.maximum(sums_UWK[:, :, -1:], 1)).astype(np.float32)
+        vectors = {
+            f"taste_{modality}_{window}": means[:, index, number * width : (number + 1) * width]
+            for index, window in enumerate(TASTE_WINDOWS_DAYS)
+            for number, modality in enumerate(MODALITIES)
+        }
+        picks = np.stack([one.onboarding[0] for one in held])
+        for number, modality in enumerate(MODALITIES):
+            vectors[f"onboarding_{modality}"] = picks[:, number * width : (number + 1) * width]
+        columns = {name: _lists(values) for name, values in vectors.items()}
+        counts = {"count_onboarding": [one.onboarding[1] for one in held]}
+        about = {"item_space_id": [self.batch.item_space_id] * len(held)}
+        return pd.concat([frame, pd.DataFrame({**columns, **counts, **about})], axis=1)
+
+    def trim(self) -> None:
+        """Forget the users of longest ago beyond `USERS_HELD`."""
+        while len(self._held) > USERS_HELD:
+            self._held.popitem(last=False)
+
+    def hold(
+        self, user_ids: Sequence[str], events: dict[str, list[Event]], sign_ups: dict[str, SignUp], as_of: int = 0
+    ) -> None:
+        """Start users anew from the batch and those of their events that it does not have.
+
+        Args:
+            user_ids: Whose.
+            events: Their events in the order of time.
+            sign_ups: Their rows that came since the batch.
+            as_of: Microseconds since 1970; see `RunningUser`.
+        """
+        known = self.batch.users(list(user_ids))
+        for user_id in user_ids:
+            own = [event for event in events.get(user_id, ()) if self.is_open(event)]
+            running = RunningUser(self.batch, known.get(user_id), sign_ups.get(user_id), own, as_of)
+            picks = np.zeros(2 * self.batch.width, np.float32), 0
+            if user_id in known:
+                picks = known[user_id].picks, int(known[user_id].values["count_onboarding"])
+            self._held[user_id] = _Held(running, picks)
+        self._pool_picks([user_id for user_id in user_ids if user_id in sign_ups])
+
+    def _start(self, state: State, user_ids: list[str]) -> None:
+        if user_ids:
+            self.hold(user_ids, state.events_of(user_ids), state.sign_ups_of(user_ids))
+
+    def _pool_picks(self, user_ids: list[str]) -> None:
+        if not user_ids:
+            return
+        strings = pa.list_(pa.string())
+        profiles = [self._held[user_id].running.profile for user_id in user_ids]
+        names = ("onboarding_item_ids", "onboarding_categories")
+        table = pa.table({name: pa.array([profile[name] for profile in profiles], strings) for name in names})
+        columns = onboarding_columns(table, self.batch.items)
+        halves = [np.asarray(columns[f"onboarding_{m}"].flatten()).reshape(len(user_ids), -1) for m in MODALITIES]
+        for user_id, picks, count in zip(
+            user_ids, np.hstack(halves), columns["count_onboarding"].to_pylist(), strict=True
+        ):
+            self._held[user_id].onboarding = picks, count
+
+
+def _lists(values: Floats) -> Any:
+    offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * values.shape[1])
+    lists = pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(values).ravel(), pa.float32()))
+    return pd.arrays.ArrowExtensionArray(lists)
