@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from setuptools import find_packages
-from training.spaces import ledger_versions
+from training.registry import ledger_versions
 
 from training.contracts.artefacts import GateDecision, SpaceRef
 from training.contracts.errors import AttuneError
