@@ -1,7 +1,7 @@
 """Look up published vectors: open the pointer, map the arrays, answer.
 
 Numpy, the standard library and `training.contracts` only: an outside team can vendor this module with `pointer`,
-`packed`, `sides` and the contracts.
+`packed`, `sides` and the contracts. Whoever was erased is unknown from that moment on, though the snapshot holds a row.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from typing import Any, Literal
 import numpy as np
 
 from serving_export.checksum import MANIFEST, require_lengths, verify
-from serving_export.packed import Ids, find_rows, unpack_ids
+from serving_export.packed import Ids, Rows, find_rows, unpack_ids
 from serving_export.sides import Consumer, Popularity, Ranking, Side, map_array, rank_exactly
 from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
 from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
+from training.contracts.tombstones import TombstoneFile
 from training.registry.pointer import Pointer, PublishedSnapshot, read_pointer
 
 __all__ = ["Consumer", "EmbeddingStore", "Embeddings", "Ranking", "Side", "Snapshot", "rank_exactly"]
@@ -72,13 +73,16 @@ class Snapshot:
             AttuneError: A file has another length than the manifest says.
         """
         self.entry, self.folder = entry, published_dir / entry.path
+        self.erased = TombstoneFile(published_dir)
         try:
             self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
             require_lengths(self.folder, self.manifest)
             self.user_ids: Ids = map_array(self.folder / "user_ids.npy")
             self.vectors: Floats = map_array(self.folder / "vectors.npy")
             self.is_virtual = self._map_virtual()
-            self._consumers = {name: Consumer(self.folder / "consumers" / name) for name in entry.consumers}
+            self._consumers = {
+                name: Consumer(self.folder / "consumers" / name, self.erased) for name in entry.consumers
+            }
             self.popularity = self._map_popularity()
         except FileNotFoundError as error:
             raise MissingArtefact(
@@ -99,9 +103,15 @@ class Snapshot:
         folder = self.folder / POPULARITY
         return Popularity(folder) if folder.is_dir() else None
 
+    def rows_of(self, user_ids: Sequence[str]) -> Rows:
+        """Return the row of each user, int64 [n], -1 where the snapshot holds none or the user was erased."""
+        rows = find_rows(self.user_ids, user_ids)
+        tombstones = self.erased.read()
+        return np.where(tombstones.among(user_ids), -1, rows) if tombstones and len(rows) else rows
+
     def answering(self, user_id: str, consumer: str) -> str:
         """Return who ranks items for a user: the consumer, or for a user without history cold start, or popularity."""
-        row = int(find_rows(self.user_ids, [user_id])[0])
+        row = int(self.rows_of([user_id])[0])
         if row < 0 or consumer not in self.entry.consumers:
             return consumer
         if FOR_USERS_WITHOUT_HISTORY in self.entry.consumers:
@@ -197,7 +207,7 @@ class EmbeddingStore:
             UnknownId: A user is unknown and `on_unknown` is "raise".
         """
         snapshot = self.snapshot
-        rows = find_rows(snapshot.user_ids, user_ids)
+        rows = snapshot.rows_of(user_ids)
         unknown = tuple(user_id for user_id, row in zip(user_ids, rows.tolist(), strict=True) if row < 0)
         if unknown:
             _refuse(unknown, snapshot, on_unknown)
@@ -228,7 +238,7 @@ class EmbeddingStore:
     ) -> tuple[str, Snapshot]:
         """Return who ranks items for a user where `consumer` is asked, and the snapshot that holds it."""
         snapshot = self.snapshot_of(consumer)
-        is_unknown = int(find_rows(snapshot.user_ids, [user_id])[0]) < 0
+        is_unknown = int(snapshot.rows_of([user_id])[0]) < 0
         if is_unknown and on_unknown == "popularity" and snapshot.popularity is not None:
             return POPULARITY, snapshot
         return snapshot.answering(user_id, consumer), snapshot

@@ -29,6 +29,7 @@ from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.environment import environment
 from training.data.online.blocks import ONLINE_TABLES
+from training.data.online.erased import WithoutErased
 from training.data.online.guard import WHOLE_VIEW, serving
 from training.data.online.writer import OnlineWriter, online_writer
 from training.data.vector_columns import as_frame
@@ -226,7 +227,8 @@ def snapshot_files(settings: Settings, view: str, partition: Partition) -> dict[
 
 def writer_of(settings: Settings) -> OnlineWriter:
     """Return what writes rows to the home's online store and takes them away."""
-    return online_writer(_configuration(settings), settings.online_writer, lambda: feature_store(settings))
+    writer = online_writer(_configuration(settings), settings.online_writer, lambda: feature_store(settings))
+    return WithoutErased(writer, settings.published_dir)
 
 
 def snapshot_blocks(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
