@@ -98,9 +98,22 @@ def _add_moving(subparsers: argparse._SubParsersAction[argparse.ArgumentParser])
     unpin.add_argument("consumer", metavar="CONSUMER")
     lost = "why users that are served may be missing from now on; it is recorded"
     _add_publishing(subparsers, "refresh", "publish a partition's vectors of every served space", "--accept-loss", lost)
+    _add_erasing(subparsers)
     forced = "why to promote what its gate did not accept, a rollback has left, or loses users; it is recorded"
     what = "make a partition's candidate space live, once its consumers are ready"
     _add_publishing(subparsers, "promote", what, "--force", forced)
+
+
+def _add_erasing(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    erase = _command(
+        subparsers, "erase", "make users unreadable at once, and gone from everything by the next run's end"
+    )
+    erase.add_argument("--user", action="append", default=[], metavar="ID", help="external id; may be repeated")
+    erase.add_argument("--users", metavar="FILE", help="file of external ids, one a line")
+    erase.add_argument("--reason", default="", help="why; it is recorded, the users are not")
+    do = erase.add_mutually_exclusive_group()
+    do.add_argument("--now", action="store_true", help="take them out of everything now, and what was asked for before")
+    do.add_argument("--verify", action="store_true", help="look for them in every file; exit status 1 with the places")
 
 
 def _add_publishing(

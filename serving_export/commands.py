@@ -151,6 +151,36 @@ def unpin(options: argparse.Namespace) -> Answer:
     return Answer(values={"consumer": options.consumer, "pending": done.pending}, text=text)
 
 
+def erase(options: argparse.Namespace) -> Answer:
+    """Erase users, carry out what was asked for, or look for what names them; output names nobody."""
+    from serving_export.erasure.erase import carry_out, request_erasure, told, verify
+    from serving_export.erasure.requests import read_ids
+
+    settings = Settings.from_env()
+    users = [*options.user, *(read_ids(Path(options.users)) if options.users else [])]
+    if options.verify:
+        places = verify(settings, users)
+        found = f"expected nothing to name them, found {told(places)}; run `erase --now`" if places else ""
+        return Answer(values={"places": places}, text="" if places else "nothing names them", error=found)
+    values: dict[str, Any] = {}
+    lines: list[str] = []
+    if users or not options.now:
+        values["requested"] = request_erasure(settings, users, options.reason)
+        lines.append(f"{values['requested']['num_users']} users are unknown to every lookup from now on")
+    if options.now:
+        values["done"] = carry_out(settings)
+        lines.append(f"{values['done']['users']} users are gone: {_removed(values['done'])}")
+    else:
+        lines.append("they are gone from everything by the end of the next daily run, or now: `erase --now`")
+    note = values.get("done", values.get("requested", {})).get("note")
+    return Answer(values=values, text="\n".join([*lines, *filter(None, [note])]))
+
+
+def _removed(done: dict[str, Any]) -> str:
+    counts = {**done["removed"], **({"late rows": done["late"]} if done["late"] else {})}
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing named them"
+
+
 def refresh(options: argparse.Namespace) -> Answer:
     """Publish a partition."""
     from serving_export.refresh import refresh_embeddings

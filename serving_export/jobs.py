@@ -10,7 +10,7 @@ from training.ingest.arrivals import require_arrived
 from training.jobs import UsageError, as_json, check_options, require_partition
 from training.settings import Settings
 
-JOBS = ("refresh_embeddings", "promote_space")
+JOBS = ("refresh_embeddings", "promote_space", "erase_users")
 
 
 def run(job: str, partition: str, *, settings: Settings | None = None, **options: Any) -> dict[str, Any]:
@@ -30,6 +30,7 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
     functions: dict[str, Callable[..., dict[str, Any]]] = {
         "refresh_embeddings": refresh_embeddings,
         "promote_space": promote_space,
+        "erase_users": erase_users,
     }
     if job not in functions:
         raise UsageError(f"expected a job among {', '.join(JOBS)}, found {job!r}")
@@ -52,3 +53,10 @@ def promote_space(settings: Settings, partition: Partition, force: str = "") -> 
     from serving_export import promote
 
     return promote.promote_space(settings, partition, force=force)
+
+
+def erase_users(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Take users whose erasure was asked for out of everything; see `serving_export.erasure`. Every partition alike."""
+    from serving_export.erasure import erase
+
+    return erase.carry_out(settings)

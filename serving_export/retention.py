@@ -69,7 +69,7 @@ def retain(settings: Settings, pointer: Pointer, pinned: frozenset[str] = frozen
         kept = {entry.path for entry in snapshots[-KEEP_SNAPSHOTS:]} if folder.name in spaces else set()
         for entry in snapshots:
             if entry.path not in kept | protected:
-                _remove(settings.published_dir / entry.path)
+                remove_folder(settings.published_dir / entry.path)
                 logger.info("removed snapshot %s, which nothing serves or could return to", entry.path)
                 removed.append(entry.path)
     return removed
@@ -96,7 +96,7 @@ def prune(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[str]:
         kept = _kept_spaces(settings, ledger, pointer)
         unread = [*_unread_embeddings(settings, ledger, kept), *_unread_pools(settings, ledger, pointer, kept)]
         for folder in unread:
-            _remove(folder)
+            remove_folder(folder)
     if unread:
         logger.info("removed %d folders that were derived for spaces of the past", len(unread))
     return [str(folder.relative_to(settings.home)) for folder in unread]
@@ -157,7 +157,7 @@ def _rollback_targets(settings: Settings, pointer: Pointer) -> list[PublishedSna
     return targets
 
 
-def _remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Hide the folder in one step, then delete it: a crash between leaves nothing half that a reader could open."""
     hidden = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(hidden, ignore_errors=True)

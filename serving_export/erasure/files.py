@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import duckdb
+import pyarrow as pa
 
 from serving_export.erasure import databases, parquet_files, texts
 from serving_export.erasure.people import People, names_items
@@ -27,6 +32,8 @@ class Kind:
     erase: Callable[[Path, People], int] | None
 
 
+_UNREADABLE = (OSError, ValueError, EOFError, pa.ArrowException, sqlite3.Error, duckdb.Error, zipfile.BadZipFile)
+"""What readers of broken files raise, and of files that another process holds."""
 _TEXT = Kind(texts.find_text, texts.erase_text)
 _ARCHIVE = Kind(texts.find_zip, texts.erase_zip)
 _SQLITE = Kind(databases.find_sqlite, databases.erase_sqlite)
@@ -65,6 +72,9 @@ def erase_in_home(settings: Settings, people: People, skip: Callable[[Path], boo
             count = kind.erase(path, people)
         except FileNotFoundError:
             continue  # removed meanwhile: what took its place is found by the proof at the end
+        except _UNREADABLE as error:
+            logger.warning("left %s as it is: %s", name, " ".join(str(error).split()))
+            continue
         if count:
             counts[name.parts[0]] = counts.get(name.parts[0], 0) + count
     return counts
@@ -98,3 +108,5 @@ def _find(path: Path, people: People) -> list[str]:
         return kind_of(path).find(path, people)
     except FileNotFoundError:
         return []
+    except _UNREADABLE as error:
+        return [f"cannot be read, so nothing is proved: {' '.join(str(error).split())}"]

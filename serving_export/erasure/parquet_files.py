@@ -57,7 +57,7 @@ def _read(path: Path) -> pa.Table:
 
 
 def _has_owner(table: pa.Table) -> bool:
-    return OWNER in table.column_names and pa.types.is_string(_plain(table.schema.field(OWNER).type))
+    return OWNER in table.column_names and not pa.types.is_nested(table.schema.field(OWNER).type)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import mmap
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +27,9 @@ DATA = (".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".sql", ".i
 
 def find_text(path: Path, people: People) -> list[str]:
     """Return how often a text file names one of the users."""
-    return _told(len(_pattern(path, people).findall(path.read_bytes())))
+    content = path.read_bytes()
+    count = len(_pattern(path, people).findall(content))
+    return _told(count or (_num_listed(content, people) if path.suffix == ".json" else 0))
 
 
 def erase_text(path: Path, people: People) -> int:
@@ -102,6 +107,26 @@ def erase_array(path: Path, people: People) -> int:
 
 def _pattern(path: Path, people: People) -> re.Pattern[bytes]:
     return people.in_pages if path.suffix in PAGES else people.in_data
+
+
+def _num_listed(content: bytes, people: People) -> int:
+    """Return how many of the users JSON lists as users: ids that are lists of users, however plain."""
+    try:
+        values = json.loads(content)
+    except ValueError:
+        return 0
+    return sum(cell in people.ids for cell in _listed(values, is_of_users=False))
+
+
+def _listed(value: Any, *, is_of_users: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _listed(inner, is_of_users=key in ("user_id", "user_ids", "users"))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _listed(inner, is_of_users=is_of_users)
+    elif is_of_users and isinstance(value, str):
+        yield value
 
 
 def _told(count: int) -> list[str]:

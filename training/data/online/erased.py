@@ -30,6 +30,10 @@ class WithoutErased:
         """Serve nothing of a view any more for some keys, erased or not, and return how many were given."""
         return self._writer.delete_keys(view, keys)
 
+    def num_served(self, view: str, keys: Iterable[pa.RecordBatch]) -> int:
+        """Return for how many keys, erased or not, a view serves something."""
+        return self._writer.num_served(view, keys)
+
     def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
         """Serve nothing of a view any more but for the keys of `kept` that are not of erased users."""
         return self._writer.keep_only(view, slot, self._kept(kept))
