@@ -111,6 +111,8 @@ def _add_erasing(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
     erase.add_argument("--user", action="append", default=[], metavar="ID", help="external id; may be repeated")
     erase.add_argument("--users", metavar="FILE", help="file of external ids, one a line")
     erase.add_argument("--reason", default="", help="why; it is recorded, the users are not")
+    retention = _command(subparsers, "retention", "remove what is older than the policy keeps and nothing needs")
+    retention.add_argument("--dry-run", action="store_true", help="print what would go, and remove nothing")
     do = erase.add_mutually_exclusive_group()
     do.add_argument("--now", action="store_true", help="take them out of everything now, and what was asked for before")
     do.add_argument("--verify", action="store_true", help="look for them in every file; exit status 1 with the places")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +174,21 @@ def erase(options: argparse.Namespace) -> Answer:
         lines.append("they are gone from everything by the end of the next daily run, or now: `erase --now`")
     note = values.get("done", values.get("requested", {})).get("note")
     return Answer(values=values, text="\n".join([*lines, *filter(None, [note])]))
+
+
+def retention(options: argparse.Namespace) -> Answer:
+    """Remove what the policy lets go, or say what it would."""
+    from serving_export.retention_plan import plan
+    from serving_export.retention_run import apply_retention
+
+    settings = Settings.from_env()
+    chosen = plan(settings) if options.dry_run else apply_retention(settings)
+    lines = [f"{kind}: {name}" for kind, found in chosen.paths.items() for name in found]
+    lines += [f"MLflow run: {model} {name}" for model, name in chosen.runs]
+    lines += [f"online space: {view} {space}" for view, spaces in chosen.online.items() for space in spaces]
+    counts = ", ".join(f"{count} {kind}" for kind, count in chosen.counts.items()) or "nothing"
+    summary = f"would remove {counts}" if options.dry_run else f"removed {counts}"
+    return Answer(values={"removed": not options.dry_run, **asdict(chosen)}, text="\n".join([*lines, summary]))
 
 
 def _removed(done: dict[str, Any]) -> str:

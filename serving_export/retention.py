@@ -60,7 +60,7 @@ def retain(settings: Settings, pointer: Pointer, pinned: frozenset[str] = frozen
         pointer: The pointer in force.
         pinned: Spaces that a consumer is pinned to.
     """
-    targets = _rollback_targets(settings, pointer)
+    targets = rollback_targets(settings, pointer)
     protected = {entry.path for entry in (*pointer.snapshots, *targets)}
     spaces = {entry.space_id for entry in (*pointer.snapshots, *targets)} | pinned
     removed = []
@@ -93,7 +93,7 @@ def prune(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[str]:
             return []
         for leftover in [hidden for parent in _derived(settings) for hidden in parent.glob(".*space=*.removed")]:
             shutil.rmtree(leftover)
-        kept = _kept_spaces(settings, ledger, pointer)
+        kept = kept_spaces(settings, ledger, pointer)
         unread = [*_unread_embeddings(settings, ledger, kept), *_unread_pools(settings, ledger, pointer, kept)]
         for folder in unread:
             remove_folder(folder)
@@ -112,9 +112,9 @@ def _derived(settings: Settings) -> list[Path]:
     return [settings.home / "embeddings", *pooled, settings.home / "taste_sums"]
 
 
-def _kept_spaces(settings: Settings, ledger: Ledger, pointer: Pointer) -> set[str]:
+def kept_spaces(settings: Settings, ledger: Ledger, pointer: Pointer) -> set[str]:
     """Return every space that is served or pinned, may yet be promoted, or could be returned to."""
-    entries = (*pointer.snapshots, *_rollback_targets(settings, pointer))
+    entries = (*pointer.snapshots, *rollback_targets(settings, pointer))
     in_use = (*ledger.spaces(*OFFERED, "live", "legacy"), *ledger.spaces_in_use())
     return {entry.space_id for entry in entries} | {ref.space_id for ref in in_use}
 
@@ -145,7 +145,8 @@ def _unread_pools(settings: Settings, ledger: Ledger, pointer: Pointer, kept: se
             yield folder
 
 
-def _rollback_targets(settings: Settings, pointer: Pointer) -> list[PublishedSnapshot]:
+def rollback_targets(settings: Settings, pointer: Pointer) -> list[PublishedSnapshot]:
+    """Return the snapshots that `rollback` could serve, one promotion after another."""
     targets: list[PublishedSnapshot] = []
     previous = pointer.previous
     while previous is not None and len(targets) < 2 * KEEP_ROLLBACKS:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
+from training.contracts.retention import RetentionPolicy
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,6 +39,7 @@ class Settings:
         stale_after_days: Age of `as_of` above which a lookup is flagged stale.
         lost_users_max_share: Share of the served users that a new snapshot may lack before it is refused, in [0, 1].
         seed: The one seed of every random draw.
+        retention: How long things are kept that are neither served nor needed; see `RetentionPolicy`.
         schedule: "daily" sends the daily schedule's ticks, "manual" only takes backfills and runs by hand.
     """
 
@@ -56,6 +58,7 @@ class Settings:
     stale_after_days: float = 2.0
     lost_users_max_share: float = 0.01
     seed: int = 17
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     schedule: str = "daily"
 
     @classmethod
@@ -83,6 +86,7 @@ class Settings:
             stale_after_days=_number(env, "ATTUNE_STALE_AFTER_DAYS", 2.0, 0, 36500),
             lost_users_max_share=_number(env, "ATTUNE_LOST_USERS_MAX_SHARE", 0.01, 0, 1),
             seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
+            retention=_retention(env),
             schedule=_choice(env, "ATTUNE_SCHEDULE", ("daily", "manual")),
         )
 
@@ -149,6 +153,15 @@ def _number(env: Mapping[str, str], name: str, default: float, low: float, high:
     if not low <= value <= high:
         raise AttuneError(f"expected {name} between {low:g} and {high:g}, found {text!r}; unset it for {default:g}")
     return value
+
+
+def _retention(env: Mapping[str, str]) -> RetentionPolicy:
+    """Return the policy of `ATTUNE_KEEP_RAW_DAYS` and its like, one for each field."""
+    names = {one.name: f"ATTUNE_KEEP_{one.name.upper()}" for one in fields(RetentionPolicy)}
+    default = RetentionPolicy()
+    return RetentionPolicy(
+        **{name: int(_number(env, variable, getattr(default, name), 0, 36500)) for name, variable in names.items()}
+    )
 
 
 def _file_name(env: Mapping[str, str], name: str, default: str) -> str:
