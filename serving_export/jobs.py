@@ -10,7 +10,9 @@ from training.ingest.arrivals import require_arrived
 from training.jobs import UsageError, as_json, check_options, require_partition
 from training.settings import Settings
 
-JOBS = ("refresh_embeddings", "promote_space", "erase_users")
+JOBS = ("refresh_embeddings", "promote_space", "erase_users", "check_parity")
+_OF_ANY_DAY = ("erase_users", "check_parity")
+"""Jobs that read no logs of their partition: it need not have arrived."""
 
 
 def run(job: str, partition: str, *, settings: Settings | None = None, **options: Any) -> dict[str, Any]:
@@ -31,13 +33,15 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
         "refresh_embeddings": refresh_embeddings,
         "promote_space": promote_space,
         "erase_users": erase_users,
+        "check_parity": check_parity,
     }
     if job not in functions:
         raise UsageError(f"expected a job among {', '.join(JOBS)}, found {job!r}")
     day = require_partition(partition, job)
     check_options(job, functions[job], options)
     where = settings or Settings.from_env()
-    require_arrived(where, day)
+    if job not in _OF_ANY_DAY:
+        require_arrived(where, day)
     return as_json(functions[job](where, day, **options))
 
 
@@ -53,6 +57,13 @@ def promote_space(settings: Settings, partition: Partition, force: str = "") -> 
     from serving_export import promote
 
     return promote.promote_space(settings, partition, force=force)
+
+
+def check_parity(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Hold what was served on a day against the raw logs and between stores; see `serving_export.parity`."""
+    from serving_export import parity
+
+    return parity.check_parity(settings, partition)
 
 
 def erase_users(settings: Settings, partition: Partition) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class Settings:
         item_space_every_days: Days after which item vectors are learned anew.
         stale_after_days: Age of `as_of` above which a lookup is flagged stale.
         lost_users_max_share: Share of the served users that a new snapshot may lack before it is refused, in [0, 1].
+        serving_log_share: Share of the users that lookups answer which is kept for the parity check; 0 keeps none.
+        parity_max_mismatches: Share of compared vectors that may differ before the parity check fails, in [0, 1].
         seed: The one seed of every random draw.
         retention: How long things are kept that are neither served nor needed; see `RetentionPolicy`.
         schedule: "daily" sends the daily schedule's ticks, "manual" only takes backfills and runs by hand.
@@ -57,6 +59,8 @@ class Settings:
     item_space_every_days: int = 7
     stale_after_days: float = 2.0
     lost_users_max_share: float = 0.01
+    serving_log_share: float = 0.0
+    parity_max_mismatches: float = 0.01
     seed: int = 17
     retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     schedule: str = "daily"
@@ -85,6 +89,8 @@ class Settings:
             item_space_every_days=int(_number(env, "ATTUNE_ITEM_SPACE_EVERY_DAYS", 7, 1, 3650)),
             stale_after_days=_number(env, "ATTUNE_STALE_AFTER_DAYS", 2.0, 0, 36500),
             lost_users_max_share=_number(env, "ATTUNE_LOST_USERS_MAX_SHARE", 0.01, 0, 1),
+            serving_log_share=_number(env, "ATTUNE_SERVING_LOG_SHARE", 0.0, 0, 1),
+            parity_max_mismatches=_number(env, "ATTUNE_PARITY_MAX_MISMATCHES", 0.01, 0, 1),
             seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
             retention=_retention(env),
             schedule=_choice(env, "ATTUNE_SCHEDULE", ("daily", "manual")),
