@@ -21,6 +21,7 @@ from training.contracts.tombstones import Tombstones
 from training.data import built_days
 from training.ingest import reused_ids
 from training.ingest.landed_days import RawDays, landed_partitions, manifest_path, read_manifest
+from training.ingest.raw_files import read_checked
 from training.settings import Settings
 from training.storage import PART, exclusive, write_json
 
@@ -81,6 +82,8 @@ def _erase_day(settings: Settings, raw: RawDays, day: Partition, people: People)
         if from_raw and not pq.ParquetFile(path).metadata.num_rows:
             path.unlink()  # a file without rows would be taken for a broken delivery
     landed = _erase_landed(settings, day, people)
+    if was_landed and from_raw:
+        _remember(settings, day)
     if was_landed and manifest is not None and (from_raw or landed):
         prints = RawDays.of(settings).fingerprints(day)
         rows = {name: _num_rows(settings, name, day) for name in manifest["rows"]}
@@ -99,6 +102,12 @@ def _erase_landed(settings: Settings, day: Partition, people: People) -> int:
         path = settings.landed_dir(table) / f"dt={day}" / PART
         count += parquet_files.erase(path, people) if path.exists() else 0
     return count
+
+
+def _remember(settings: Settings, day: Partition) -> None:
+    """Keep the day's hashes anew: each says in which row of raw its event stands, and the rows have moved up."""
+    paths = RawDays.of(settings).paths(RAW_INTERACTIONS.name, day)
+    reused_ids.remember(settings, day, read_checked(settings, RAW_INTERACTIONS, day, paths))
 
 
 def _num_rows(settings: Settings, table: str, day: Partition) -> int:

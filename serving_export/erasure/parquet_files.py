@@ -53,7 +53,13 @@ def own_rows(table: pa.Table, people: People) -> NDArray[np.bool_]:
 
 
 def _read(path: Path) -> pa.Table:
-    return pq.ParquetFile(path).read()
+    """Return a file as it was before it was written: Parquet names the values of lists otherwise than Arrow does."""
+    table = pq.ParquetFile(path).read()
+    fields = [
+        field.with_type(pa.list_(field.type.value_type)) if pa.types.is_list(field.type) else field
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 def _has_owner(table: pa.Table) -> bool:

@@ -48,10 +48,17 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+@pytest.fixture(scope="module")
+def kept(walked: Settings) -> Path:
+    return Path(shutil.copytree(walked.home, walked.home.with_name("kept")))
+
+
 @pytest.fixture
-def home(walked: Settings, tmp_path: Path) -> Settings:
-    shutil.copytree(walked.home, tmp_path / "home")
-    return Settings.from_env({"ATTUNE_HOME": str(tmp_path / "home")})
+def home(walked: Settings, kept: Path) -> Settings:
+    """The home as it was after the walk, in its own place: the warehouse's views name where landed days lie."""
+    shutil.rmtree(walked.home)
+    shutil.copytree(kept, walked.home)
+    return walked
 
 
 def test_places_before_and_none_after(home: Settings) -> None:
@@ -100,12 +107,12 @@ def test_landing_again_from_raw_gives_the_same_bytes(home: Settings) -> None:
     assert _bytes(home, "landed") == files
 
 
-def test_a_second_delivery_of_an_erased_user_is_dropped_and_leaves_raw(home: Settings, walked: Settings) -> None:
+def test_a_second_delivery_of_an_erased_user_is_dropped_and_leaves_raw(home: Settings, kept: Path) -> None:
     request_erasure(home, GONE, "asked")
     carry_out(home)
     day = list_partitions(home.raw_dir("interactions"))[-1]
     late = Path("interactions") / f"dt={day}" / "log.parquet"
-    shutil.copy(walked.home / "raw" / late, home.home / "raw" / late)
+    shutil.copy(kept / "raw" / late, home.home / "raw" / late)
     landed = run("land_partition", str(day), settings=home)
     assert landed["erased"] == 4
     assert [name.split("/")[0] for name in verify(home, GONE)] == ["raw"]
@@ -115,7 +122,7 @@ def test_a_second_delivery_of_an_erased_user_is_dropped_and_leaves_raw(home: Set
     assert (again["relanded"], again["erased"]) == ([], 0)
 
 
-@pytest.mark.parametrize("calls", [1, 40, 90, 110, 125, 140])
+@pytest.mark.parametrize("calls", [1, 90, 115, 135])
 def test_killed_in_the_middle_the_next_run_ends_the_same(home: Settings, calls: int) -> None:
     request_erasure(home, GONE, "asked")
     child = multiprocessing.get_context("fork").Process(target=_killed_at, args=(home, calls))
