@@ -68,6 +68,12 @@ class People:
         content = cell.encode(errors="surrogatepass") if isinstance(cell, str) else cell
         return self.in_data.search(content) is not None
 
+    def masked_words(self, text: str) -> str:
+        """Return what a person wrote about the users with their ids made illegible, however plain they are."""
+        words = [_word(form) for user_id in sorted(self.ids) for form in _forms(user_id)]
+        content = text.encode(errors="surrogatepass")
+        return mask(re.compile(b"|".join(words)), content).decode(errors="surrogatepass") if words else text
+
     def masked(self, cell: str) -> str:
         """Return a cell with each mention made illegible."""
         return mask(self.in_data, cell.encode(errors="surrogatepass")).decode(errors="surrogatepass")

@@ -61,7 +61,7 @@ def file_request(settings: Settings, user_ids: Iterable[str], reason: str) -> Re
     request = Request(
         request_id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
         user_ids=users,
-        reason=People(users).masked(reason),
+        reason=People(users).masked_words(reason),
         requested_at=now.isoformat(timespec="seconds"),
     )
     folder = _folder(settings, "pending")

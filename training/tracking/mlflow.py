@@ -141,8 +141,10 @@ def delete_versions(settings: Settings, names: Sequence[tuple[str, str]]) -> int
     deleted = 0
     with tracking_client(settings) as client:
         for model_name, run_name in names:
+            found = client.search_registered_models(f"name='{model_name}'")
+            aliased = {str(version) for version in found[0].aliases.values()} if found else set()
             for version in client.search_model_versions(f"name='{model_name}'"):
-                if version.tags.get("run_name") != run_name or version.aliases:
+                if version.tags.get("run_name") != run_name or str(version.version) in aliased:
                     continue
                 run = client.get_run(version.run_id)
                 client.delete_model_version(model_name, version.version)
