@@ -15,6 +15,8 @@ has the key of the day that just ended. Everything else follows from its event `
   folders there; `ATTUNE_ARRIVAL_MARKER` says which), clear the task. A day without any events counts as arrived once a
   later one has, and the log says so; a day that was begun and not finished is waited for. It fails at once for a
   folder that is no day: rename it.
+- **`erase` fails.** Something names an erased user still, or cannot be read: the error says where. No lookup answers
+  for them meanwhile; end what writes there, clear the task. Without requests it ends at once.
 - **`land` fails.** The log names column, rows and an example; the rows lie in `quarantine/dt=D/`. Correct the delivery,
   or raise `ATTUNE_QUARANTINE_MAX_SHARE`, and clear the task. Ids that restart every day need
   `ATTUNE_EVENT_KEY=event_id_and_day`. An older day that cannot land keeps what landed of it and stops no other: the
@@ -49,6 +51,12 @@ with partitioned_dag(
         return run("partition_arrived", partition)["arrived"]
 
     @step(pool=WAREHOUSE_POOL)
+    def erase(partition: str) -> dict:
+        from serving_export.jobs import run
+
+        return run("erase_users", partition)
+
+    @step(pool=WAREHOUSE_POOL)
     def land(partition: str) -> dict:
         from training.jobs import run
 
@@ -78,5 +86,5 @@ with partitioned_dag(
 
         return run("materialise_features", partition)
 
-    steps = [job(PARTITION) for job in (await_logs, land, transform, pool_taste, validate, materialise)]
+    steps = [job(PARTITION) for job in (await_logs, erase, land, transform, pool_taste, validate, materialise)]
     chain(*steps)

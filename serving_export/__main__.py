@@ -23,6 +23,7 @@ COMMANDS = {
     "history": "serving_export.commands.history",
     **dict.fromkeys(("rollback", "reconcile", "pin", "unpin", "frame-start"), "serving_export.commands.moving"),
     **dict.fromkeys(("refresh", "promote"), "serving_export.commands.moving"),
+    **dict.fromkeys(("erase", "retention"), "serving_export.commands.removing"),
     "jobs": "training.jobs.commands",
 }
 """The module of each command, in the order of the help; it is imported when the command is named."""

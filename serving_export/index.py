@@ -139,7 +139,10 @@ def _rank(index: Any, queries: Side, answers: Side, external_id: str, k: int, *,
     if index is None or not _is_worth_a_search(wanted, len(answers.ids)):
         return rank_exactly(queries, answers, external_id, k, drop_seen=drop_seen)
     found = _union(index, queries.vectors[row], answers.num_vectors, wanted)
-    found = found[~np.isin(found, seen)]
+    erased = answers.erased_rows(found)
+    found = found[~np.isin(found, np.concatenate([seen, erased]))]
+    if erased.size and len(found) < k:
+        return rank_exactly(queries, answers, external_id, k, drop_seen=drop_seen)
     scores = pair_scores(queries.vectors[row : row + 1], answers.vectors[found])[0]
     order = top_rows(scores, k)
     return Ranking(query=external_id, ids=tuple(unpack_ids(answers.ids[found[order]])), scores=scores[order])

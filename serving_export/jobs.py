@@ -11,7 +11,9 @@ from training.ingest.arrivals import require_arrived
 from training.jobs import as_json, check_options, require_partition
 from training.settings import Settings
 
-JOBS = ("refresh_embeddings", "promote_space", "check_stream")
+JOBS = ("refresh_embeddings", "promote_space", "erase_users", "check_stream", "check_parity")
+_OF_ANY_DAY = ("erase_users", "check_stream", "check_parity")
+"""Jobs that read no logs of their partition: it need not have arrived."""
 
 
 def run(job: str, partition: str, *, settings: Settings | None = None, **options: Any) -> dict[str, Any]:
@@ -32,13 +34,16 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
         "refresh_embeddings": refresh_embeddings,
         "promote_space": promote_space,
         "check_stream": check_stream,
+        "erase_users": erase_users,
+        "check_parity": check_parity,
     }
     if job not in functions:
         raise UsageError(f"expected a job among {', '.join(JOBS)}, found {job!r}")
     day = require_partition(partition, job)
     check_options(job, functions[job], options)
     where = settings or Settings.from_env()
-    require_arrived(where, day)
+    if job not in _OF_ANY_DAY:
+        require_arrived(where, day)
     return as_json(functions[job](where, day, **options))
 
 
@@ -61,3 +66,17 @@ def check_stream(settings: Settings, partition: Partition) -> dict[str, Any]:
     from serving_export.stream.health import require_health
 
     return require_health(settings)
+
+
+def check_parity(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Hold what was served on a day against the raw logs and between stores; see `serving_export.parity`."""
+    from serving_export import parity
+
+    return parity.check_parity(settings, partition)
+
+
+def erase_users(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Take users whose erasure was asked for out of everything; see `serving_export.erasure`. Every partition alike."""
+    from serving_export.erasure import erase
+
+    return erase.carry_out(settings)

@@ -1,7 +1,8 @@
 """Look up published vectors: open the pointer, map the arrays, answer.
 
 Numpy, the standard library and `training.contracts` only: an outside team can vendor this module with `pointer`,
-`packed`, `sides`, `overlay` and the contracts.
+`packed`, `sides`, `overlay`, `snapshot`, `embeddings` and the contracts. Whoever was erased is unknown from that moment
+on, though the snapshot holds a row.
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ class EmbeddingStore:
             FrameMismatch: The frame is not served.
         """
         snapshot = self.snapshot if frame is None else self.snapshot_in(frame)
-        rows = find_rows(snapshot.user_ids, user_ids)
-        fresh = self._overlay.find(snapshot.entry.space_id, snapshot.entry.partition, user_ids)
+        rows = snapshot.rows_of(user_ids)
+        fresh = self._fresh(snapshot, user_ids)
         found = zip(user_ids, rows.tolist(), strict=True)
         unknown = tuple(user_id for user_id, row in found if row < 0 and user_id not in fresh)
         if unknown:
@@ -168,6 +169,14 @@ class EmbeddingStore:
         """
         return self._snapshot(self.pointer.of_frame(frame, self._space_id))
 
+    def _fresh(self, snapshot: Snapshot, user_ids: Sequence[str]) -> Mapping[str, FreshVector]:
+        found = self._overlay.find(snapshot.entry.space_id, snapshot.entry.partition, user_ids)
+        tombstones = snapshot.erased.read()
+        if not found or not tombstones:
+            return found
+        erased = dict(zip(user_ids, tombstones.among(user_ids), strict=True))
+        return {user_id: row for user_id, row in found.items() if not erased[user_id]}
+
     def fresh_users(self) -> list[str]:
         """Return the users whose vectors follow events that came after the snapshot, sorted."""
         entry = self.snapshot.entry
@@ -182,7 +191,7 @@ class EmbeddingStore:
         """
         snapshot = self.snapshot_of(consumer)
         found = self._overlay.ranker(snapshot.entry.space_id, snapshot.entry.partition, user_id)
-        if found is None:
+        if found is None or any(snapshot.erased.read().among([user_id])):
             return None
         cold = FOR_USERS_WITHOUT_HISTORY
         if found.vector is not None and snapshot.entry.versions.get(cold) == found.version:
@@ -209,7 +218,7 @@ class EmbeddingStore:
     ) -> tuple[str, Snapshot]:
         """Return who ranks items for a user where `consumer` is asked, and the snapshot that holds it."""
         snapshot = self.snapshot_of(consumer)
-        is_unknown = int(find_rows(snapshot.user_ids, [user_id])[0]) < 0
+        is_unknown = int(snapshot.rows_of([user_id])[0]) < 0
         if is_unknown and on_unknown == "popularity" and snapshot.popularity is not None:
             return POPULARITY, snapshot
         return snapshot.answering(user_id, consumer), snapshot

@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from serving_export.checksum import verify
-from serving_export.packed import find_rows
 from serving_export.snapshot import Snapshot
 from training.arrays import Floats
 from training.contracts.errors import AttuneError, MissingArtefact, UnknownId
@@ -107,7 +106,7 @@ class PastVectors:
         partition: list[str | None] = [None] * len(user_ids)
         for number in np.unique(at_n[at_n >= 0]).tolist():
             snapshot, asked = self._snapshot(days[number]), np.flatnonzero(at_n == number)
-            found = find_rows(snapshot.user_ids, [user_ids[row] for row in asked.tolist()])
+            found = snapshot.rows_of([user_ids[row] for row in asked.tolist()])
             known = asked[found >= 0]
             vectors[known] = snapshot.vectors[found[found >= 0]]
             for row in known.tolist():

@@ -134,7 +134,8 @@ def _who_answers(snapshot: Snapshot, consumer: str, task: Task) -> list[_Part]:
     asked = snapshot.consumer(consumer)
     if task == "target":
         return [_OfConsumer(consumer, asked.items, asked.users, frozenset(unpack_ids(asked.items.ids)))]
-    users = frozenset(unpack_ids(asked.users.ids))
+    erased = asked.users.erased_rows()
+    users = frozenset(unpack_ids(asked.users.ids)) - frozenset(unpack_ids(asked.users.ids[erased]))
     if FOR_USERS_WITHOUT_HISTORY in snapshot.entry.consumers:
         cold = frozenset() if consumer == FOR_USERS_WITHOUT_HISTORY else _ids_at(snapshot, snapshot.is_virtual)
         other = snapshot.consumer(FOR_USERS_WITHOUT_HISTORY)
@@ -149,7 +150,8 @@ def _who_answers(snapshot: Snapshot, consumer: str, task: Task) -> list[_Part]:
 
 
 def _ids_at(snapshot: Snapshot, mask: Any) -> frozenset[str]:
-    return frozenset(unpack_ids(snapshot.user_ids[mask]))
+    ids = unpack_ids(snapshot.user_ids[mask])
+    return frozenset(name for name, row in zip(ids, snapshot.rows_of(ids).tolist(), strict=True) if row >= 0)
 
 
 def _refuse_unknown(asked: Sequence[str], parts: Sequence[_Part], snapshot: Snapshot, on_unknown: OnUnknown) -> None:
@@ -169,9 +171,11 @@ def _refuse_unknown(asked: Sequence[str], parts: Sequence[_Part], snapshot: Snap
 def _best(queries: Side, answers: Side, rows: Rows, k: int, drop_seen: bool) -> Iterator[tuple[int, Rows, Floats]]:
     products = len(answers.ids) * queries.num_vectors * answers.num_vectors
     step = max(1, CHUNK_SCORES // max(1, products))
+    erased = answers.erased_rows()
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step]
         scores_QA = pair_scores(queries.vectors[chunk], answers.vectors)
+        scores_QA[:, erased] = -np.inf
         for row, scores in zip(chunk.tolist(), scores_QA, strict=True):
             if drop_seen:
                 scores[queries.seen(row)] = -np.inf

@@ -67,7 +67,7 @@ def retain(settings: Settings, pointer: Pointer, pinned: frozenset[str] = frozen
         pointer: The pointer in force.
         pinned: Spaces that a consumer is pinned to.
     """
-    targets = _rollback_targets(settings, pointer)
+    targets = rollback_targets(settings, pointer)
     protected = {entry.path for entry in (*pointer.snapshots, *targets)}
     spaces = {entry.space_id for entry in (*pointer.snapshots, *targets)} | pinned
     removed = []
@@ -76,7 +76,7 @@ def retain(settings: Settings, pointer: Pointer, pinned: frozenset[str] = frozen
         kept = {entry.path for entry in snapshots[-KEEP_SNAPSHOTS:]} if folder.name in spaces else set()
         for entry in snapshots:
             if entry.path not in kept | protected:
-                _remove(settings.published_dir / entry.path)
+                remove_folder(settings.published_dir / entry.path)
                 logger.info("removed snapshot %s, which nothing serves or could return to", entry.path)
                 removed.append(entry.path)
     return removed
@@ -102,11 +102,11 @@ def prune(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[str]:
             return []
         for leftover in [hidden for parent in _derived(settings) for hidden in parent.glob(".*space=*.removed")]:
             shutil.rmtree(leftover)
-        kept = _kept_spaces(settings, ledger, pointer)
+        kept = kept_spaces(settings, ledger, pointer)
         unread = [*_unread_embeddings(settings, ledger, kept), *_unread_pools(settings, ledger, pointer, kept)]
         for folder in unread:
-            _remove(folder)
-        frames = remove_frames(settings, _kept_frames(settings, ledger, pointer, kept))
+            remove_folder(folder)
+        frames = remove_frames(settings, kept_frames(settings, ledger, pointer, kept))
     if frames:
         logger.info("removed %s, which nothing reads any more", ", ".join(frames))
     if unread:
@@ -124,16 +124,16 @@ def _derived(settings: Settings) -> list[Path]:
     return [settings.home / "embeddings", *pooled, settings.home / "taste_sums"]
 
 
-def _kept_spaces(settings: Settings, ledger: Ledger, pointer: Pointer) -> set[str]:
+def kept_spaces(settings: Settings, ledger: Ledger, pointer: Pointer) -> set[str]:
     """Return every space that is served or pinned, may yet be promoted, or could be returned to."""
-    entries = (*pointer.snapshots, *_rollback_targets(settings, pointer))
+    entries = (*pointer.snapshots, *rollback_targets(settings, pointer))
     in_use = (*ledger.spaces(*OFFERED, "live", "legacy"), *ledger.spaces_in_use())
     return {entry.space_id for entry in entries} | {ref.space_id for ref in in_use}
 
 
-def _kept_frames(settings: Settings, ledger: Ledger, pointer: Pointer, kept: set[str]) -> set[str]:
+def kept_frames(settings: Settings, ledger: Ledger, pointer: Pointer, kept: set[str]) -> set[str]:
     """Return the frames that are read or could be returned to, and those that a kept space has begun or may begin."""
-    entries = (*pointer.snapshots, *_rollback_targets(settings, pointer))
+    entries = (*pointer.snapshots, *rollback_targets(settings, pointer))
     read = {pointer.frame, *ledger.pins().values(), *(entry.frame for entry in entries)}
     return read | {frame_of(space_id) for space_id in kept}
 
@@ -164,7 +164,8 @@ def _unread_pools(settings: Settings, ledger: Ledger, pointer: Pointer, kept: se
             yield folder
 
 
-def _rollback_targets(settings: Settings, pointer: Pointer) -> list[PublishedSnapshot]:
+def rollback_targets(settings: Settings, pointer: Pointer) -> list[PublishedSnapshot]:
+    """Return the snapshots that `rollback` could serve, one promotion after another."""
     targets: list[PublishedSnapshot] = []
     previous = pointer.previous
     while previous is not None and len(targets) < 2 * KEEP_ROLLBACKS:
@@ -176,7 +177,7 @@ def _rollback_targets(settings: Settings, pointer: Pointer) -> list[PublishedSna
     return targets
 
 
-def _remove(folder: Path) -> None:
+def remove_folder(folder: Path) -> None:
     """Hide the folder in one step, then delete it: a crash between leaves nothing half that a reader could open."""
     hidden = folder.with_name(f".{folder.name}.removed")
     shutil.rmtree(hidden, ignore_errors=True)

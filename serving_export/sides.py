@@ -13,6 +13,7 @@ from serving_export.packed import Ids, Rows, find_rows, pair_scores, top_rows, u
 from training.arrays import Floats
 from training.contracts.consumers import POPULARITY
 from training.contracts.errors import AttuneError, UnknownId
+from training.contracts.tombstones import TombstoneFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +37,15 @@ class Ranking:
 class Side:
     """One side of a consumer: users or items, their vectors, and what each has interacted with on the other side."""
 
-    def __init__(self, folder: Path, name: Literal["user", "item"]) -> None:
-        """Map `<name>_{ids,vectors,seen_indptr,seen_indices}.npy` in a consumer's folder."""
-        self.name, self.folder = name, folder
+    def __init__(self, folder: Path, name: Literal["user", "item"], erased: TombstoneFile | None = None) -> None:
+        """Map `<name>_{ids,vectors,seen_indptr,seen_indices}.npy` in a consumer's folder.
+
+        Args:
+            folder: The consumer's folder.
+            name: Which side.
+            erased: Whom to answer nothing of; None where nobody of this side can be erased, as on that of the items.
+        """
+        self.name, self.folder, self._erased = name, folder, erased
         self.ids: Ids = map_array(folder / f"{name}_ids.npy")
         self.vectors: Floats = map_array(folder / f"{name}_vectors.npy")
         self._indptr: Rows = map_array(folder / f"{name}_seen_indptr.npy")
@@ -61,12 +68,20 @@ class Side:
             UnknownId: The snapshot holds no such user or item.
         """
         row = int(find_rows(self.ids, [external_id])[0])
-        if row < 0:
+        if row < 0 or self.erased_rows(np.array([row])).size:
             raise UnknownId(
                 f"expected a {self.name} of the snapshot, found unknown {self.name} {external_id!r} at {self.folder}; "
                 "it has no interaction before the snapshot's as_of"
             )
         return row
+
+    def erased_rows(self, rows: Rows | None = None) -> Rows:
+        """Return those of some rows (None: of all) whose users were erased since the snapshot was written."""
+        tombstones = self._erased.read() if self._erased is not None else None
+        if not tombstones:
+            return np.empty(0, dtype=np.int64)
+        asked = np.arange(len(self.ids)) if rows is None else rows
+        return asked[np.array(tombstones.among(unpack_ids(self.ids[asked])), dtype=np.bool_)]
 
     def seen(self, row: int) -> Rows:
         """Return the rows of the other side that `row` has interacted with, int32, ascending."""
@@ -80,10 +95,10 @@ class Consumer:
     Where a user has several vectors, `users.vectors` is [U, K, D] and the largest of their inner products counts.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Map the consumer's two sides."""
+    def __init__(self, folder: Path, erased: TombstoneFile | None = None) -> None:
+        """Map the consumer's two sides; of whom `erased` names nothing is answered."""
         self.folder = folder
-        self.users, self.items = Side(folder, "user"), Side(folder, "item")
+        self.users, self.items = Side(folder, "user", erased), Side(folder, "item")
 
     def have_history(self, user_ids: Ids) -> Any:
         """Return bool [n]: which users have interacted with any item; `user_ids` is packed."""
@@ -127,6 +142,9 @@ def rank_exactly(queries: Side, answers: Side, external_id: str, k: int, *, drop
     if drop_seen:
         scores[queries.seen(row)] = -np.inf
     best = top_rows(scores, k)
+    while (erased := answers.erased_rows(best)).size:  # seldom: only erased users among the best are ranked around
+        scores[erased] = -np.inf
+        best = top_rows(scores, k)
     return Ranking(query=external_id, ids=tuple(unpack_ids(answers.ids[best])), scores=scores[best])
 
 

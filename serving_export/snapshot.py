@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from serving_export.checksum import MANIFEST, require_lengths
-from serving_export.packed import FRAME, Ids, find_rows
+from serving_export.packed import FRAME, Ids, Rows, find_rows
 from serving_export.sides import Consumer, Popularity, map_array
 from training.arrays import Floats
 from training.contracts.consumers import FOR_USERS_WITHOUT_HISTORY, POPULARITY
 from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownConsumer
 from training.contracts.partitions import Partition
+from training.contracts.tombstones import TombstoneFile
 from training.registry.pointer import PublishedSnapshot
 
 _TURN = ("rotation", "centre", "origin")
@@ -34,6 +36,7 @@ class Snapshot:
             AttuneError: A file has another length than the manifest says.
         """
         self.entry, self.folder = entry, published_dir / entry.path
+        self.erased = TombstoneFile(published_dir)
         try:
             self.manifest: dict[str, Any] = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
             require_lengths(self.folder, self.manifest)
@@ -45,7 +48,9 @@ class Snapshot:
                 self._turn = tuple(map_array(self.folder / FRAME / f"{name}.npy") for name in _TURN)
                 self.item_ids: Ids = map_array(self.folder / FRAME / "item_ids.npy")
                 self.item_vectors: Floats = map_array(self.folder / FRAME / "item_vectors.npy")
-            self._consumers = {name: Consumer(self.folder / "consumers" / name) for name in entry.consumers}
+            self._consumers = {
+                name: Consumer(self.folder / "consumers" / name, self.erased) for name in entry.consumers
+            }
             self.popularity = self._map_popularity()
         except FileNotFoundError as error:
             raise MissingArtefact(
@@ -66,9 +71,15 @@ class Snapshot:
         folder = self.folder / POPULARITY
         return Popularity(folder) if folder.is_dir() else None
 
+    def rows_of(self, user_ids: Sequence[str]) -> Rows:
+        """Return the row of each user, int64 [n], -1 where the snapshot holds none or the user was erased."""
+        rows = find_rows(self.user_ids, user_ids)
+        tombstones = self.erased.read()
+        return np.where(tombstones.among(user_ids), -1, rows) if tombstones and len(rows) else rows
+
     def answering(self, user_id: str, consumer: str) -> str:
         """Return who ranks items for a user: the consumer, or for a user without history cold start, or popularity."""
-        row = int(find_rows(self.user_ids, [user_id])[0])
+        row = int(self.rows_of([user_id])[0])
         if row < 0 or consumer not in self.entry.consumers:
             return consumer
         if FOR_USERS_WITHOUT_HISTORY in self.entry.consumers:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
+from training.contracts.retention import RetentionPolicy
 
 REPO_ROOT = Path(__file__).resolve().parent.parent
 
@@ -44,7 +45,10 @@ class Settings:
         frame_max_residual: Share of the judging anchors' variance that the frame's map may leave unexplained.
         frame_max_loss: Share of AUC that a reader of the frame's first day may lose against the encoder that it was
             fitted on before a space is not brought into the frame.
+        serving_log_share: Share of the users that lookups answer which is kept for the parity check; 0 keeps none.
+        parity_max_mismatches: Share of compared vectors that may differ before the parity check fails, in [0, 1].
         seed: The one seed of every random draw.
+        retention: How long things are kept that are neither served nor needed; see `RetentionPolicy`.
         schedule: "daily" sends the daily schedule's ticks, "manual" only takes backfills and runs by hand.
         access_file: The lookup server's keys, tokens and teams. None: `access.json` in the home, if there is one.
         limits_store: Where requests of teams are counted: "memory://", or "redis://host:port/db" for several workers.
@@ -72,7 +76,10 @@ class Settings:
     frame_num_anchors: int = 2000
     frame_max_residual: float = 0.12
     frame_max_loss: float = 0.005
+    serving_log_share: float = 0.0
+    parity_max_mismatches: float = 0.01
     seed: int = 17
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
     schedule: str = "daily"
     access_file: Path | None = None
     limits_store: str = "memory://"
@@ -109,7 +116,10 @@ class Settings:
             frame_num_anchors=int(_number(env, "ATTUNE_FRAME_NUM_ANCHORS", 2000, 2, 1_000_000)),
             frame_max_residual=_number(env, "ATTUNE_FRAME_MAX_RESIDUAL", 0.12, 0, 1),
             frame_max_loss=_number(env, "ATTUNE_FRAME_MAX_LOSS", 0.005, 0, 1),
+            serving_log_share=_number(env, "ATTUNE_SERVING_LOG_SHARE", 0.0, 0, 1),
+            parity_max_mismatches=_number(env, "ATTUNE_PARITY_MAX_MISMATCHES", 0.01, 0, 1),
             seed=int(_number(env, "ATTUNE_SEED", 17, 0, 2**31 - 1)),
+            retention=_retention(env),
             schedule=_choice(env, "ATTUNE_SCHEDULE", ("daily", "manual")),
             access_file=Path(env["ATTUNE_ACCESS_FILE"]).expanduser().resolve()
             if env.get("ATTUNE_ACCESS_FILE")
@@ -193,6 +203,15 @@ def _number(env: Mapping[str, str], name: str, default: float, low: float, high:
     if not low <= value <= high:
         raise AttuneError(f"expected {name} between {low:g} and {high:g}, found {text!r}; unset it for {default:g}")
     return value
+
+
+def _retention(env: Mapping[str, str]) -> RetentionPolicy:
+    """Return the policy of `ATTUNE_KEEP_RAW_DAYS` and its like, one for each field."""
+    names = {one.name: f"ATTUNE_KEEP_{one.name.upper()}" for one in fields(RetentionPolicy)}
+    default = RetentionPolicy()
+    return RetentionPolicy(
+        **{name: int(_number(env, variable, getattr(default, name), 0, 36500)) for name, variable in names.items()}
+    )
 
 
 def _file_name(env: Mapping[str, str], name: str, default: str) -> str:

@@ -13,6 +13,7 @@ from serving_export.embeddings import Standing
 from serving_export.http.tally import current_tally
 from serving_export.index import ApproximateConsumer
 from serving_export.lookup import EmbeddingStore
+from serving_export.serving_log import ServingLog
 from serving_export.snapshot import Snapshot
 from training.contracts.errors import AttuneError
 from training.registry.pointer import POINTER
@@ -42,7 +43,7 @@ class Served:
             settings: Where state lives.
             opened: Told "opened" or "failed" whenever the pointer was followed.
         """
-        self._settings, self._opened = settings, opened
+        self._settings, self._opened, self.log = settings, opened, ServingLog(settings)
         self._lock = threading.Lock()
         self._seen: Stat | None = None
         self._failed_at = -RETRY_AFTER_S

@@ -77,6 +77,7 @@ def _look_up(served: Served, pin: Pin, user_ids: list[str], on_unknown: OnUnknow
     served.account(store, keys=len(user_ids))
     found = store.lookup(user_ids, on_unknown="raise" if on_unknown == "raise" else "ignore", frame=pin.frame)
     current_tally().count(unknown=len(found.unknown))
+    served.log.record(found)
     return found
 
 

@@ -12,12 +12,13 @@ from training.settings import REPO_ROOT
 
 pytestmark = pytest.mark.airflow
 EXPECTED = {
-    "build_user_features": ["await_logs", "land", "transform", "pool_taste", "validate", "materialise"],
+    "build_user_features": ["await_logs", "erase", "land", "transform", "pool_taste", "validate", "materialise"],
     "refresh_embeddings": ["refresh"],
     "train_user_encoder": ["decide", "train", "gate"],
     **{f"train_{consumer}": ["train", "gate"] for consumer in CONSUMERS},
     "promote_space": ["promote"],
     "search_negative_samplers": ["search"],
+    "check_parity": ["check"],
 }
 FILES = sorted((REPO_ROOT / "dags").glob("*.py"))
 WAITS_FOR = {
@@ -93,7 +94,7 @@ def test_single_writer_stores_sit_behind_one_slot_pools(dags):
     writers = [("build_user_features", "materialise"), ("refresh_embeddings", "refresh"), ("promote_space", "promote")]
     assert {pools[writer] for writer in writers} == {"serving"}
     warehouse = [task for (dag_id, task), pool in pools.items() if pool == "warehouse"]
-    assert warehouse == ["land", "transform", "pool_taste"]
+    assert warehouse == ["erase", "land", "transform", "pool_taste"]
 
 
 def test_the_key_names_the_day_whose_data_is_processed(dags):

@@ -138,18 +138,18 @@ def test_the_lookup_server_may_take_the_time_that_it_needs_to_end():
 
 
 def test_the_stream_s_worker_takes_its_command():
-    from serving_export.__main__ import build_parser
+    from serving_export.commands.stream import stream
 
-    python, module, package, *arguments = SERVICES["stream"]["command"]
-    assert [python, module, package] == ["python", "-m", "serving_export"]
-    parsed = build_parser().parse_args(arguments)
-    assert (parsed.metrics_host, parsed.metrics_port, parsed.part) == ("0.0.0.0", 8601, None)
+    python, module, package, name, *options = SERVICES["stream"]["command"]
+    assert [python, module, package, name] == ["python", "-m", "serving_export", stream.name]
+    given = stream.make_context(name, options).params
+    assert (given["metrics_host"], given["metrics_port"], given["parts"]) == ("0.0.0.0", 8601, ())
     assert "localhost:8601/metrics" in SERVICES["stream"]["healthcheck"]["test"][-1]
 
 
 def test_the_lookup_server_and_the_worker_share_one_stream():
     settings = {Settings.from_env({**OURS[name]["environment"]}).stream for name in ("lookup", "stream")}
-    assert settings == {"redis://valkey:6379/2"}
+    assert settings == {"redis://valkey:6379/3"}
 
 
 def test_valkey_takes_its_options(tmp_path):

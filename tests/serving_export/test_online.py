@@ -11,8 +11,8 @@ from serving_export.lookup import EmbeddingStore
 from serving_export.online import forget_retired, retired_online, write_online
 from serving_export.promote import promote_space
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
-from tests.training.data.online_reads import read_online
 from training.contracts.partitions import Partition
+from training.data.feature_store import read_online
 from training.data.online.guard import record_served
 from training.registry.pointer import read_pointer
 from training.storage import write_json

@@ -12,9 +12,9 @@ import pytest
 
 from serving_export.jobs import run as run_serving
 from serving_export.lookup import EmbeddingStore
-from tests.training.data.online_reads import read_online
 from tests.walk.chain import walk
 from tests.walk.logs import Shape, make
+from training.data.feature_store import read_online
 from training.jobs import run
 from training.settings import Settings
 from training.storage import write_parquet

@@ -7,6 +7,7 @@ arrived before: when an old day is landed anew, it and every later day count as 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import date
 
 import duckdb
@@ -101,6 +102,35 @@ def record_exported(settings: Settings, days: list[Partition]) -> None:
             "update bookkeeping.built_days set exported = fingerprint where day in (select unnest(?))",
             [[day.day for day in days]],
         )
+
+
+def matching_days(settings: Settings) -> dict[Partition, bool]:
+    """Return the built days that match what has landed, and of each whether its exported file does too."""
+    built = _built(settings)
+    landed = landed_fingerprints(settings, max(built)) if built else {}
+    if not landed:
+        return {}
+    with _connect(settings) as connection:
+        rows = connection.execute("select day, exported = fingerprint from bookkeeping.built_days").fetchall()
+    exported = {Partition(day): bool(same) for day, same in rows}
+    return {day: exported[day] for day, fingerprint in landed.items() if built.get(day) == fingerprint}
+
+
+def record_matching(settings: Settings, days: Mapping[Partition, bool]) -> None:
+    """Record that days still match what has landed, after rows of erased users went from both alike.
+
+    Args:
+        settings: Names the home.
+        days: What `matching_days` returned before.
+    """
+    if not days:
+        return
+    landed = landed_fingerprints(settings, max(days))
+    rows = [(landed[day], landed[day] if exported else None, day.day) for day, exported in days.items()]
+    with _connect(settings) as connection, connection.cursor() as cursor:
+        cursor.execute("begin")
+        cursor.executemany("update bookkeeping.built_days set fingerprint = ?, exported = ? where day = ?", rows)
+        cursor.execute("commit")
 
 
 def _built(settings: Settings) -> dict[Partition, str]:

@@ -29,6 +29,7 @@ from training.contracts.partitions import Partition
 from training.data.derived_lock import reads_derived
 from training.data.environment import environment
 from training.data.online.blocks import ONLINE_TABLES
+from training.data.online.erased import WithoutErased
 from training.data.online.guard import WHOLE_VIEW, serving
 from training.data.online.writer import OnlineWriter, online_writer
 from training.data.vector_columns import as_frame
@@ -201,6 +202,22 @@ def materialise(settings: Settings, partition: Partition, views: Sequence[str] |
     return written
 
 
+def read_online(settings: Settings, service: str, entities: Sequence[Mapping[str, str]]) -> pd.DataFrame:
+    """Return what is served for each entity row, with `<feature>__ts`, the as_of of the snapshot that it is from.
+
+    Feast's ttl does not apply online: callers compare the timestamp. Unknown entities give nulls.
+
+    Args:
+        settings: Names the online store.
+        service: Name of a Feast feature service.
+        entities: One mapping per row of every join key that the service needs.
+    """
+    store = feature_store(settings)
+    answer = store.get_online_features(store.get_feature_service(service), [dict(row) for row in entities])
+    frame: pd.DataFrame = answer.to_df(include_event_timestamps=True)
+    return frame
+
+
 def snapshot_files(settings: Settings, view: str, partition: Partition) -> dict[str, Path]:
     """Return the view's snapshot files of a partition by slot: one, or one per (item) space."""
     if view in DBT_FEATURES:
@@ -218,7 +235,8 @@ def snapshot_files(settings: Settings, view: str, partition: Partition) -> dict[
 
 def writer_of(settings: Settings) -> OnlineWriter:
     """Return what writes rows to the home's online store and takes them away."""
-    return online_writer(_configuration(settings), settings.online_writer, lambda: feature_store(settings))
+    writer = online_writer(_configuration(settings), settings.online_writer, lambda: feature_store(settings))
+    return WithoutErased(writer, settings.published_dir)
 
 
 def snapshot_blocks(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -55,6 +55,7 @@ class LandingReport(Artefact):
         relanded: Days that landed again because their raw files, or those of a day before them, had changed.
         rows: Rows landed, by table.
         quarantined: Rows quarantined, by reason.
+        erased: Rows of erased users, dropped.
         types: Rows of each event type, as the log names it, `landed` and `quarantined`.
         empty: Days without interactions before the newest that arrived: taken as days on which nothing happened.
         refused: Days that could not land and keep what landed of them before, each with the error.
@@ -66,6 +67,7 @@ class LandingReport(Artefact):
     relanded: tuple[str, ...]
     rows: dict[str, int]
     quarantined: dict[str, int]
+    erased: int
     types: dict[str, dict[str, int]]
     empty: tuple[str, ...]
     refused: dict[str, str]
@@ -84,6 +86,11 @@ class _Day:
         """The rows of every table that may not land."""
         return [row for checked in self.tables.values() for row in checked.rejected]
 
+    @property
+    def num_erased(self) -> int:
+        """How many rows of erased users were dropped."""
+        return sum(checked.num_erased for checked in self.tables.values())
+
 
 @dataclass
 class _Progress:
@@ -93,6 +100,7 @@ class _Progress:
     refused: dict[Partition, AttuneError] = field(default_factory=dict)
     rows: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
+    erased: int = 0
     types: dict[str, Counter[str]] = field(default_factory=dict)
 
     def count_types(self, checked: CheckedRows) -> None:
@@ -263,6 +271,7 @@ def _land_day(
         "raw": found.prints,
         "rows": {table.name: int(checked.rows.num_rows) for table, checked in found.tables.items()},
         "quarantined": counts(found.rejected),
+        "erased": found.num_erased,
     }
     write_json(manifest, manifest_path(settings, day))
     return found
@@ -276,6 +285,7 @@ def _count(days: Iterable[Partition], landed: Iterable[_Day | AttuneError], prog
         progress.done.append(day)
         progress.rows.update({table.name: int(checked.rows.num_rows) for table, checked in found.tables.items()})
         progress.quarantined.update(counts(found.rejected))
+        progress.erased += found.num_erased
         progress.count_types(found.tables[RAW_INTERACTIONS])
         if len(progress.done) % _DAYS_PER_PROGRESS_LINE == 0:
             logger.info("landed %d days, the last one %s", len(progress.done), day)
@@ -321,6 +331,7 @@ def _report(
     notes = (
         *landing_notes.of_changes(done, gone, before),
         *landing_notes.of_losses(types, progress.quarantined),
+        *landing_notes.of_erased(progress.erased),
         *landing_notes.of_empty(empty),
         *landing_notes.of_refused(progress.refused, before),
         *landing_notes.of_unfinished(raw, partition),
@@ -334,6 +345,7 @@ def _report(
         relanded=tuple(str(day) for day in done if day in before),
         rows=dict(progress.rows),
         quarantined=dict(progress.quarantined),
+        erased=progress.erased,
         types=types,
         empty=tuple(map(str, empty)),
         refused={str(day): str(error) for day, error in sorted(progress.refused.items())},

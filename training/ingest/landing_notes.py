@@ -78,6 +78,13 @@ def of_losses(types: Mapping[str, Mapping[str, int]], quarantined: Mapping[str, 
     return (f"{sum(quarantined.values())} rows were quarantined: {reasons}{of_types}",)
 
 
+def of_erased(rows: int) -> tuple[str, ...]:
+    """Say how many rows came of users who have been erased."""
+    if not rows:
+        return ()
+    return (f"{rows} rows of erased users were dropped; the next `erase --now` or daily run takes them out of raw",)
+
+
 def of_empty(days: Sequence[Partition]) -> tuple[str, ...]:
     """Say which days were taken as days on which nothing happened."""
     return (f"{_days(days)}: no interactions, taken as empty since later ones have arrived",) if days else ()

@@ -15,6 +15,7 @@ from training.arrays import Indices
 from training.contracts.columns import RAW_INTERACTIONS, Column, Table
 from training.contracts.errors import AttuneError, ContractViolation, TransientFailure
 from training.contracts.partitions import Partition
+from training.contracts.tombstones import TombstoneFile, Tombstones
 from training.ingest.conversion import Converted, convert, legible
 from training.ingest.event_hashes import hashed_ids
 from training.ingest.quarantine import Rejected
@@ -33,6 +34,7 @@ class CheckedRows:
     Attributes:
         rows: What may land, in the order of files and rows.
         rejected: What may not.
+        num_erased: How many rows of erased users were dropped, whether or not they keep the contract.
         places: Of each row [N] that may land, the number of its file and its row within it, from 1: int64 [N, 2].
         files: The files, relative to the home.
     """
@@ -41,11 +43,12 @@ class CheckedRows:
     rejected: list[Rejected]
     places: Indices = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
     files: tuple[str, ...] = ()
+    num_erased: int = 0
 
     @property
     def num_rows(self) -> int:
         """How many rows arrived."""
-        return int(self.rows.num_rows) + len(self.rejected)
+        return int(self.rows.num_rows) + len(self.rejected) + self.num_erased
 
     def place(self, row: int) -> str:
         """Return where one of `rows` came from, in words."""
@@ -85,7 +88,7 @@ def read_checked(
     files: list[Path],
     reused: Mapping[int, str] | None = None,
 ) -> CheckedRows:
-    """Return the rows of a day's files, each either landed or rejected; none is lost.
+    """Return the rows of a day's files, each landed, rejected or, of an erased user, dropped and counted.
 
     Args:
         settings: Where raw lies, and what names an event.
@@ -122,7 +125,7 @@ def read_checked(
         hashes = hashed_ids(checked.rows).tolist()
         others = {row: reused[value] for row, value in enumerate(hashes) if value in reused}
         checked = _without(checked, raws, others, REUSED_ID, table.key[0])
-    return checked
+    return _without_erased(checked, TombstoneFile(settings.published_dir).read())
 
 
 def _judge(
@@ -191,6 +194,21 @@ def _without(
     kept = np.ones(checked.rows.num_rows, dtype=bool)
     kept[rows] = False
     return replace(checked, rows=checked.rows.filter(pa.array(kept)), rejected=rejected, places=checked.places[kept])
+
+
+def _without_erased(checked: CheckedRows, tombstones: Tombstones) -> CheckedRows:
+    """Drop the rows of erased users, which come late or again; of one that may not land too, so that nothing stays."""
+    if not tombstones or "user_id" not in checked.rows.column_names:
+        return checked
+    users = checked.rows["user_id"].combine_chunks().dictionary_encode()
+    gone = np.array(tombstones.among(users.dictionary.to_pylist()), dtype=bool)
+    kept = ~gone[users.indices.to_numpy()] if len(gone) else np.ones(checked.rows.num_rows, dtype=bool)
+    rejected_ids = [str(row.content.get("user_id")) for row in checked.rejected]
+    erased = tombstones.among(rejected_ids)
+    rejected = [row for row, is_erased in zip(checked.rejected, erased, strict=True) if not is_erased]
+    num_erased = int((~kept).sum()) + sum(erased)
+    rows, places = checked.rows.filter(pa.array(kept)), checked.places[kept]
+    return replace(checked, rows=rows, rejected=rejected, places=places, num_erased=num_erased)
 
 
 def with_daily_ids(rows: pa.Table) -> pa.Table:

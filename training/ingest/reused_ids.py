@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from training.contracts.partitions import Partition
@@ -126,6 +127,20 @@ def forget(settings: Settings, partition: Partition) -> None:
     """Remove what is kept of a day that is no longer in raw."""
     for folder in (HASHES, REUSED):
         _path(settings, folder, partition).unlink(missing_ok=True)
+
+
+def forget_events(settings: Settings, partition: Partition, events: pa.Table) -> None:
+    """Remove the hashes of landed events of a day, those of users who are erased."""
+    gone = pa.array(hashed_ids(events)) if events.num_rows else pa.array([], pa.uint64())
+    for folder in (HASHES, REUSED):
+        path = _path(settings, folder, partition)
+        kept = pq.ParquetFile(path).read() if path.exists() else None
+        if kept is not None and len(gone):
+            kept = kept.filter(pc.invert(pc.is_in(kept["event"], value_set=gone)))
+            if kept.num_rows:
+                write_parquet(kept, path, repetitive=["file"] if folder == HASHES else True)
+            else:
+                path.unlink()
 
 
 def _path(settings: Settings, folder: str, partition: Partition) -> Path:

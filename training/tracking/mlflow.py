@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +130,33 @@ def aliases(settings: Settings, model_name: str) -> dict[str, str]:
             alias: client.get_model_version(model_name, str(version)).tags.get("run_name", "")
             for alias, version in sorted(named.items())
         }
+
+
+def delete_versions(settings: Settings, names: Sequence[tuple[str, str]]) -> int:
+    """Delete registered versions with their runs and files by (model, run name), and return how many there were.
+
+    One that bears an alias stays. Files outside the home are left to `mlflow gc`, which also empties the run table.
+    """
+    deleted = 0
+    with tracking_client(settings) as client:
+        for model_name, run_name in names:
+            found = client.search_registered_models(f"name='{model_name}'")
+            aliased = {str(version) for version in found[0].aliases.values()} if found else set()
+            for version in client.search_model_versions(f"name='{model_name}'"):
+                if version.tags.get("run_name") != run_name or str(version.version) in aliased:
+                    continue
+                run = client.get_run(version.run_id)
+                client.delete_model_version(model_name, version.version)
+                client.delete_run(version.run_id)
+                _remove_artefacts(settings, run.info.artifact_uri)
+                deleted += 1
+    return deleted
+
+
+def _remove_artefacts(settings: Settings, uri: str) -> None:
+    folder = Path(uri.removeprefix("file://"))
+    if uri.startswith("file://") and folder.is_relative_to(settings.home / "mlflow"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -79,3 +79,21 @@ def test_current_snapshot_is_none_while_the_marts_are_rebuilt(config: Settings) 
     assert built_days.current_snapshot(config) == DAYS[1]
     built_days.record_snapshot(config, None)
     assert built_days.current_snapshot(config) is None
+
+
+def test_days_that_matched_still_do_once_both_sides_changed_alike(config: Settings) -> None:
+    built_days.record_built(config, DAYS[0], DAYS[2], DAYS[2])
+    built_days.record_exported(config, DAYS[:2])
+    matching = built_days.matching_days(config)
+    assert matching == {DAYS[0]: True, DAYS[1]: True, DAYS[2]: False}
+    land(config, "interactions", str(DAYS[0]), [event("other", "u", "i", f"{DAYS[0]}T11:00:00")])
+    assert built_days.matching_days(config) == {}
+    assert built_days.unbuilt_range(config, DAYS[2]) == (DAYS[0], DAYS[2])
+    built_days.record_matching(config, matching)
+    assert built_days.unbuilt_range(config, DAYS[2]) is None
+    assert built_days.matching_days(config) == matching
+
+
+def test_a_home_without_a_warehouse_matches_nothing(tmp_path: Path) -> None:
+    assert built_days.matching_days(settings_at(tmp_path)) == {}
+    built_days.record_matching(settings_at(tmp_path), {})

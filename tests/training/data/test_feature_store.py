@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.training.data.landed_logs import at, settings_at
-from tests.training.data.online_reads import read_online
 from training.contracts.columns import (
     DBT_FEATURES,
     EVENT_TIMESTAMP,
@@ -28,6 +27,7 @@ from training.contracts.columns import (
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.partitions import Partition
 from training.data import feature_store
+from training.data.feature_store import read_online
 from training.data.vector_columns import stack_vectors
 from training.settings import Settings
 from training.storage import PART, arrow_schema, write_parquet

@@ -12,7 +12,7 @@ from training.representation.autoencoder import Autoencoder, AutoencoderConfig
 from training.representation.encoder_file import export_encoder
 from training.settings import Settings
 from training.tracking import mlflow as tracking
-from training.tracking.mlflow import RunRecord, aliases, flatten, log_run, set_alias, tracking_client
+from training.tracking.mlflow import RunRecord, aliases, delete_versions, flatten, log_run, set_alias, tracking_client
 from training.tracking.pictures import draw_curves
 
 pytestmark = pytest.mark.integration
@@ -96,6 +96,18 @@ def test_aliases_move_to_the_run_that_is_named(home, logged, record):
     assert aliases(home, "user_encoder") == {"challenger": "20260102-bbbbbbbb", "champion": "20260101-aaaaaaaa"}
     set_alias(home, "user_encoder", "champion", "20260102-bbbbbbbb")
     assert aliases(home, "user_encoder")["champion"] == "20260102-bbbbbbbb"
+
+
+def test_versions_go_with_their_files_unless_an_alias_names_them(home, logged, record):
+    gone = log_run(home, replace(record, run_name="20260103-cccccccc"))
+    set_alias(home, "user_encoder", "champion", "20260101-aaaaaaaa")
+    with tracking_client(home) as client:
+        folder = Path(client.get_run(gone.run_id).info.artifact_uri.removeprefix("file://"))
+    assert folder.is_dir()
+    names = [("user_encoder", name) for name in ("20260103-cccccccc", "20260101-aaaaaaaa", "20990101-00000000")]
+    assert delete_versions(home, names) == 1
+    assert not folder.exists()
+    assert aliases(home, "user_encoder")["champion"] == "20260101-aaaaaaaa"
 
 
 def test_an_unknown_model_or_run_has_no_alias(home, logged):

@@ -55,6 +55,16 @@ class RedisWriter:
         table = ONLINE_TABLES[view]
         return self._send(_delete_commands(table, self._keys(table, block)) for block in keys)
 
+    def num_served(self, view: str, keys: Iterable[pa.RecordBatch]) -> int:
+        """Return for how many of some keys a hash holds the view's time."""
+        table, served = ONLINE_TABLES[view], 0
+        with Redis(**self._arguments) as client, client.pipeline(transaction=False) as pipe:
+            for block in keys:
+                for key in as_list(self._keys(table, block)):
+                    pipe.hexists(key, timestamp_field(table.name))
+                served += sum(map(int, pipe.execute()))
+        return served
+
     def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
         """Delete the view's fields of the keys of a slot that `kept` does not hold."""
         table = ONLINE_TABLES[view]

@@ -59,6 +59,16 @@ class SqliteWriter:
                 deleted += len(block)
         return deleted
 
+    def num_served(self, view: str, keys: Iterable[pa.RecordBatch]) -> int:
+        """Return for how many of some keys the view has rows; none where it is not declared to this store."""
+        if not self._declared(view):
+            return 0
+        table, name = ONLINE_TABLES[view], self._table_name(view)
+        query = f"SELECT COUNT(DISTINCT entity_key) FROM {name} WHERE entity_key = ?"
+        with closing(sqlite3.connect(self._path, timeout=_WAIT_SECONDS)) as connection:
+            of_keys = (key for block in keys for key in as_list(block_keys(table, block)))
+            return sum(int(connection.execute(query, (key,)).fetchone()[0]) for key in of_keys)
+
     def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
         """Delete the rows of a slot whose keys `kept` does not hold, all in one transaction."""
         if not self._declared(view):

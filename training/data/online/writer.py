@@ -37,6 +37,10 @@ class OnlineWriter(Protocol):
         """
         ...
 
+    def num_served(self, view: str, keys: Iterable[pa.RecordBatch]) -> int:
+        """Return for how many of some keys a view serves something; none where it was never declared."""
+        ...
+
     def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
         """Serve nothing of a view any more but for the keys of `kept`, and return how many are served no more.
 
@@ -70,6 +74,10 @@ class FeastWriter:
             AttuneError: They are not.
         """
         return self._known(view).delete_keys(view, keys)
+
+    def num_served(self, view: str, keys: Iterable[pa.RecordBatch]) -> int:
+        """Return how many keys serve something; as `delete_keys`."""
+        return self._known(view).num_served(view, keys)
 
     def keep_only(self, view: str, slot: str, kept: Iterable[pa.RecordBatch]) -> int:
         """Serve nothing else; as `delete_keys`."""

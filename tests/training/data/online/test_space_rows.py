@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.training.data.landed_logs import settings_at
-from tests.training.data.online_reads import read_online
 from training.contracts.partitions import Partition
 from training.data import feature_store
+from training.data.feature_store import read_online
 from training.data.online.guard import record_served, served_slots
 from training.data.online.space_rows import forget_spaces, write_vectors
 from training.settings import Settings

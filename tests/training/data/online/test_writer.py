@@ -158,6 +158,16 @@ class TestDeleteKeys:
             rows = read_by_feast(bulk, table, keys_of(table, keys))
             assert all((row[f"{one.name}__ts"] > 0) is served for row in rows for _, one in values_of(table))
 
+    @pytest.mark.parametrize("choice", ["bulk", "feast"])
+    def test_and_counts_what_is_served_before_and_after(self, choice: str, bulk: Store) -> None:
+        writer, snapshot = bulk.writer(choice), hard_snapshot(USER_PROFILE)
+        keys = [*blocks_of(snapshot.select(["user_id"])), pa.RecordBatch.from_pydict({"user_id": ["never served"]})]
+        bulk.writer().write("user_profile", snapshot.to_batches())
+        assert writer.num_served("user_profile", keys) == snapshot.num_rows
+        assert writer.num_served("user_history", keys) == 0
+        writer.delete_keys("user_profile", keys[:1])
+        assert writer.num_served("user_profile", keys) == snapshot.num_rows - len(keys[0])
+
     def test_takes_one_space_of_a_user(self, bulk: Store) -> None:
         snapshot = hard_snapshot(USER_EMBEDDING)
         bulk.writer().write("user_embedding", snapshot.to_batches())
