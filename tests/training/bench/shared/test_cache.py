@@ -81,11 +81,11 @@ def test_code_hash_follows_sql_that_is_read_by_name(package):
 @pytest.mark.parametrize(
     ("bench", "decides"),
     [
-        ("representation", "training.representation.autoencoder"),
-        ("cold_full", "training.consumers.cold_start.rows"),
-        ("peer_rows", "training.data.pair_log"),
-        ("losses", "training.ranking.cut"),
-        ("cold_auc", "training.consumers.cold_start.search"),
+        ("quality.representation", "training.representation.autoencoder"),
+        ("cold_start.full", "training.consumers.cold_start.rows"),
+        ("quality.peer_rows", "training.data.pair_log"),
+        ("losses.rows", "training.ranking.cut"),
+        ("cold_start.auc", "training.consumers.cold_start.search"),
     ],
 )
 def test_what_decides_a_benchmarks_numbers_is_in_its_key(bench, decides):
