@@ -40,16 +40,17 @@ def embeddings_bytes(found: Embeddings, asked: Sequence[str] = ()) -> bytes:
     return orjson.dumps(_lookup(found, found.vectors, asked), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def items_json(found: FramedItems) -> dict[str, Any]:
-    """Return items in a frame: what holds for all of them, one entry for each known item, and the unknown ones."""
-    vectors = found.vectors.tolist()
-    return {
-        "frame": found.frame,
-        "space_id": found.space_id,
-        "partition": found.partition,
-        "items": [{"item_id": one, "vector": v} for one, v in zip(found.item_ids, vectors, strict=True)],
-        "unknown": list(found.unknown),
-    }
+def items_json(found: FramedItems, asked: Sequence[str] = ()) -> dict[str, Any]:
+    """Return items in a frame: what holds for all of them, one entry for each known item, and the unknown ones.
+
+    Args:
+        found: The lookup.
+        asked: Every item that was asked for, to have an entry for each in that order, with a vector that is null for
+            an unknown one.
+    """
+    known = dict(zip(found.item_ids, found.vectors.tolist(), strict=True))
+    items = [{"item_id": item, "vector": known.get(item)} for item in asked or found.item_ids]
+    return {**standing_json(found), "items": items, "unknown": list(found.unknown)}
 
 
 def ranking_json(ranking: Ranking, model: dict[str, str], standing: Standing) -> dict[str, Any]:

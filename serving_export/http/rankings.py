@@ -16,6 +16,7 @@ from serving_export.http.inputs import Count, OnUnknownItem, OnUnknownRanking, P
 from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
 from serving_export.lookup import EmbeddingStore, Ranking
+from serving_export.packed import find_rows
 from training.contracts.consumers import POPULARITY
 from training.contracts.errors import UnknownId
 
@@ -102,6 +103,7 @@ def _items_for(
     name, snapshot = store.answering(user_id, ask.consumer, "popularity" if popular else "raise")
     about = served.account(store, snapshot, keys=1)
     if name == POPULARITY and snapshot.popularity is not None:
+        current_tally().count(unknown=int(find_rows(snapshot.user_ids, [user_id])[0] < 0))
         return ranking_json(snapshot.popularity.recommend(user_id, ask.k), snapshot.model(name), about)
 
     def rank() -> Ranking:
