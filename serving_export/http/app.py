@@ -56,7 +56,7 @@ def build_app(
     add_rankings(app, served)
     add_similar(app, served)
     add_spaces(app, served, settings)
-    add_history(app, served, settings)
+    add_history(app, settings)
     add_feast(app, served, settings)
     add_events(app, settings)
     add_state(app, served, settings)

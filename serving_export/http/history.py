@@ -10,10 +10,10 @@ from fastapi import FastAPI, Response
 from pydantic import AfterValidator, Field, model_validator
 
 from serving_export.http.inputs import PinnedBody, Text
-from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
 from serving_export.past_rows import in_utc
 from serving_export.past_vectors import OnUnknown, PastVectors, Source, write_past
+from training.registry.pointer import read_pointer
 from training.settings import Settings
 
 MAX_ROWS = 10_000
@@ -42,7 +42,7 @@ class Rows(PinnedBody):
         return self
 
 
-def add_history(app: FastAPI, served: Served, settings: Settings) -> None:
+def add_history(app: FastAPI, settings: Settings) -> None:
     """Add `/history`."""
     past = PastVectors(settings.published_dir)
 
@@ -54,8 +54,8 @@ def add_history(app: FastAPI, served: Served, settings: Settings) -> None:
         rows than fit in a request: `python -m serving_export history`, which writes a file of any length.
         """
         space, frame = rows.pin
-        live = served.store()  # a retained space may be one that is served no more
-        of = Source(space or (None if frame else live.space_id), frame)
+        live = None if frame else read_pointer(settings.published_dir).live.space_id
+        of = Source(space or live, frame)
         current_tally().count(keys=len(rows.user_ids))
         found = past.read(of, rows.user_ids, rows.as_of, rows.on_unknown)
         num_unknown = list(found.partition).count(None)

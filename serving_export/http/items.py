@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import FastAPI, Query, Response
 from pydantic import Field, model_validator
 
-from serving_export.answers import items_json
+from serving_export.answers import items_bytes, items_json
 from serving_export.embeddings import FramedItems
 from serving_export.http.inputs import OnUnknownItem, OnUnknownVector, Pin, PinnedBody, Text, one_pin
-from serving_export.http.responses import PlainJSON
 from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
 from serving_export.http.vectors import ARROW, JSON, MAX_USERS, aligned, as_bytes
@@ -66,7 +65,8 @@ def add_items(app: FastAPI, served: Served) -> None:
         """Return many items' vectors in a frame, as JSON, or as rows in the order asked."""
         found = _look_up(served, batch.pin, batch.item_ids, batch.on_unknown)
         if batch.format == "json":
-            return PlainJSON(items_json(found, batch.item_ids if batch.on_unknown == "null" else ()))
+            asked = batch.item_ids if batch.on_unknown == "null" else ()
+            return Response(items_bytes(found, asked), media_type=JSON)
         rows = aligned(found.vectors, found.unknown, batch.item_ids)
         if batch.format == "binary":
             return Response(as_bytes(found, rows, batch.dtype), media_type=MEDIA_TYPE)

@@ -37,6 +37,7 @@ def test_each_row_has_the_vector_of_its_moment(world: World, client: TestClient)
     for row, day in zip(rows[:2], (DAY1, DAY2), strict=True):
         np.testing.assert_array_equal(np.float32(row["vector"]), vectors_of(world, space_id, day)["u05"])
     assert rows[2]["vector"] is None
+    assert "x-as-of" not in answer.headers, "each row has its own"
 
 
 def test_a_frame_is_read_over_spaces(world: World, client: TestClient) -> None:
