@@ -138,12 +138,12 @@ def test_the_lookup_server_may_take_the_time_that_it_needs_to_end():
 
 
 def test_the_stream_s_worker_takes_its_command():
-    from serving_export.__main__ import build_parser
+    from serving_export.commands.stream import stream
 
-    python, module, package, *arguments = SERVICES["stream"]["command"]
-    assert [python, module, package] == ["python", "-m", "serving_export"]
-    parsed = build_parser().parse_args(arguments)
-    assert (parsed.metrics_host, parsed.metrics_port, parsed.part) == ("0.0.0.0", 8601, None)
+    python, module, package, command, *arguments = SERVICES["stream"]["command"]
+    assert [python, module, package, command] == ["python", "-m", "serving_export", "stream"]
+    parsed = stream.make_context("stream", arguments).params
+    assert (parsed["metrics_host"], parsed["metrics_port"], parsed["parts"]) == ("0.0.0.0", 8601, ())
     assert "localhost:8601/metrics" in SERVICES["stream"]["healthcheck"]["test"][-1]
 
 
@@ -221,7 +221,7 @@ def test_state_lives_in_volumes_that_are_declared(name):
 def test_every_required_consumer_is_in_the_image():
     copied = re.findall(r"^COPY .* (\S+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
     assert {"training", "serving_export", "dags", "dbt_project", "feature_repo"} <= set(copied)
-    assert all((REPO_ROOT / "training" / "recipes" / f"{name}.py").is_file() for name in CONSUMERS)
+    assert set(CONSUMERS) <= {path.stem for path in (REPO_ROOT / "training" / "consumers").iterdir()}
 
 
 def test_what_is_copied_exists_and_is_not_ignored():
