@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,9 +15,10 @@ from fastapi.testclient import TestClient
 from serving_export.access.book import Book, Team, change_book, utc_now
 from serving_export.access.tokens import SCOPES, issue, issue_static
 from serving_export.http.app import build_app
-from serving_export.http.guard import is_loopback, needed_scopes, require_scopes
+from serving_export.http.guard import SCOPE_OF, is_loopback, needed_scopes, require_scopes
 from tests.serving_export.http.conftest import Bearer
 from tests.serving_export.world import DAY1, World
+from training.settings import REPO_ROOT
 
 ROUTES = {
     "/users/u05/embedding": "lookup",
@@ -208,6 +210,16 @@ def test_every_route_says_who_may_ask() -> None:
     with pytest.raises(AssertionError, match="/somewhere/"):
         require_scopes(app)
     assert needed_scopes("/somewhere/x") == set(SCOPES)
+
+
+def test_the_document_names_the_scope_of_every_route() -> None:
+    text = (REPO_ROOT / "serving_export/README.md").read_text(encoding="utf-8")
+    told = {
+        route.split("/")[1]: scope
+        for scope, routes in re.findall(r"^\| `(\w+)` \| (`/.*`) \|$", text, re.MULTILINE)
+        for route in re.findall(r"`(/[^`]+)`", routes)
+    }
+    assert told == {name: scope for name, scope in SCOPE_OF.items() if scope}
 
 
 def test_the_description_names_the_scopes(client: TestClient) -> None:
