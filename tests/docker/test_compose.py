@@ -140,10 +140,10 @@ def test_the_lookup_server_may_take_the_time_that_it_needs_to_end():
 def test_the_stream_s_worker_takes_its_command():
     from serving_export.commands.stream import stream
 
-    python, module, package, command, *arguments = SERVICES["stream"]["command"]
-    assert [python, module, package, command] == ["python", "-m", "serving_export", "stream"]
-    parsed = stream.make_context("stream", arguments).params
-    assert (parsed["metrics_host"], parsed["metrics_port"], parsed["parts"]) == ("0.0.0.0", 8601, ())
+    python, module, package, name, *options = SERVICES["stream"]["command"]
+    assert [python, module, package, name] == ["python", "-m", "serving_export", stream.name]
+    given = stream.make_context(name, options).params
+    assert (given["metrics_host"], given["metrics_port"], given["parts"]) == ("0.0.0.0", 8601, ())
     assert "localhost:8601/metrics" in SERVICES["stream"]["healthcheck"]["test"][-1]
 
 
