@@ -40,16 +40,20 @@ def embeddings_bytes(found: Embeddings, asked: Sequence[str] = ()) -> bytes:
     return orjson.dumps(_lookup(found, found.vectors, asked), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def items_json(found: FramedItems) -> dict[str, Any]:
-    """Return items in a frame: what holds for all of them, one entry for each known item, and the unknown ones."""
-    vectors = found.vectors.tolist()
-    return {
-        "frame": found.frame,
-        "space_id": found.space_id,
-        "partition": found.partition,
-        "items": [{"item_id": one, "vector": v} for one, v in zip(found.item_ids, vectors, strict=True)],
-        "unknown": list(found.unknown),
-    }
+def items_json(found: FramedItems, asked: Sequence[str] = ()) -> dict[str, Any]:
+    """Return items in a frame: what holds for all of them, one entry for each known item, and the unknown ones.
+
+    Args:
+        found: The lookup.
+        asked: Every item that was asked for, to have an entry for each in that order, with a vector that is null for
+            an unknown one.
+    """
+    return _items(found, found.vectors.tolist(), asked)
+
+
+def items_bytes(found: FramedItems, asked: Sequence[str] = ()) -> bytes:
+    """Return the same as JSON text, each number as short as tells it from the next float32."""
+    return orjson.dumps(_items(found, found.vectors, asked), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def ranking_json(ranking: Ranking, model: dict[str, str], standing: Standing) -> dict[str, Any]:
@@ -73,6 +77,12 @@ def neighbours_json(query: str, found: Ranking | None, standing: Standing) -> di
     ids = None if found is None else list(found.ids)
     scores = None if found is None else [round(float(score), 6) for score in found.scores]
     return {"query": query, "ids": ids, "scores": scores, **standing_json(standing)}
+
+
+def _items(found: FramedItems, vectors: Iterable[Any], asked: Sequence[str]) -> dict[str, Any]:
+    known = dict(zip(found.item_ids, vectors, strict=True))
+    items = [{"item_id": item, "vector": known.get(item)} for item in asked or found.item_ids]
+    return {**standing_json(found), "items": items, "unknown": list(found.unknown)}
 
 
 def _lookup(found: Embeddings, vectors: Iterable[Any], asked: Sequence[str]) -> dict[str, Any]:

@@ -50,21 +50,15 @@ class Embeddings(Standing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FramedItems:
-    """Items as the readers of a frame know them.
+class FramedItems(Standing):
+    """Items as the readers of `frame` know them; `space_id` is the space whose item vectors were turned.
 
     Attributes:
         item_ids: The known items among those asked for, in the order asked; all of them where none was named.
         vectors: float32 [n, E], row i is that of `item_ids[i]`, collaborative half first.
         unknown: The items that the snapshot does not hold.
-        frame: The frame; items and users of it go together.
-        space_id: The space whose item vectors were turned.
-        partition: The day that the snapshot is of.
     """
 
     item_ids: tuple[str, ...]
     vectors: Floats
     unknown: tuple[str, ...]
-    frame: str
-    space_id: str
-    partition: str

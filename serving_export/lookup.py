@@ -156,9 +156,7 @@ class EmbeddingStore:
             item_ids=tuple(one for one, row in zip(asked, rows.tolist(), strict=True) if row >= 0),
             vectors=np.asarray(snapshot.item_vectors[rows[rows >= 0]], dtype=np.float32),
             unknown=tuple(one for one, row in zip(asked, rows.tolist(), strict=True) if row < 0),
-            frame=frame,
-            space_id=snapshot.entry.space_id,
-            partition=snapshot.entry.partition,
+            **vars(self.standing(snapshot, frame)),
         )
 
     def snapshot_in(self, frame: str) -> Snapshot:

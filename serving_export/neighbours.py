@@ -68,8 +68,10 @@ class Neighbourhoods:
     def __init__(self) -> None:
         self._found: WeakKeyDictionary[Snapshot, dict[str, Neighbours]] = WeakKeyDictionary()
 
-    def users(self, snapshot: Snapshot) -> Neighbours:
-        """Return the users of a space by its vectors."""
+    def users(self, snapshot: Snapshot, *, framed: bool = False) -> Neighbours:
+        """Return the users of a space by the snapshot's vectors, or by those that were turned into its frame."""
+        if framed:
+            return self._of(snapshot, "users in the frame", snapshot.user_ids, snapshot.framed_vectors, "user")
         return self._of(snapshot, "", snapshot.user_ids, snapshot.vectors, "user")
 
     def items(self, snapshot: Snapshot, consumer: str) -> Neighbours:

@@ -2,8 +2,9 @@
 
 Vectors (`user_embedding`) come from the packed snapshot, the rest from Feast's online store through Feast itself. The
 packed snapshot is what the pointer names, so that a vector is the same through every door at every moment; the online
-store follows it, lies behind between the two writes of a refresh, and never goes back in a rollback. A space that is
-not served, such as a candidate, has rows in the online store alone, and those are answered.
+store follows it, lies behind between the two writes of a refresh, and never goes back in a rollback. A row that names a
+frame as its space has the vector that was turned into it. A space that is not served, such as a candidate, has rows in
+the online store alone, and those are answered.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -52,6 +53,13 @@ class OnlineRequest:
         return f"{_VIEW}__{VECTOR}" if self.full_feature_names else VECTOR
 
 
+class OnlineAnswer(NamedTuple):
+    """The answer as JSON, and how many rows of it have no value at all."""
+
+    body: bytes
+    num_unknown: int
+
+
 class OnlineFeatures:
     """Feast's store of one home, which is loaded when it is first needed, and the packed vectors over it."""
 
@@ -61,7 +69,7 @@ class OnlineFeatures:
         self._lock = threading.Lock()
         self._feast: FeatureStore | None = None
 
-    def packed(self, request: OnlineRequest, store: EmbeddingStore | None) -> bytes | None:
+    def packed(self, request: OnlineRequest, store: EmbeddingStore | None) -> OnlineAnswer | None:
         """Return the answer as JSON where packed vectors alone give it, None where Feast is needed."""
         if store is None or not request.vectors_alone:
             return None
@@ -69,9 +77,9 @@ class OnlineFeatures:
         if any(columns.is_elsewhere):
             return None
         keys = {name: _present(request.entities[name]) for name in _KEY}
-        return _as_json({**keys, request.vector_name: columns.as_result()})
+        return _answer({**keys, request.vector_name: columns.as_result()}, request)
 
-    def read(self, request: OnlineRequest, store: EmbeddingStore | None) -> bytes:
+    def read(self, request: OnlineRequest, store: EmbeddingStore | None) -> OnlineAnswer:
         """Return the answer as JSON, Feast's with the packed vectors in their place.
 
         An empty list is answered as null with the status of a value: Feast's client cannot read an empty one.
@@ -100,7 +108,7 @@ class OnlineFeatures:
             result["values"] = [None if value == [] else value for value in result["values"]]
         if store is not None and _holds_vectors(request, asked, results):
             _packed_vectors(request, store).put_into(results[request.vector_name])
-        return _as_json(results)
+        return _answer(results, request)
 
     def _loaded(self) -> FeatureStore:
         from training.data.feature_store import feature_store
@@ -142,10 +150,13 @@ def _packed_vectors(request: OnlineRequest, store: EmbeddingStore) -> _Vectors:
     users, spaces = (request.entities[name] for name in _KEY)
     values: list[Any] = [None] * len(users)
     as_of: list[datetime | None] = [None] * len(users)
-    served = {entry.space_id for entry in store.pointer.snapshots}
-    for space_id in served.intersection(spaces):
-        asked = [row for row, name in enumerate(spaces) if name == space_id]
-        found = store.for_space(space_id).lookup([users[row] for row in asked], on_unknown="ignore")
+    frames = store.pointer.frames
+    served = {entry.space_id for entry in store.pointer.snapshots} | set(frames)
+    for name in served.intersection(spaces):
+        asked = [row for row, asked_of in enumerate(spaces) if asked_of == name]
+        space_id, frame = (None, name) if name in frames else (name, None)
+        asked_users = [users[row] for row in asked]
+        found = store.for_space(space_id).lookup(asked_users, on_unknown="ignore", frame=frame)
         unknown = set(found.unknown)
         known = (row for row in asked if users[row] not in unknown)
         for row, vector in zip(known, found.vectors.astype(np.float64), strict=True):
@@ -166,6 +177,8 @@ def _present(keys: list[str]) -> dict[str, list[Any]]:
     return {"values": keys, "statuses": ["PRESENT"] * len(keys), "event_timestamps": [_NEVER] * len(keys)}
 
 
-def _as_json(results: dict[str, dict[str, list[Any]]]) -> bytes:
+def _answer(results: dict[str, dict[str, list[Any]]], request: OnlineRequest) -> OnlineAnswer:
     answer = {"metadata": {"feature_names": list(results)}, "results": list(results.values())}
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    statuses = [column["statuses"] for name, column in results.items() if name not in request.entities]
+    num_unknown = sum(set(row) == {"NOT_FOUND"} for row in zip(*statuses, strict=True))
+    return OnlineAnswer(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), num_unknown)

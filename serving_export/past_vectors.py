@@ -1,7 +1,8 @@
 """Return the vectors that users had at past moments, from the snapshots that are retained, for a team's own training.
 
 Point in time: a row's vector is that of the newest snapshot whose `as_of` is not after the row's. Only what was served
-counts, and of a day that was published more than once what was served last.
+counts, and of a day that was published more than once what was served last. The vectors are of one space; or of one
+frame, into which those of one space after another were turned, so that a model can be trained on years of them.
 """
 
 from __future__ import annotations
@@ -22,14 +23,46 @@ from numpy.typing import NDArray
 from serving_export.checksum import verify
 from serving_export.snapshot import Snapshot
 from training.arrays import Floats
-from training.contracts.errors import AttuneError, MissingArtefact, UnknownId
+from training.contracts.errors import AttuneError, FrameMismatch, SpaceMismatch, UnknownId
 from training.contracts.partitions import Partition
-from training.registry.pointer import PublishedSnapshot, find_past, read_pointer
+from training.registry.pointer import Pointer, PublishedSnapshot, find_past, read_pointer
 from training.storage import replace_file
 
 OnUnknown = Literal["raise", "null"]
 OPEN_AT_ONCE = 8
 """Past snapshots that stay mapped."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What past vectors are of: a space; with a frame, what was turned into it, of that space or (None) of any."""
+
+    space_id: str | None = None
+    frame: str | None = None
+
+    def __str__(self) -> str:
+        """Return its name for errors."""
+        names = (("space", self.space_id), ("frame", self.frame))
+        return " in ".join(f"{what} {name}" for what, name in names if name)
+
+    def served_by(self, pointer: Pointer) -> Iterable[PublishedSnapshot]:
+        """Return the snapshots of it that answered while a pointer was in force."""
+        if self.frame is not None and self.space_id is None:
+            entry = pointer.frames.get(self.frame)
+            return (entry,) if entry else ()
+        fits = (entry for entry in pointer.snapshots if entry.space_id == self.space_id)
+        return fits if self.frame is None else (entry for entry in fits if entry.frame == self.frame)
+
+    def mismatch(self) -> SpaceMismatch:
+        """Return the error that no snapshot of it is retained."""
+        where, remedy = "the retained snapshots", "ask for one that /spaces lists"
+        if self.frame is not None:
+            return FrameMismatch(str(self), "none of it", where, remedy)
+        return SpaceMismatch(str(self.space_id), "none of it", where, remedy)
+
+    def vectors(self, snapshot: Snapshot) -> Floats:
+        """Return a snapshot's vectors of it, float32 [U, Z]."""
+        return snapshot.vectors if self.frame is None else snapshot.framed_vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +72,14 @@ class PastRows:
     Attributes:
         user_ids: External ids, n of them.
         as_of: Moment of each row, UTC.
-        partition: Day of the snapshot that each row's vector is from; None where the user was not known then.
+        space_id: Space of the snapshot that each row's vector is from; None where the user was not known then.
+        partition: Day of that snapshot; None likewise.
         vectors: float32 [n, Z], NaN where the user was not known.
     """
 
     user_ids: Sequence[str]
     as_of: Sequence[datetime]
+    space_id: Sequence[str | None]
     partition: Sequence[str | None]
     vectors: Floats
 
@@ -58,60 +93,70 @@ class PastVectors:
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Snapshot] = OrderedDict()
 
-    def retained(self, space_id: str) -> list[PublishedSnapshot]:
-        """Return the snapshots of a space that were served and are still there, oldest first, one per day."""
+    def retained(self, of: Source) -> list[PublishedSnapshot]:
+        """Return the snapshots of a space or a frame that were served and are still there, oldest first, one per day.
+
+        Of several that carried a frame on one day it is the one that answered the frame's readers.
+        """
         newest = read_pointer(self._published).sequence
         past = (find_past(self._published, sequence) for sequence in range(1, newest + 1))
-        served = [entry for pointer in past if pointer for entry in pointer.snapshots if entry.space_id == space_id]
+        served = [entry for pointer in past if pointer for entry in of.served_by(pointer)]
         by_day = {entry.partition: entry for entry in served if (self._published / entry.path).is_dir()}
         return [by_day[day] for day in sorted(by_day)]
 
     def read(
-        self, space_id: str, user_ids: Sequence[str], as_of: Sequence[datetime], on_unknown: OnUnknown = "null"
+        self, of: Source, user_ids: Sequence[str], as_of: Sequence[datetime], on_unknown: OnUnknown = "null"
     ) -> PastRows:
-        """Return the vectors of a space that users had at moments, in the order asked.
+        """Return the vectors of a space, or of a frame, that users had at moments, in the order asked.
 
         Args:
-            space_id: The space of every vector.
+            of: The space or the frame of every vector.
             user_ids: External ids [n], repeats allowed.
             as_of: Moment of each, UTC, inclusive: a snapshot as of that very moment counts.
             on_unknown: Whether a user that the snapshot then did not hold, or a moment before the oldest retained
                 snapshot, is an error or a row of NaN.
 
         Raises:
-            MissingArtefact: No snapshot of the space is retained.
+            SpaceMismatch: No snapshot of the space is retained.
+            FrameMismatch: No retained snapshot of the space, or of any, was turned into the frame.
             UnknownId: A user was not known at its moment and `on_unknown` is "raise".
         """
-        days = self.retained(space_id)
+        days = self.retained(of)
         if not days:
-            raise MissingArtefact(f"expected a retained snapshot of space {space_id}, found none; /spaces lists them")
+            raise of.mismatch()
         bounds = [Partition.parse(entry.partition).as_of for entry in days]
         at_n = np.searchsorted(_micros(bounds), _micros(as_of), side="right") - 1
-        vectors, partition = self._gather(days, user_ids, at_n)
-        if on_unknown == "raise" and None in partition:
-            row = partition.index(None)
+        vectors, entries = self._gather(of, days, user_ids, at_n)
+        if on_unknown == "raise" and None in entries:
+            row = entries.index(None)
             raise UnknownId(
-                f"expected users known at their moment, found {partition.count(None)} rows of others, first "
-                f"{user_ids[row]!r} at {as_of[row].isoformat()}; the days of space {space_id} that are retained are "
+                f"expected users known at their moment, found {entries.count(None)} rows of others, first "
+                f"{user_ids[row]!r} at {as_of[row].isoformat()}; the days of {of} that are retained are "
                 f'{days[0].partition} to {days[-1].partition}; ask for "null" to leave such vectors out'
             )
-        return PastRows(user_ids=user_ids, as_of=as_of, partition=partition, vectors=vectors)
+        return PastRows(
+            user_ids=user_ids,
+            as_of=as_of,
+            space_id=[entry.space_id if entry else None for entry in entries],
+            partition=[entry.partition if entry else None for entry in entries],
+            vectors=vectors,
+        )
 
     def _gather(
-        self, days: Sequence[PublishedSnapshot], user_ids: Sequence[str], at_n: NDArray[np.int64]
-    ) -> tuple[Floats, list[str | None]]:
-        """Return each row's vector from the snapshot of number `at_n`, and that snapshot's day; -1 is none."""
-        width = int(self._snapshot(days[-1]).vectors.shape[1])
+        self, of: Source, days: Sequence[PublishedSnapshot], user_ids: Sequence[str], at_n: NDArray[np.int64]
+    ) -> tuple[Floats, list[PublishedSnapshot | None]]:
+        """Return each row's vector from the snapshot of number `at_n`, and that snapshot; -1 is none."""
+        width = int(of.vectors(self._snapshot(days[-1])).shape[1])
         vectors = np.full((len(user_ids), width), np.nan, np.float32)
-        partition: list[str | None] = [None] * len(user_ids)
+        entries: list[PublishedSnapshot | None] = [None] * len(user_ids)
         for number in np.unique(at_n[at_n >= 0]).tolist():
             snapshot, asked = self._snapshot(days[number]), np.flatnonzero(at_n == number)
             found = snapshot.rows_of([user_ids[row] for row in asked.tolist()])
             known = asked[found >= 0]
-            vectors[known] = snapshot.vectors[found[found >= 0]]
+            vectors[known] = of.vectors(snapshot)[found[found >= 0]]
             for row in known.tolist():
-                partition[row] = days[number].partition
-        return vectors, partition
+                entries[row] = days[number]
+        return vectors, entries
 
     def _snapshot(self, entry: PublishedSnapshot) -> Snapshot:
         with self._lock:
@@ -125,21 +170,23 @@ class PastVectors:
             return self._open[entry.path]
 
 
-def write_past(blocks: Iterable[PastRows], space_id: str, out: Any) -> int:
+def write_past(blocks: Iterable[PastRows], of: Source, out: Any) -> int:
     """Write rows as Parquet, one row group a block, and return how many there are.
 
     Args:
         blocks: At least one, all of one width; only one is in memory at a time.
-        space_id: Of every vector; it stands in the file's metadata.
+        of: The space or the frame of every vector; it stands in the file's metadata.
         out: A path or a file that is open for writing.
 
     Returns:
-        Rows written: `user_id`, `as_of`, `partition` and `vector` (a list of Z), null where the user was not known.
+        Rows written: `user_id`, `as_of`, and, null where the user was not known, `space_id`, `partition` and `vector`
+        (a list of Z).
     """
     writer, num_rows = None, 0
     try:
         for block in blocks:
-            table = _table(block).replace_schema_metadata({"space_id": space_id, "frame": ""})
+            about = {"space_id": of.space_id or "", "frame": of.frame or ""}
+            table = _table(block).replace_schema_metadata(about)
             writer = writer or pq.ParquetWriter(out, table.schema, compression="zstd")
             writer.write_table(table)
             num_rows += len(table)
@@ -150,12 +197,12 @@ def write_past(blocks: Iterable[PastRows], space_id: str, out: Any) -> int:
 
 
 def write_past_file(
-    past: PastVectors, space_id: str, rows: Iterable[tuple[list[str], list[datetime]]], out: Path, on_unknown: OnUnknown
+    past: PastVectors, of: Source, rows: Iterable[tuple[list[str], list[datetime]]], out: Path, on_unknown: OnUnknown
 ) -> int:
     """Write the vectors for blocks of (users, moments) to a file, whole or not at all, and return how many rows."""
     with replace_file(out) as temporary:
-        blocks = (past.read(space_id, user_ids, as_of, on_unknown) for user_ids, as_of in rows)
-        return write_past(blocks, space_id, temporary)
+        blocks = (past.read(of, user_ids, as_of, on_unknown) for user_ids, as_of in rows)
+        return write_past(blocks, of, temporary)
 
 
 def _table(block: PastRows) -> pa.Table:
@@ -163,6 +210,7 @@ def _table(block: PastRows) -> pa.Table:
     columns = {
         "user_id": pa.array(block.user_ids, pa.string()),
         "as_of": pa.array(block.as_of, pa.timestamp("us", tz="UTC")),
+        "space_id": pa.array(block.space_id, pa.string()),
         "partition": pa.array(block.partition, pa.string()),
         "vector": _lists(block.vectors, unknown),
     }

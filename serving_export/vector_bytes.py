@@ -19,8 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from training.arrays import Floats
-
+Floats = NDArray[np.float32]
 Number = Literal["float32", "float16", "int8"]
 NUMBERS: tuple[Number, ...] = get_args(Number)
 MEDIA_TYPE = "application/vnd.attune.vectors"

@@ -10,13 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from serving_export.answers import standing_json
-from serving_export.embeddings import Embeddings
+from serving_export.embeddings import Embeddings, FramedItems, Standing
 from serving_export.vector_bytes import Number, reduce
 from training.arrays import Floats
 
 
-def stream(found: Embeddings, rows_nZ: Floats, user_ids: Sequence[str], number: Number) -> bytes:
-    """Return an Arrow IPC stream of one batch.
+def stream_users(found: Embeddings, rows_nZ: Floats, user_ids: Sequence[str], number: Number) -> bytes:
+    """Return users' rows as an Arrow IPC stream of one batch.
 
     Args:
         found: The lookup; its standing becomes the schema's metadata, as text.
@@ -25,15 +25,25 @@ def stream(found: Embeddings, rows_nZ: Floats, user_ids: Sequence[str], number: 
         number: The type of the vectors' numbers; "int8" adds a column `scale`, by which each row is to be multiplied.
 
     Returns:
-        Columns `user_id`, `vector` (a list of Z, null for an unknown user), `virtual`, and for int8 `scale`.
+        Columns `user_id`, `vector` (a list of Z, null for an unknown user), `virtual`, `fresh_at` (null for a row that
+        is the snapshot's), and for int8 `scale`.
     """
-    numbers, scales = reduce(rows_nZ, number)
     virtual = set(found.virtual)
-    columns: dict[str, Any] = {
-        "user_id": pa.array(user_ids, pa.string()),
-        "vector": _lists(numbers, np.asarray(np.isnan(rows_nZ).any(axis=1))),
+    more = {
         "virtual": pa.array([user in virtual for user in user_ids], pa.bool_()),
+        "fresh_at": pa.array([found.fresh.get(user) for user in user_ids], pa.timestamp("us", tz="UTC")),
     }
+    return _stream(found, {"user_id": pa.array(user_ids, pa.string())}, rows_nZ, more, number)
+
+
+def stream_items(found: FramedItems, rows_nE: Floats, item_ids: Sequence[str], number: Number) -> bytes:
+    """Return items' rows likewise, in columns `item_id`, `vector`, and for int8 `scale`."""
+    return _stream(found, {"item_id": pa.array(item_ids, pa.string())}, rows_nE, {}, number)
+
+
+def _stream(found: Standing, key: dict[str, Any], rows_nZ: Floats, more: dict[str, Any], number: Number) -> bytes:
+    numbers, scales = reduce(rows_nZ, number)
+    columns = {**key, "vector": _lists(numbers, np.asarray(np.isnan(rows_nZ).any(axis=1))), **more}
     if scales is not None:
         columns["scale"] = pa.array(scales, pa.float32(), mask=np.isnan(scales))
     about = {name: str(value) for name, value in standing_json(found).items()}

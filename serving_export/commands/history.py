@@ -21,15 +21,17 @@ UNKNOWN = "users that were not known at their moment: a vector that is null, or 
 @click.option("--out", required=True, metavar="FILE", help="file to write, whole or not at all")
 @click.option("--unknown", type=click.Choice(["null", "raise"]), default="null", show_default=True, help=UNKNOWN)
 @of_space
+@click.option("--frame", metavar="FRAME", help="vectors turned into this frame, of every space that has carried it")
 @answers
-def history(rows: str, out: str, unknown: Any, space_id: str | None) -> Answer:
+def history(rows: str, out: str, unknown: Any, space_id: str | None, frame: str | None) -> Answer:
     """Write the vectors that users had at past moments to a Parquet file."""
     from serving_export.past_rows import read_rows
-    from serving_export.past_vectors import PastVectors, write_past_file
+    from serving_export.past_vectors import PastVectors, Source, write_past_file
 
     settings = Settings.from_env()
-    space_id = space_id or read_pointer(settings.published_dir).live.space_id
+    live = None if frame else read_pointer(settings.published_dir).live.space_id
+    of = Source(space_id or live, frame)
     past = PastVectors(settings.published_dir)
-    count = write_past_file(past, space_id, read_rows(Path(rows)), Path(out), unknown)
-    values = {"rows": count, "space_id": space_id, "out": out}
-    return Answer(values=values, text=f"{count} rows of space {space_id} in {out}")
+    count = write_past_file(past, of, read_rows(Path(rows)), Path(out), unknown)
+    values = {"rows": count, "space_id": of.space_id, "frame": of.frame, "out": out}
+    return Answer(values=values, text=f"{count} rows of {of} in {out}")

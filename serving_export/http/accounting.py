@@ -76,6 +76,7 @@ def _heads(tally: Tally, told: set[bytes]) -> list[tuple[bytes, bytes]]:
         return []
     values = {
         b"x-space-id": about.space_id,
+        b"x-frame": about.frame,
         b"x-as-of": about.as_of.isoformat(),
         b"x-age": f"{about.age.total_seconds():.3f}",
         b"x-stale": str(about.stale).lower(),

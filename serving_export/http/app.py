@@ -17,6 +17,7 @@ from serving_export.http.events import add_events
 from serving_export.http.feast import add_feast
 from serving_export.http.guard import Guard, needed_scopes, require_scopes
 from serving_export.http.history import add_history
+from serving_export.http.items import add_items
 from serving_export.http.metrics import Metrics, add_metrics
 from serving_export.http.rankings import add_rankings
 from serving_export.http.refusals import REFUSALS, add_refusals
@@ -51,10 +52,11 @@ def build_app(
     app.add_middleware(Accounting, metrics=metrics)
     add_refusals(app, settings)
     add_vectors(app, served)
+    add_items(app, served)
     add_rankings(app, served)
     add_similar(app, served)
     add_spaces(app, served, settings)
-    add_history(app, served, settings)
+    add_history(app, settings)
     add_feast(app, served, settings)
     add_events(app, settings)
     add_state(app, served, settings)

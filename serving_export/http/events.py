@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from serving_export.http.responses import PlainJSON
+from serving_export.http.tally import current_tally
 from training.contracts.columns import RAW_INTERACTIONS, RAW_USERS
 from training.contracts.partitions import Partition
 from training.settings import Settings
@@ -40,6 +41,7 @@ def add_events(app: FastAPI, settings: Settings) -> None:
 
         They are on their way when this answers; the users' vectors follow within a moment.
         """
+        current_tally().count(keys=len(events.interactions) + len(events.users))
         log = sink()
         refused = _refused(settings, events)
         if refused:

@@ -15,7 +15,7 @@ from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
 from serving_export.http.vectors import MAX_USERS
 from serving_export.lookup import EmbeddingStore
-from serving_export.online_features import OnlineFeatures, OnlineRequest
+from serving_export.online_features import OnlineAnswer, OnlineFeatures, OnlineRequest
 from training.contracts.errors import MissingArtefact
 from training.settings import Settings
 
@@ -69,11 +69,11 @@ def add_feast(app: FastAPI, served: Served, settings: Settings) -> None:
                 else await anyio.to_thread.run_sync(_packed, online, served, asked)
             )
             if packed is not None:
-                return Response(packed, media_type=JSON)
+                return _answered(packed)
         return await anyio.to_thread.run_sync(_read, online, served, asked, limiter=one_at_a_time)
 
 
-def _packed(online: OnlineFeatures, served: Served, asked: OnlineRequest) -> bytes | None:
+def _packed(online: OnlineFeatures, served: Served, asked: OnlineRequest) -> OnlineAnswer | None:
     return online.packed(asked, _store(served, asked))
 
 
@@ -82,7 +82,7 @@ def _read(online: OnlineFeatures, served: Served, asked: OnlineRequest) -> Respo
     from feast.errors import FeastError
 
     try:
-        return Response(online.read(asked, _store(served, asked)), media_type=JSON)
+        return _answered(online.read(asked, _store(served, asked)))
     except FeastError as error:
         status = error.http_status_code()
         return PlainJSON(error.to_error_detail(), status_code=int(status) if status < 500 else 422)
@@ -91,6 +91,11 @@ def _read(online: OnlineFeatures, served: Served, asked: OnlineRequest) -> Respo
     except Exception as error:  # whatever the online store's driver raises: the caller may try again
         logger.exception("the online store did not answer")
         return _refused(503, f"expected an answer of the online store, found {type(error).__name__}; try again")
+
+
+def _answered(answer: OnlineAnswer) -> Response:
+    current_tally().count(unknown=answer.num_unknown)
+    return Response(answer.body, media_type=JSON)
 
 
 def _store(served: Served, asked: OnlineRequest) -> EmbeddingStore | None:

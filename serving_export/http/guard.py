@@ -6,6 +6,7 @@ Plain ASGI, outside of the app: what the app would say of a request's form is fo
 from __future__ import annotations
 
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -23,6 +24,7 @@ OPEN_TO_ALL = ""
 SCOPE_OF = {
     "embeddings": "lookup",
     "users": "lookup",
+    "items": "lookup",
     "get-online-features": "lookup",
     "recommend": "rank",
     "target": "rank",
@@ -58,6 +60,11 @@ class Guard:
         needed = needed_scopes(scope["path"]) if scope["type"] == "http" else frozenset[str]()
         if not needed or (scope["path"] == "/metrics" and _is_local(scope)):
             await self._app(scope, receive, send)
+            return
+        if not self._door.is_keyed and (page := foreign_page(scope)):
+            await send_refusal(
+                send, 403, f"expected this machine's name, found {page}; make keys to be asked otherwise"
+            )
             return
         try:
             grant, limits = self._door.grant(scope["headers"])
@@ -129,7 +136,30 @@ def _is_local(scope: Scope) -> bool:
     """Return whether a process of this machine asks, and no proxy of this machine for somebody else."""
     client = scope.get("client")
     names = {name for name, _ in scope["headers"]}
-    return client is not None and is_loopback(client[0]) and names.isdisjoint(FORWARDED)
+    is_near = client is not None and is_loopback(client[0])
+    return is_near and names.isdisjoint(FORWARDED) and not foreign_page(scope)
+
+
+def foreign_page(scope: Scope) -> str:
+    """Return the host or origin of another name by which a process of this machine asks; empty where there is none.
+
+    A browser here sends what a page from anywhere tells it to: by the page's own name, which the page has let lead to
+    this machine (DNS rebinding), or by this machine's name, with the page's as the origin.
+    """
+    client = scope.get("client")
+    if client is None or not is_loopback(client[0]):
+        return ""
+    told = [(name, value.decode("latin-1")) for name, value in scope["headers"] if name in (b"host", b"origin")]
+    foreign = (f"{name.decode()} {value[:100]!r}" for name, value in told if not is_loopback(_host(name, value)))
+    return next(foreign, "")
+
+
+def _host(header: bytes, value: str) -> str:
+    """Return the host in a `host` or `origin` line; empty where it is none."""
+    try:
+        return urlsplit(value if header == b"origin" else f"//{value}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def is_loopback(host: str) -> bool:

@@ -10,17 +10,17 @@ from fastapi import FastAPI, Response
 from pydantic import AfterValidator, Field, model_validator
 
 from serving_export.http.inputs import PinnedBody, Text
-from serving_export.http.served import Served
 from serving_export.http.tally import current_tally
 from serving_export.past_rows import in_utc
-from serving_export.past_vectors import OnUnknown, PastVectors, write_past
+from serving_export.past_vectors import OnUnknown, PastVectors, Source, write_past
+from training.registry.pointer import read_pointer
 from training.settings import Settings
 
 MAX_ROWS = 10_000
 Moment = Annotated[datetime, AfterValidator(in_utc)]
 PARQUET = "application/vnd.apache.parquet"
 FORMS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "user_id, as_of, partition, vector.", "content": {PARQUET: {}}}
+    200: {"description": "user_id, as_of, space_id, partition, vector.", "content": {PARQUET: {}}}
 }
 
 
@@ -42,7 +42,7 @@ class Rows(PinnedBody):
         return self
 
 
-def add_history(app: FastAPI, served: Served, settings: Settings) -> None:
+def add_history(app: FastAPI, settings: Settings) -> None:
     """Add `/history`."""
     past = PastVectors(settings.published_dir)
 
@@ -50,15 +50,17 @@ def add_history(app: FastAPI, served: Served, settings: Settings) -> None:
     def history(rows: Rows) -> Response:
         """Return for each row the vector of the newest retained snapshot that is not after its moment.
 
-        More rows than fit in a request: `python -m serving_export history`, which writes a file of any length.
+        With `frame` they are those that were turned into it, of one space after another, whichever carried it. More
+        rows than fit in a request: `python -m serving_export history`, which writes a file of any length.
         """
         space, frame = rows.pin
-        live = served.store(frame=frame)
-        served.account(live, keys=len(rows.user_ids))
-        space_id = live.space_id if space is None else space
-        found = past.read(space_id, rows.user_ids, rows.as_of, rows.on_unknown)
-        current_tally().count(unknown=list(found.partition).count(None))
+        live = None if frame else read_pointer(settings.published_dir).live.space_id
+        of = Source(space or live, frame)
+        current_tally().count(keys=len(rows.user_ids))
+        found = past.read(of, rows.user_ids, rows.as_of, rows.on_unknown)
+        num_unknown = list(found.partition).count(None)
+        current_tally().count(unknown=num_unknown)
         sink = io.BytesIO()
-        write_past([found], space_id, sink)
-        headers = {"x-space-id": space_id, "x-unknown": str(list(found.partition).count(None))}
+        write_past([found], of, sink)
+        headers = {"x-space-id": of.space_id or "", "x-frame": frame or "", "x-unknown": str(num_unknown)}
         return Response(sink.getvalue(), media_type=PARQUET, headers=headers)

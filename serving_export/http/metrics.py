@@ -37,8 +37,8 @@ class Metrics:
         if folder is not None:
             _count_in(folder)
         self._requests = self._counter("requests", "Requests answered", "team", "route", "method", "status")
-        self._keys = self._counter("keys", "Ids looked up or ranked for", "team")
-        self._unknown = self._counter("unknown_ids", "Ids that no snapshot holds", "team")
+        self._keys = self._counter("keys", "Ids looked up or ranked for, rows of events", "team")
+        self._unknown = self._counter("unknown_ids", "Ids that were not known", "team")
         self._stale = self._counter("stale_answers", "Answers from a stale snapshot", "team")
         self._opens = self._counter("snapshot_opens", "Times the pointer was followed", "outcome")
         self._seconds = Histogram(

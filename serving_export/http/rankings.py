@@ -102,6 +102,7 @@ def _items_for(
     name, snapshot = store.answering(user_id, ask.consumer, "popularity" if popular else "raise")
     about = served.account(store, snapshot, keys=1)
     if name == POPULARITY and snapshot.popularity is not None:
+        current_tally().count(unknown=int(snapshot.rows_of([user_id])[0] < 0))
         return ranking_json(snapshot.popularity.recommend(user_id, ask.k), snapshot.model(name), about)
 
     def rank() -> Ranking:

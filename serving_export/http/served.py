@@ -71,9 +71,18 @@ class Served:
         """Return whether what the pointer names is open, so that no lookup has to wait for anything to be opened."""
         return self._store is not None and not self._has_moved()
 
-    def account(self, store: EmbeddingStore, snapshot: Snapshot | None = None, keys: int = 0) -> Standing:
-        """Note which snapshot answers for how many ids, and return how old it is; None is the store's own."""
-        tally, about = current_tally(), store.standing(snapshot or store.snapshot)
+    def account(
+        self, store: EmbeddingStore, snapshot: Snapshot | None = None, keys: int = 0, frame: str | None = None
+    ) -> Standing:
+        """Note which snapshot answers for how many ids, and return how old it is.
+
+        Args:
+            store: What answers.
+            snapshot: Which one of it; None is the store's own.
+            keys: Ids that are looked up or ranked for.
+            frame: The frame that the answer's vectors were turned into; None for a space's own.
+        """
+        tally, about = current_tally(), store.standing(snapshot or store.snapshot, frame or "")
         tally.count(keys=keys)
         tally.about = about
         return about

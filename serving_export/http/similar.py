@@ -40,8 +40,8 @@ def add_similar(app: FastAPI, served: Served) -> None:
 
     def users(pin: Pin, batch: Users) -> list[dict[str, Any]]:
         store = served.store(*pin)
-        about = served.account(store, keys=len(batch.user_ids))
-        found = neighbourhoods.users(store.snapshot)
+        about = served.account(store, keys=len(batch.user_ids), frame=pin.frame)
+        found = neighbourhoods.users(store.snapshot, framed=pin.frame is not None)
         return _answers(found, batch.user_ids, batch.k, batch.on_unknown, about, {})
 
     def items(pin: Pin, batch: Items) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ def add_similar(app: FastAPI, served: Served) -> None:
 
     @app.get("/similar-users/{user_id:path}")
     def similar_users(user_id: Text, pin: Pinned, k: Count = 10, on_unknown: OnUnknownItem = "raise") -> dict[str, Any]:
-        """Return the users nearest to one by the cosine of their vectors in a space, nearest first."""
+        """Return the users nearest to one by the cosine of their vectors in a snapshot, nearest first."""
         return users(pin, Users(user_ids=[user_id], k=k, on_unknown=on_unknown))[0]
 
     @app.post("/similar-users")

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from serving_export.http.served import Served
 from serving_export.past_vectors import PastVectors
-from serving_export.spaces import served_spaces
+from serving_export.spaces import served_frames, served_spaces
 from training.settings import Settings
 
 
@@ -18,6 +18,10 @@ def add_spaces(app: FastAPI, served: Served, settings: Settings) -> None:
 
     @app.get("/spaces")
     def spaces() -> dict[str, Any]:
-        """Return every served space: its age, consumers, what fewer bits lose, and the days that `/history` reads."""
+        """Return every served space: its age, consumers, what fewer bits lose, and the days that `/history` reads.
+
+        And every frame that they carry, with the space that answers for it.
+        """
         store = served.store()
-        return {"sequence": store.pointer.sequence, "spaces": served_spaces(store, past)}
+        frames = served_frames(store, past)
+        return {"sequence": store.pointer.sequence, "spaces": served_spaces(store, past), "frames": frames}

@@ -17,8 +17,8 @@ class Tally:
 
     Attributes:
         team: Who asks.
-        keys: Ids that were looked up or ranked for.
-        unknown: Those of them that no snapshot holds.
+        keys: Ids that were looked up or ranked for, and rows of events.
+        unknown: Those of them that were not known.
         about: Of which space and how old the answer is; None where no snapshot answers.
     """
 

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field, model_validator
 
 from serving_export.answers import embeddings_bytes, embeddings_json
-from serving_export.embeddings import Embeddings
+from serving_export.embeddings import Embeddings, Standing
 from serving_export.http.bodies import described, read_body
 from serving_export.http.inputs import OnUnknownItem, OnUnknownVector, Pin, Pinned, PinnedBody
 from serving_export.http.served import Served
@@ -74,7 +74,7 @@ def add_vectors(app: FastAPI, served: Served) -> None:
 
 def _look_up(served: Served, pin: Pin, user_ids: list[str], on_unknown: OnUnknownVector) -> Embeddings:
     store = served.store(*pin)
-    served.account(store, keys=len(user_ids))
+    served.account(store, keys=len(user_ids), frame=pin.frame)
     found = store.lookup(user_ids, on_unknown="raise" if on_unknown == "raise" else "ignore", frame=pin.frame)
     current_tally().count(unknown=len(found.unknown))
     served.log.record(found)
@@ -86,33 +86,27 @@ def _answer(served: Served, batch: Batch) -> Response:
     if batch.format == "json":
         asked = batch.user_ids if batch.on_unknown == "null" else ()
         return Response(embeddings_bytes(found, asked), media_type=JSON)
-    rows = _aligned(found, batch.user_ids)
+    rows = aligned(found.vectors, found.unknown, batch.user_ids)
     if batch.format == "binary":
-        return Response(_bytes(found, rows, batch.dtype), media_type=MEDIA_TYPE)
+        return Response(as_bytes(found, rows, batch.dtype), media_type=MEDIA_TYPE)
     if batch.format == "arrow":
-        from serving_export.vector_table import stream  # pyarrow: only for those who ask
+        from serving_export.vector_table import stream_users  # pyarrow: only for those who ask
 
-        return Response(stream(found, rows, batch.user_ids, batch.dtype), media_type=ARROW)
-    headers = {
-        "x-space-id": found.space_id,
-        "x-frame": found.frame,
-        "x-as-of": found.as_of.isoformat(),
-        "x-stale": str(found.stale).lower(),
-        "x-shape": ",".join(map(str, rows.shape)),
-    }
-    return Response(rows.tobytes(), media_type=RAW, headers=headers)
+        return Response(stream_users(found, rows, batch.user_ids, batch.dtype), media_type=ARROW)
+    return Response(rows.tobytes(), media_type=RAW, headers={"x-shape": ",".join(map(str, rows.shape))})
 
 
-def _aligned(found: Embeddings, user_ids: list[str]) -> Floats:
-    """Return a row for every user in the order asked, float32 [n, Z], NaN for an unknown one."""
-    if not found.unknown:
-        return found.vectors
-    unknown = set(found.unknown)
-    rows = np.full((len(user_ids), found.vectors.shape[1]), np.nan, dtype=np.float32)
-    rows[[user_id not in unknown for user_id in user_ids]] = found.vectors
+def aligned(vectors: Floats, unknown: tuple[str, ...], asked: list[str]) -> Floats:
+    """Return a row for every id in the order asked, float32 [n, Z], NaN for an unknown one."""
+    if not unknown:
+        return vectors
+    missing = set(unknown)
+    rows = np.full((len(asked), vectors.shape[1]), np.nan, dtype=np.float32)
+    rows[[one not in missing for one in asked]] = vectors
     return rows
 
 
-def _bytes(found: Embeddings, rows: Floats, number: Number) -> bytes:
+def as_bytes(found: Standing, rows: Floats, number: Number) -> bytes:
+    """Return rows behind the header that names their standing."""
     about = {name: getattr(found, name) for name in ("space_id", "frame", "as_of", "stale")}
     return encode(VectorRows(vectors=rows, number=number, **about))

@@ -58,6 +58,9 @@ def test_they_go_with_their_snapshot(world: World) -> None:
     kept = Neighbourhoods()
     assert kept.users(store.snapshot) is kept.users(store.snapshot)
     assert kept.items(store.snapshot, "matching") is not kept.users(store.snapshot)
+    framed = kept.users(store.snapshot, framed=True)
+    assert framed._vectors_NZ is store.snapshot.framed_vectors
+    assert framed is not kept.users(store.snapshot)
     with pytest.raises(UnknownConsumer, match="nobody"):
         kept.items(store.snapshot, "nobody")
     assert len(kept._found) == 1

@@ -51,9 +51,7 @@ def test_feast_serves_the_published_vectors_also_of_users_without_history(world:
         np.testing.assert_array_equal(np.float32(online["vector"].tolist()), found.vectors)
         assert set(online["vector__ts"]) == {int(Partition.parse(found.partition).as_of.timestamp())}
     frame = read_pointer(world.settings.published_dir).frame
-    online = feature_store.read_online(
-        world.settings, "matching_v1", [{"user_id": user, "space_id": frame} for user in users]
-    )
+    online = read_online(world.settings, "matching_v1", [{"user_id": user, "space_id": frame} for user in users])
     framed = EmbeddingStore(world.settings.published_dir).lookup(users, frame=frame).vectors
     np.testing.assert_array_equal(np.float32(online["vector"].tolist()), framed)
     rows = [{"user_id": user, "space_id": spaces[0]} for user in users]

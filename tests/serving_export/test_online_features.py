@@ -11,6 +11,7 @@ import pytest
 from serving_export.lookup import EmbeddingStore
 from serving_export.online_features import OnlineFeatures, OnlineRequest
 from tests.serving_export.world import DAY1, DAY2, World
+from training.contracts.frames import frame_of
 
 ASKED = ["user_embedding:vector"]
 
@@ -21,7 +22,7 @@ def packed(world: World, **request: object) -> dict[str, dict[str, list[object]]
     )
     if answer is None:
         return None
-    found = json.loads(answer)
+    found = json.loads(answer.body)
     return dict(zip(found["metadata"]["feature_names"], found["results"], strict=True))
 
 
@@ -39,6 +40,22 @@ def test_rows_of_several_served_spaces_in_the_order_asked(world: World) -> None:
     assert found["vector"]["statuses"] == ["PRESENT", "NOT_FOUND", "PRESENT", "PRESENT"]
     times = ["2026-11-03T00:00:00Z", "1970-01-01T00:00:00Z", "2026-11-03T00:00:00Z", "2026-11-02T00:00:00Z"]
     assert found["vector"]["event_timestamps"] == times
+
+
+def test_a_frame_stands_for_a_space(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    frame = frame_of(first)
+    found = packed(world, features=ASKED, entities={"user_id": ["u05", "u05"], "space_id": [frame, second]})
+    store = EmbeddingStore(world.settings.published_dir)
+    expected = [store.lookup(["u05"], frame=frame).vectors[0], store.lookup(["u05"]).vectors[0]]
+    np.testing.assert_array_equal(np.float32(found["vector"]["values"]), expected)
+
+
+def test_rows_without_any_value_are_counted(world: World) -> None:
+    [space_id] = world.promote(DAY1)
+    asked = OnlineRequest(features=ASKED, entities={"user_id": ["u05", "nobody", "u99"], "space_id": [space_id] * 3})
+    answer = OnlineFeatures(world.settings).packed(asked, EmbeddingStore(world.settings.published_dir))
+    assert answer.num_unknown == 2
 
 
 def test_each_number_tells_the_float32_in_double_precision(world: World) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 
 from serving_export.checksum import MANIFEST
+from serving_export.frames import start_frame
 from serving_export.lookup import EmbeddingStore
 from serving_export.past_vectors import PastVectors
 from serving_export.pin import pin
 from serving_export.refresh import refresh_embeddings
-from serving_export.spaces import served_spaces
+from serving_export.spaces import served_frames, served_spaces
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
+from training.contracts.frames import frame_of
 from training.registry.pointer import read_pointer
 
 
@@ -25,6 +27,17 @@ def test_a_pinned_space_says_by_whom(world: World) -> None:
     world.promote(DAY3)
     roles = {space["space_id"]: (space["role"], space["pinned_by"]) for space in described(world)}
     assert roles[first] == ("pinned", ["search-team"])
+
+
+def test_a_pinned_frame_says_by_whom_and_outlives_a_new_one(world: World) -> None:
+    (first,) = world.promote(DAY1)
+    pin(world.settings, "ads", frame_of(first), world.sources)
+    start_frame(world.settings, "a new encoder")
+    (second,) = world.promote(DAY2)
+    published = world.settings.published_dir
+    frames = {one["frame"]: one for one in served_frames(EmbeddingStore(published), PastVectors(published))}
+    assert frames[frame_of(first)]["pinned_by"] == ["ads"]
+    assert [frames[frame_of(space)]["in_force"] for space in (first, second)] == [False, True]
 
 
 def test_days_that_history_reads_grow_with_refreshes(world: World) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from serving_export import vector_bytes
 from serving_export.vector_bytes import HEADER_BYTES, NUMBERS, Number, VectorRows, decode, encode, reduce, restore
 
 AS_OF = datetime(2026, 11, 6, tzinfo=UTC)
@@ -117,3 +122,14 @@ def test_restoring_is_what_decoding_does() -> None:
         np.testing.assert_array_equal(
             restore(*reduce(vectors, number)), decode(encode(rows_of(vectors, number))).vectors
         )
+
+
+def test_the_file_reads_answers_wherever_it_is_copied_to(tmp_path: Path) -> None:
+    shutil.copy(Path(vector_bytes.__file__), tmp_path / "vector_bytes.py")
+    about = {"space_id": "20261101-aaaaaaaa", "as_of": datetime(2026, 11, 2, tzinfo=UTC)}
+    (tmp_path / "answer").write_bytes(encode(VectorRows(vectors=np.float32([[1, 2]]), **about)))
+    code = "from vector_bytes import decode; import sys; print(decode(open('answer', 'rb').read()).vectors.tolist())"
+    ours = "print([name for name in sys.modules if name in ('training', 'serving_export')])"
+    command = [sys.executable, "-c", f"{code}; {ours}"]
+    found = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=True)
+    assert found.stdout == "[[1.0, 2.0]]\n[]\n"

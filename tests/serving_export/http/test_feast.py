@@ -65,7 +65,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> World:
     feature_store.apply(world.settings)
     feature_store.materialise(world.settings, DAY1)
     world.promote(DAY1)
-    write_online(world.settings, read_pointer(world.settings.published_dir).live)
+    live = read_pointer(world.settings.published_dir).live
+    write_online(world.settings, live, live.space_id)
     return world
 
 
@@ -188,7 +189,8 @@ def test_vectors_are_the_packed_ones_even_where_the_online_store_has_others(home
             assert column["values"] == [ours, [9.0] * 8]
             assert column["statuses"] == ["PRESENT", "PRESENT"]
     finally:
-        write_online(home.settings, read_pointer(home.settings.published_dir).live)
+        live = read_pointer(home.settings.published_dir).live
+        write_online(home.settings, live, live.space_id)
 
 
 def test_refusals_reach_a_feast_client_as_its_own_errors(home: World, stores: tuple) -> None:

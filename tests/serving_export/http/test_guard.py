@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,9 +15,10 @@ from fastapi.testclient import TestClient
 from serving_export.access.book import Book, Team, change_book, utc_now
 from serving_export.access.tokens import SCOPES, issue, issue_static
 from serving_export.http.app import build_app
-from serving_export.http.guard import is_loopback, needed_scopes, require_scopes
+from serving_export.http.guard import SCOPE_OF, is_loopback, needed_scopes, require_scopes
 from tests.serving_export.http.conftest import Bearer
 from tests.serving_export.world import DAY1, World
+from training.settings import REPO_ROOT
 
 ROUTES = {
     "/users/u05/embedding": "lookup",
@@ -162,9 +164,44 @@ def test_the_metrics_are_open_to_this_machine_but_not_through_its_proxy(world: W
         ("127.0.0.1", {"forwarded": "for=127.0.0.1"}, 401),
         ("10.0.0.7", {}, 401),
     ]:
-        client = TestClient(app, client=(address, 50_000))
+        client = TestClient(app, base_url="http://localhost", client=(address, 50_000))
         assert client.get("/metrics", headers=headers).status_code == status
         assert client.get("/status", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "localhost:8600"}, 200),
+        ({"host": "127.0.0.1"}, 200),
+        ({"host": "[::1]:8600"}, 200),
+        ({"host": "LOCALHOST", "origin": "http://127.0.0.1:8600"}, 200),
+        ({"host": "rebound.example.org"}, 403),
+        ({"host": "localhost.example.org:8600"}, 403),
+        ({"host": "localhost@example.org"}, 403),
+        ({"host": "[localhost"}, 403),
+        ({"host": ""}, 403),
+        ({"host": "localhost", "origin": "https://example.org"}, 403),
+        ({"host": "localhost", "origin": "null"}, 403),
+    ],
+)
+def test_a_page_from_elsewhere_reads_nothing_through_a_browser_of_this_machine(
+    world: World, headers: dict[str, str], status: int
+) -> None:
+    world.promote(DAY1)
+    client = TestClient(build_app(world.settings), client=("127.0.0.1", 50_000))
+    for path in ("/users/u05/embedding", "/metrics"):
+        assert client.get(path, headers=headers).status_code == status, path
+    assert client.get("/healthz", headers=headers).status_code == 200
+
+
+def test_with_keys_any_name_is_answered_but_no_metrics_without_a_token(
+    world: World, client: TestClient, bearer: Bearer
+) -> None:
+    near = TestClient(build_app(world.settings), client=("127.0.0.1", 50_000))
+    headers = {"host": "lookup.example.org", **bearer()}
+    assert near.get("/users/u05/embedding", headers=headers).status_code == 200
+    assert near.get("/metrics", headers={"host": "rebound.example.org"}).status_code == 401
 
 
 def test_every_route_says_who_may_ask() -> None:
@@ -173,6 +210,16 @@ def test_every_route_says_who_may_ask() -> None:
     with pytest.raises(AssertionError, match="/somewhere/"):
         require_scopes(app)
     assert needed_scopes("/somewhere/x") == set(SCOPES)
+
+
+def test_the_document_names_the_scope_of_every_route() -> None:
+    text = (REPO_ROOT / "serving_export/README.md").read_text(encoding="utf-8")
+    told = {
+        route.split("/")[1]: scope
+        for scope, routes in re.findall(r"^\| `(\w+)` \| (`/.*`) \|$", text, re.MULTILINE)
+        for route in re.findall(r"`(/[^`]+)`", routes)
+    }
+    assert told == {name: scope for name, scope in SCOPE_OF.items() if scope}
 
 
 def test_the_description_names_the_scopes(client: TestClient) -> None:

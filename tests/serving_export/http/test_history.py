@@ -13,7 +13,7 @@ from serving_export.http.app import build_app
 from serving_export.http.history import PARQUET
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.test_past_vectors import vectors_of
-from tests.serving_export.world import DAY1, DAY2, World
+from tests.serving_export.world import DAY1, DAY2, DAY3, World
 
 ROWS = {
     "user_ids": ["u05", "u05", "u40", "nobody"],
@@ -37,6 +37,24 @@ def test_each_row_has_the_vector_of_its_moment(world: World, client: TestClient)
     for row, day in zip(rows[:2], (DAY1, DAY2), strict=True):
         np.testing.assert_array_equal(np.float32(row["vector"]), vectors_of(world, space_id, day)["u05"])
     assert rows[2]["vector"] is None
+    assert "x-as-of" not in answer.headers, "each row has its own"
+
+
+def test_a_frame_is_read_over_spaces(world: World, client: TestClient) -> None:
+    (second,) = world.promote(DAY3)
+    served = client.get("/spaces").json()
+    frame = served["frames"][0]
+    assert (frame["in_force"], frame["space_id"]) == (True, second)
+    assert frame["history"] == [str(DAY1), str(DAY2), str(DAY3)]
+    moments = ["2026-11-02", "2026-11-03", "2026-11-04"]
+    answer = client.post("/history", json={"user_ids": ["u05"] * 3, "as_of": moments, "frame": frame["frame"]})
+    assert (answer.headers["x-frame"], answer.headers["x-space-id"]) == (frame["frame"], "")
+    table = pq.read_table(io.BytesIO(answer.content))
+    assert table.schema.metadata[b"frame"].decode() == frame["frame"]
+    first = served["spaces"][1]["space_id"]
+    assert table["space_id"].to_pylist() == [first, first, second]
+    of_now = client.get("/users/u05/embedding", params={"frame": frame["frame"]}).json()["vector"]
+    np.testing.assert_array_equal(np.float32(table["vector"][2].as_py()), np.float32(of_now))
 
 
 def test_users_unknown_at_their_moment_may_be_refused(client: TestClient) -> None:
@@ -47,7 +65,7 @@ def test_users_unknown_at_their_moment_may_be_refused(client: TestClient) -> Non
 
 def test_other_spaces_frames_and_broken_rows_are_refused(client: TestClient) -> None:
     for change, status in (
-        ({"space_id": "20260101-00000000"}, 503),
+        ({"space_id": "20260101-00000000"}, 409),
         ({"frame": "f"}, 409),
         ({"as_of": ["2026-11-03"]}, 422),
         ({"as_of": ["yesterday"] * 4}, 422),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import schemathesis
@@ -18,6 +19,7 @@ from serving_export.http.app import build_app
 from serving_export.http.guard import needed_scopes
 from tests.serving_export.http.conftest import Bearer
 from tests.serving_export.world import DAY1, DAY2, World
+from training.contracts.frames import frame_of
 
 load_all_checks()
 CHECKED = [
@@ -57,12 +59,14 @@ def send_all(app: Any, headers: dict[str, str], change: Callable[[Case], None] =
     return found
 
 
-def without_pins(case: Case) -> None:
-    """Ask for what is served, by ids that are known."""
-    for name in PINS:
-        (case.query or {}).pop(name, None)
-        if isinstance(case.body, dict):
-            case.body.pop(name, None)
+def ask_for_what_is_served(case: Case, frame: str) -> None:
+    """Ask without a pin, or of items in their frame, by ids that are known."""
+    for named in (case.query, case.body):
+        if isinstance(named, dict):
+            for name in PINS:
+                named.pop(name, None)
+            if case.path.startswith("/items"):
+                named["frame"] = frame
     if isinstance(case.body, dict):
         rows = {"user_ids": ["u05"], "item_ids": ["i05"], "as_of": ["2026-11-03T00:00:00Z"]}
         case.body.update({name: known for name, known in rows.items() if name in case.body})
@@ -72,12 +76,12 @@ def without_pins(case: Case) -> None:
 
 
 def test_without_keys(world: World) -> None:
-    world.promote(DAY1, DAY2)
+    first, _ = world.promote(DAY1, DAY2)
     app = build_app(world.settings)
-    drawn, known = send_all(app, {}), send_all(app, {}, without_pins)
+    drawn, known = send_all(app, {}), send_all(app, {}, partial(ask_for_what_is_served, frame=frame_of(first)))
     assert set(drawn) == set(known) == set(app.openapi()["paths"])
-    # what Feast's protocol asks for has names and keys of its own, which test_feast sends
-    assert all(known[path][200] for path in known if path != "/get-online-features"), known
+    # what Feast's protocol asks for has names and keys of its own, which test_feast sends, and events need a stream
+    assert {path for path in known if not known[path][200]} <= {"/get-online-features", "/events"}, known
     assert drawn["/embeddings"][409]
 
 

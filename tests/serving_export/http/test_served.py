@@ -6,7 +6,6 @@ import gc
 import threading
 import time
 import weakref
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from serving_export.lookup import EmbeddingStore
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, World
 from training.contracts.errors import FrameMismatch, MissingArtefact, SpaceMismatch
+from training.contracts.frames import frame_of
 
 
 def test_the_last_snapshot_lives_as_long_as_its_last_reader(world: World) -> None:
@@ -88,15 +88,22 @@ def test_the_answer_s_age_is_noted_for_its_head(world: World) -> None:
     assert (tally.about.space_id, tally.keys) == (second, 3)
 
 
-def test_a_space_or_a_frame_that_is_not_served(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    [space_id] = world.promote(DAY1)
-    served = Served(world.settings)
+def test_a_space_or_a_frame_that_is_not_served(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    served, frame = Served(world.settings), frame_of(first)
     with pytest.raises(SpaceMismatch):
         served.store("20260101-00000000")
-    with pytest.raises(FrameMismatch, match=f"expected frame f1, found no frame in space {space_id}"):
-        served.store(frame="f1")
-    manifest: dict[str, Any] = served.store().snapshot.manifest
-    monkeypatch.setitem(manifest, "frame", {"frame_id": "f2"})
-    assert served.store(frame="f2").space_id == space_id
-    with pytest.raises(FrameMismatch, match="expected frame f1, found f2"):
-        served.store(space_id, "f1")
+    assert served.store(frame=frame).space_id == second, "the newest that carries it"
+    assert served.store(first, frame).space_id == first
+    for space_id in (None, second):
+        with pytest.raises(FrameMismatch, match=f"expected f1, found {frame}"):
+            served.store(space_id, "f1")
+
+
+def test_the_account_says_whether_an_answer_is_in_a_frame(world: World) -> None:
+    (space_id,) = world.promote(DAY1)
+    tally, served = begin_tally(), Served(world.settings)
+    store = served.store(frame=frame_of(space_id))
+    served.account(store, keys=2, frame=frame_of(space_id))
+    assert (tally.about.frame, tally.keys) == (frame_of(space_id), 2)
+    assert served.account(store).frame == ""

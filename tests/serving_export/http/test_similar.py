@@ -29,6 +29,18 @@ def test_one_user_and_many_users(world: World, client: TestClient) -> None:
     assert many[2] == {**one, "age": many[2]["age"]}
 
 
+def test_users_of_a_frame_are_compared_in_it(world: World, client: TestClient) -> None:
+    store = EmbeddingStore(world.settings.published_dir)
+    frame = store.snapshot.entry.frame
+    [expected] = Neighbourhoods().users(store.snapshot, framed=True).find(["u05"], 4)
+    answer = client.get("/similar-users/u05", params={"k": 4, "frame": frame})
+    assert (tuple(answer.json()["ids"]), answer.json()["frame"], answer.headers["x-frame"]) == (
+        expected.ids,
+        frame,
+        frame,
+    )
+
+
 def test_one_item_and_many_items_name_the_consumers_model(world: World, client: TestClient) -> None:
     store = EmbeddingStore(world.settings.published_dir)
     [expected] = Neighbourhoods().items(store.snapshot, "matching").find(["i03"], 3)

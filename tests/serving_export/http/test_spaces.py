@@ -20,3 +20,7 @@ def test_live_first_with_all_that_a_reader_chooses_by(world: World) -> None:
     assert set(live["losses"]) == {"float16", "int8"}
     assert live["consumers"]["matching"]["num_items"] == 20
     assert found["spaces"][1]["history"] == ["2026-11-01"]
+    assert live["frame"] == f"frame-{first}"
+    assert [space["residual"] for space in found["spaces"]] == [0.05, None]
+    frame = {"frame": f"frame-{first}", "in_force": True, "space_id": second, "pinned_by": []}
+    assert found["frames"] == [{**frame, "history": ["2026-11-01", "2026-11-02"]}]
