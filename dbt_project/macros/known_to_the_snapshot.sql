@@ -1,4 +1,4 @@
-{# Whatever an interaction of the snapshot names is in its dimension; later days may already be built. Fails with the unknown. #}
+{# What an interaction of the snapshot names is in its dimension; later days may be built. Fails with the unknown ids. #}
 {% test known_to_the_snapshot(model, column_name, dimension) %}
 with interactions as (
 
