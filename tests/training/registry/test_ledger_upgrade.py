@@ -15,10 +15,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from setuptools import find_packages
-from training.spaces import ledger_versions
 
 from training.contracts.artefacts import GateDecision, SpaceRef
 from training.contracts.errors import AttuneError
+from training.registry import ledger_versions
 from training.registry.ledger import Ledger
 from training.registry.ledger_tables import METADATA, REVISION
 from training.registry.ledger_upgrade import VERSION_TABLE, VERSIONS
