@@ -95,7 +95,7 @@ def recompute(settings: Settings, space_id: str, partition: Partition, users: Se
     """Return users' vectors of a space as of a partition, from the raw days up to it and nothing that was derived."""
     from training.data import feature_store
     from training.jobs import run
-    from training.representation.user_space import UserSpace, encode_partition
+    from training.representation.user_space import UserSpace, ensure_embeddings, read_embeddings
 
     parent = settings.home / "parity"
     shutil.rmtree(parent, ignore_errors=True)  # what a killed check left holds users' rows
@@ -112,7 +112,8 @@ def recompute(settings: Settings, space_id: str, partition: Partition, users: Se
             for job in ("land_partition", "transform_partition"):
                 run(job, str(partition), settings=scratch)
             feature_store.apply(scratch)
-            found, vectors_UZ = encode_partition(scratch, space_id, partition)
+            ensure_embeddings(scratch, space_id, partition)
+            found, vectors_UZ = read_embeddings(scratch, space_id, partition)
             return dict(zip(found, vectors_UZ, strict=True))
     finally:
         shutil.rmtree(parent, ignore_errors=True)
@@ -176,9 +177,9 @@ def _count(packed: Vectors, other: Vectors) -> dict[str, int]:
 
 
 def _offline(settings: Settings, entry: PublishedSnapshot) -> Vectors:
-    from training.representation.user_space import encode_partition
+    from training.representation.user_space import read_embeddings
 
-    users, vectors_UZ = encode_partition(settings, entry.space_id, Partition.parse(entry.partition))
+    users, vectors_UZ = read_embeddings(settings, entry.space_id, Partition.parse(entry.partition))
     return dict(zip(users, vectors_UZ, strict=True))
 
 

@@ -86,8 +86,8 @@ def prune(settings: Settings, ledger: Ledger, pointer: Pointer) -> list[str]:
     """Remove what was derived for spaces that nothing reads any more, and return the removed folders.
 
     These are the embeddings of retired and rejected spaces, and the pooled features and sums of item spaces that no
-    kept space reads and no coming retrain starts from. Only what can be made again goes: `encode_partition` and `pool`
-    do so when an old space is asked for. While anything derived is being read nothing goes; the next call sees to it.
+    kept space reads and no coming retrain starts from. Only what can be made again goes: `encode_partition` and
+    `pool_taste` do so. While anything derived is being read nothing goes; the next call sees to it.
 
     Args:
         settings: Where state lives.

@@ -26,10 +26,9 @@ logger = logging.getLogger(__name__)
 
 
 def _encode(settings: Settings, space_id: str, partition: Partition) -> tuple[Sequence[str], NDArray[Any]]:
-    from training.representation.user_space import encode_partition
+    from training.representation.user_space import ensure_embeddings, read_embedding_file
 
-    users, vectors = encode_partition(settings, space_id, partition)
-    return users, vectors
+    return read_embedding_file(ensure_embeddings(settings, space_id, partition))
 
 
 def _validate(settings: Settings, space: SpaceVectors) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -143,7 +143,7 @@ def exclusive(path: Path, *, shared: bool = False, timeout_s: float = LOCK_TIMEO
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-        wait_for(lambda: _try_lock(file, kind), f"lock {path}", lambda: _holder(path), timeout_s)
+        wait_for(lambda: try_lock(file, kind), f"lock {path}", lambda: _holder(path), timeout_s)
         if not shared:
             _sign(file)
         yield
@@ -183,7 +183,13 @@ def list_partitions(folder: Path) -> list[Partition]:
     return sorted(found)
 
 
-def _try_lock(file: TextIO, kind: int) -> bool:
+def try_lock(file: IO[Any] | int, kind: int = fcntl.LOCK_EX) -> bool:
+    """Return whether the lock of an open file was taken; closing the file lets it go.
+
+    Args:
+        file: The file, or its descriptor.
+        kind: `fcntl.LOCK_EX` or `fcntl.LOCK_SH`.
+    """
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -215,12 +221,9 @@ def _abandoned(entry: os.DirEntry[str], older_than_s: float) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor)
     finally:
         os.close(descriptor)
-    return True
 
 
 def _remove(path: Path) -> None:

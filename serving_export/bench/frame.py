@@ -43,7 +43,7 @@ from training.representation.fit import UserEncoderConfig
 from training.representation.frame import Frame
 from training.representation.frame_reader import HORIZON_DAYS, MAX_POSITIVES
 from training.representation.item_space import ItemSpace, load_item_space
-from training.representation.rows import read_pair_task, read_snapshot
+from training.representation.rows import ensure_snapshot, read_pair_task, read_snapshot
 from training.representation.user_encoder import train_space
 from training.representation.user_space import UserSpace
 from training.reproducible import deterministic
@@ -199,6 +199,7 @@ def _fitted(settings: Settings, space_id: str, day: Partition) -> LightModel:
     space = UserSpace.load(settings, space_id)
     items = load_item_space(settings, space.ref.item_space_id)
     anchor = day.shift(-HORIZON_DAYS)
+    ensure_snapshot(settings, anchor, items.item_space_id)
     frame = read_snapshot(settings, anchor, items.item_space_id)
     task = read_pair_task(settings, anchor, day, frame, items, MAX_POSITIVES)
     with deterministic(settings.seed):
@@ -210,10 +211,12 @@ def _read(settings: Settings, reader: LightModel, day: Partition) -> Day:
     store = EmbeddingStore(settings.published_dir)
     space, frame = UserSpace.load(settings, store.space_id), Frame.load(settings, store.pointer.frame)
     own_items = load_item_space(settings, space.ref.item_space_id)
+    first = UserSpace.load(settings, frame.space_id)
+    for item_space_id in sorted({space.ref.item_space_id, first.ref.item_space_id}):
+        ensure_snapshot(settings, day, item_space_id)
     rows = read_snapshot(settings, day, space.ref.item_space_id)
     task = read_pair_task(settings, day, day.shift(HORIZON_DAYS), rows, own_items, MAX_POSITIVES)
     users = list(rows["user_id"])
-    first = UserSpace.load(settings, frame.space_id)
     kept_alive = first.encode(read_snapshot(settings, day, first.ref.item_space_id))
     served: dict[str, Callable[[], Floats]] = {
         "framed": lambda: store.lookup(users, frame=frame.frame_id).vectors,

@@ -34,7 +34,7 @@ from training.ingest.simulator import SimulatorConfig, simulate
 from training.ingest.world import WorldConfig
 from training.jobs import run
 from training.registry.pointer import Pointer
-from training.representation.user_space import encode_partition
+from training.representation.user_space import ensure_embeddings, read_embedding_file
 from training.settings import REPO_ROOT, Settings
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def serve_simulated(settings: Settings, config: SimulatorConfig = CONFIG) -> Set
     apply(settings)
     space_id = run("train_candidate", day, settings=settings)["space_id"]
     partition = Partition.parse(day)
-    users, vectors = encode_partition(settings, space_id, partition)
+    users, vectors = read_embedding_file(ensure_embeddings(settings, space_id, partition))
     snapshot = publish(settings, SpaceVectors.of(space_id, partition, users, vectors))
     move(settings, Pointer(sequence=0, kind="promote", previous=None, live=snapshot))
     return settings

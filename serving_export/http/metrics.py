@@ -7,7 +7,6 @@ computed when it is asked for, so that a space that is served no more is told no
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from serving_export.http.served import Served
 from serving_export.http.tally import Tally
+from training.storage import try_lock
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
@@ -108,11 +108,8 @@ def _take_place(folder: Path) -> int:
     place = 0
     while True:
         file = (folder / f"{place}.place").open("wb")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            place += 1
-        else:
+        if try_lock(file):
             _places.append(file)  # held open, and so locked, as long as the process lives
             return place
+        file.close()
+        place += 1

@@ -18,6 +18,7 @@ from training.storage import (
     new_dir,
     replace_file,
     sweep,
+    try_lock,
     write_json,
     write_parquet,
 )
@@ -126,3 +127,12 @@ def test_a_lock_keeps_others_waiting_until_it_is_let_go(tmp_path):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with path.open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_lock_is_taken_by_one_open_file_until_it_is_closed(tmp_path: Path) -> None:
+    first, second = ((tmp_path / "lock").open("w") for _ in range(2))
+    with second:
+        with first:
+            assert try_lock(first)
+            assert not try_lock(second)
+        assert try_lock(second.fileno())

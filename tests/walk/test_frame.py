@@ -20,7 +20,7 @@ from training.data import feature_store
 from training.registry.ledger import Ledger
 from training.representation.frame import Frame
 from training.representation.item_space import load_item_space
-from training.representation.rows import read_snapshot
+from training.representation.rows import ensure_snapshot, read_snapshot
 from training.representation.user_encoder import gate_space, train_space
 from training.representation.user_space import UserSpace
 from training.settings import Settings
@@ -98,6 +98,7 @@ def test_renewed_items_lie_where_the_older_ones_lay(walked: Walked) -> None:
 def test_what_is_looked_up_in_the_frame_is_what_the_first_encoder_would_say(walked: Walked, day: int) -> None:
     """Day 2 begins cold: without the map its vectors say nothing that the first day's reader understands."""
     settings, first = walked.settings, UserSpace.load(walked.settings, walked.spaces[0].space_id)
+    ensure_snapshot(settings, DAYS[day], first.ref.item_space_id)
     rows = read_snapshot(settings, DAYS[day], first.ref.item_space_id)
     meant, (told, raw) = first.encode(rows), framed_and_raw(walked, day, list(rows["user_id"]))
     assert explained(told, meant) > 0.6
@@ -113,6 +114,7 @@ def framed_and_raw(walked: Walked, day: int, users: list[str]) -> tuple[np.ndarr
         store = EmbeddingStore(settings.published_dir)
         return store.lookup(users, frame=frame.frame_id).vectors, store.lookup(users).vectors
     space = UserSpace.load(settings, space_id)
+    ensure_snapshot(settings, DAYS[day], space.ref.item_space_id)
     raw = space.encode(read_snapshot(settings, DAYS[day], space.ref.item_space_id))
     return frame.map_of(space_id).apply(raw), raw
 

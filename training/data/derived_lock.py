@@ -6,7 +6,6 @@ fails every reader, of whichever space; and taste that goes between pooling and 
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from training.settings import Settings
-from training.storage import exclusive
+from training.storage import exclusive, try_lock
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,12 +37,7 @@ def free_to_remove(settings: Settings) -> Iterator[bool]:
     It never waits itself, so it cannot be in the way of a publishing lock: what is not removed now is removed later.
     """
     with _lock_path(settings).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield try_lock(file)
 
 
 def _lock_path(settings: Settings) -> Path:

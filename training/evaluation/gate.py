@@ -102,6 +102,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Return the percentile interval of the mean of paired differences (challenger minus champion).
 
+    `scipy.stats.bootstrap` gives the same interval, but refuses a single unit and takes a quarter longer on 10,000.
+
     Args:
         differences: float[N], one difference per unit (user or item) that both were scored on.
         seed: Seed of the resampling; equal seeds give equal intervals.

@@ -38,9 +38,9 @@ def gate_space(settings: Settings, partition: Partition, space_id: str) -> GateD
 
 def encode_partition(settings: Settings, partition: Partition, space_id: str) -> dict[str, Any]:
     """Write every known user's vector of a space as of a partition."""
-    from training.representation.user_space import encode_partition as encode
+    from training.representation.user_space import ensure_embeddings, read_embedding_file
 
-    user_ids, vectors = encode(settings, space_id, partition)
+    user_ids, vectors = read_embedding_file(ensure_embeddings(settings, space_id, partition))
     return {"partition": str(partition), "space_id": space_id, "num_users": len(user_ids), "width": vectors.shape[1]}
 
 

@@ -26,6 +26,7 @@ from training.registry.ledger_tables import (
     PINS,
     PROMOTIONS,
     SPACES,
+    key_of,
     open_engine,
     transaction,
 )
@@ -64,16 +65,14 @@ class Ledger:
         if state is None:
             self._insert_new(SPACES, {**ref.to_dict(), "state": "candidate"})
         else:
-            self._upsert(SPACES, ("space_id",), {**ref.to_dict(), "state": _known(state)}, ("state",), SPACES.c.state)
+            self._upsert(SPACES, {**ref.to_dict(), "state": _known(state)}, ("state",), SPACES.c.state)
 
     def record_model(self, ref: ModelRef, state: str = "candidate") -> None:
         """Record a trained consumer model: "candidate" if its gate accepted it, else "rejected".
 
         What stands in a model's place where the log gives a consumer nothing to learn from is "not_applicable".
         """
-        self._upsert(
-            MODELS, ("consumer", "version"), {**ref.to_dict(), "state": _known(state)}, ("state",), MODELS.c.state
-        )
+        self._upsert(MODELS, {**ref.to_dict(), "state": _known(state)}, ("state",), MODELS.c.state)
 
     def record_gate(self, decision: GateDecision) -> None:
         """Record a gate's decision beside earlier ones on the same subject and partition; the last one counts."""
@@ -125,8 +124,7 @@ class Ledger:
         Raises:
             MissingArtefact: The ledger holds no such model.
         """
-        key = (MODELS.c.consumer == consumer) & (MODELS.c.version == version)
-        self._move(MODELS, key, state, f"model {consumer} {version}")
+        self._move(MODELS, _is_model(consumer, version), state, f"model {consumer} {version}")
 
     def spaces(self, *states: str) -> list[SpaceRef]:
         """Return the spaces in any of `states` (all if none is named), oldest partition first."""
@@ -201,8 +199,7 @@ class Ledger:
 
     def model_state(self, consumer: str, version: str) -> str | None:
         """Return the state of a model, None if it was never recorded."""
-        key = (MODELS.c.consumer == consumer) & (MODELS.c.version == version)
-        rows = self._rows(sa.select(MODELS.c.state).where(key))
+        rows = self._rows(sa.select(MODELS.c.state).where(_is_model(consumer, version)))
         return str(rows[0]["state"]) if rows else None
 
     def model_states(self) -> dict[tuple[str, str], str]:
@@ -265,7 +262,7 @@ class Ledger:
         """
         if not is_frame(space_id):
             self.space(space_id)
-        self._upsert(PINS, ("consumer",), {"consumer": consumer, "space_id": space_id}, ("space_id",))
+        self._upsert(PINS, {"consumer": consumer, "space_id": space_id}, ("space_id",))
 
     def unpin(self, consumer: str) -> bool:
         """Let a consumer follow the live space again; return whether it was pinned."""
@@ -283,7 +280,6 @@ class Ledger:
     def _upsert(
         self,
         table: sa.Table,
-        key: tuple[str, ...],
         values: dict[str, Any],
         replaced: tuple[str, ...],
         state: sa.Column[str] | None = None,
@@ -292,7 +288,7 @@ class Ledger:
         where = None if state is None else state.in_(_JUDGED)
         changes = {name: values[name] for name in replaced}
         with transaction(self._engine) as connection:
-            connection.execute(insert.on_conflict_do_update(index_elements=list(key), set_=changes, where=where))
+            connection.execute(insert.on_conflict_do_update(index_elements=key_of(table), set_=changes, where=where))
 
     def _insert_new(self, table: sa.Table, values: dict[str, Any]) -> None:
         with transaction(self._engine) as connection:
@@ -313,6 +309,10 @@ def _known(state: str) -> str:
     if state not in STATES:
         raise AttuneError(f"expected a state as one of {', '.join(STATES)}, found {state!r}")
     return state
+
+
+def _is_model(consumer: str, version: str) -> sa.ColumnElement[bool]:
+    return (MODELS.c.consumer == consumer) & (MODELS.c.version == version)
 
 
 def _missing(what: str, engine: Engine) -> MissingArtefact:

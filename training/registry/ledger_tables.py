@@ -84,6 +84,12 @@ class LedgerUnavailable(AttuneError):
     """The ledger did not answer: another process has locked it, or its server is away."""
 
 
+def key_of(table: sa.Table) -> list[str]:
+    """Return the columns that name a row: those that must be unique together, else the primary key."""
+    unique = [constraint for constraint in table.constraints if isinstance(constraint, sa.UniqueConstraint)]
+    return [column.name for column in (unique[0] if unique else table.primary_key).columns]
+
+
 def open_engine(url: str, patience_s: float = PATIENCE_S) -> Engine:
     """Return the engine of a ledger; nothing is connected to yet.
 

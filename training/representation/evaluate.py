@@ -19,7 +19,7 @@ from training.evaluation.drift import effective_rank, neighbour_overlap, norm_st
 from training.evaluation.probe_report import compare_representations
 from training.representation.fit import FittedEncoder, UserEncoderConfig, fit_encoder
 from training.representation.item_space import ItemSpace, learn_item_space
-from training.representation.rows import read_pair_task, read_snapshot
+from training.representation.rows import ensure_snapshot, read_pair_task, read_snapshot
 from training.representation.train import principal_axes
 from training.settings import Settings
 
@@ -39,6 +39,7 @@ def evaluate_holdout(
     if anchor is None:
         return {"evidence": "not enough evidence: no interactions before the label window"}
     items = learn_item_space(settings, anchor, config.item_space, trial=True)
+    ensure_snapshot(settings, anchor, items.item_space_id)
     frame = read_snapshot(settings, anchor, items.item_space_id)
     task = read_pair_task(settings, anchor, partition, frame, items, config.max_positives)
     if task.too_small:

@@ -7,6 +7,7 @@ Shape legend: U users, I items, P pairs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from training.evaluation.probe_report import auc, user_weights
 from training.evaluation.probes import PairTask
 from training.representation.alignment import SpaceMap
 from training.representation.item_space import ItemSpace, load_item_space
-from training.representation.rows import anchor_of, read_pair_task, read_snapshot
+from training.representation.rows import anchor_of, ensure_snapshot, read_pair_task, read_snapshot
 from training.representation.user_space import UserSpace
 from training.reproducible import deterministic
 from training.settings import Settings
@@ -31,6 +32,14 @@ HORIZON_DAYS = 7
 MAX_POSITIVES = 10_000
 NO_WEEK = "not enough evidence: no interactions before the label week"
 _FILE = "reader.npz"
+
+
+def ensure_label_week(settings: Settings, partition: Partition, spaces: Iterable[UserSpace]) -> None:
+    """Build what is missing of the rows of a week before a partition, as each space reads them, where there are any."""
+    anchor = anchor_of(settings, partition, HORIZON_DAYS)
+    if anchor is not None:
+        for item_space_id in sorted({space.ref.item_space_id for space in spaces}):
+            ensure_snapshot(settings, anchor, item_space_id)
 
 
 def fit_reader(settings: Settings, space: UserSpace, partition: Partition) -> LightModel | None:

@@ -22,9 +22,9 @@ from training.registry.ledger import Ledger
 from training.representation.alignment import SpaceMap
 from training.representation.anchors import Anchors
 from training.representation.frame import Frame, keep_frame, learn_map
-from training.representation.frame_reader import fit_reader, judge_reader, load_reader, save_reader
+from training.representation.frame_reader import ensure_label_week, fit_reader, judge_reader, load_reader, save_reader
 from training.representation.item_space import load_item_space
-from training.representation.rows import read_snapshot
+from training.representation.rows import ensure_snapshot, read_snapshot
 from training.representation.user_space import UserSpace
 from training.settings import Settings
 from training.storage import new_dir
@@ -56,6 +56,8 @@ def begin_frame(settings: Settings, space_id: str, partition: Partition) -> str:
     if folder.exists():
         return frame_id
     space = UserSpace.load(settings, space_id)
+    ensure_snapshot(settings, partition, space.ref.item_space_id)
+    ensure_label_week(settings, partition, [space])
     anchors = Anchors.draw(settings, partition, read_snapshot(settings, partition, space.ref.item_space_id))
     until = Partition.parse(space.ref.partition)
     vectors_AZ = space.encode(anchors.pooled_in(settings, space.ref.item_space_id, until))
@@ -138,5 +140,6 @@ def _learn(settings: Settings, frame: Frame, space: UserSpace) -> tuple[dict[str
         return {"unfit": f"{(~judging_A).sum()} anchors to learn {frame.width} columns from"}, None
     space_map, figures = learn_map(frame.encoded_by(settings, space), frame.vectors_AZ, judging_A)
     first = UserSpace.load(settings, frame.space_id)
+    ensure_label_week(settings, Partition.parse(space.ref.partition), [first, space])
     figures["reader"] = judge_reader(settings, load_reader(frame.folder), first, space, space_map)
     return figures, space_map

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from training.contracts.columns import EVENT_TIMESTAMP, USER_ONBOARDING, USER_TASTE
+from training.contracts.columns import DBT_FEATURES, EVENT_TIMESTAMP, USER_ONBOARDING, USER_TASTE
 from training.contracts.partitions import Partition
 from training.data import warehouse
 from training.data.derived_lock import reads_derived
@@ -53,7 +53,7 @@ class TrainingRows:
 
 
 def read_rows(settings: Settings, partitions: list[Partition], item_space_id: str) -> TrainingRows:
-    """Return the rows of several snapshots, point-in-time through the feature service, pooled where they were not."""
+    """Return the rows of several snapshots, point-in-time through the feature service."""
     frames = [read_snapshot(settings, partition, item_space_id) for partition in partitions]
     names = tuple(str(partition) for partition in partitions)
     return TrainingRows(pd.concat(frames, ignore_index=True), names, item_space_id)
@@ -73,14 +73,30 @@ def require_rows(settings: Settings, partition: Partition, rows: TrainingRows) -
 
 
 @reads_derived
-def read_snapshot(settings: Settings, partition: Partition, item_space_id: str) -> pd.DataFrame:
-    """Return one row per known user as of a partition, sorted by user_id; builds what is missing."""
-    if not (settings.features_dir("user_profile", partition) / PART).exists():
-        _log.info("features of %s are missing; building them", partition)
+def ensure_snapshot(settings: Settings, partition: Partition, item_space_id: str) -> None:
+    """Build and export a partition's features where one of them is missing, and pool them in an item space.
+
+    Raises:
+        MissingArtefact: There is no such item space.
+    """
+    paths = [settings.features_dir(table, partition) / PART for table in DBT_FEATURES]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        _log.info("features of %s are missing, %s first; building them", partition, missing[0])
         with exclusive(settings.warehouse_lock):
             warehouse.build(settings, partition)
             warehouse.export_features(settings, partition)
     pool(settings, partition, item_space_id)
+
+
+@reads_derived
+def read_snapshot(settings: Settings, partition: Partition, item_space_id: str) -> pd.DataFrame:
+    """Return one row per known user as of a partition, sorted by user_id; nothing is built.
+
+    Raises:
+        MissingArtefact: Features of the partition are missing, or were not pooled in the item space; the message names
+            the job to run.
+    """
     frame = read_user_features(settings, partition, FEATURE_SERVICE, item_space_id)
     return frame.assign(item_space_id=item_space_id).sort_values("user_id", ignore_index=True)
 

@@ -34,7 +34,14 @@ from training.representation.evaluate import representations
 from training.representation.fit import FittedEncoder, UserEncoderConfig, fit_encoder
 from training.representation.inputs import STATIC_COLUMNS, UNKNOWN
 from training.representation.item_space import ItemSpace, learn_item_space
-from training.representation.rows import IndexPairs, anchor_of, read_pair_sides, read_pair_task, read_snapshot
+from training.representation.rows import (
+    IndexPairs,
+    anchor_of,
+    ensure_snapshot,
+    read_pair_sides,
+    read_pair_task,
+    read_snapshot,
+)
 from training.settings import Settings
 from training.storage import write_json
 
@@ -55,6 +62,7 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
             f"expected interactions {config.horizon_days} days before {partition}, found none; study a later partition"
         )
     items = learn_item_space(settings, anchor, config.item_space, trial=True)
+    ensure_snapshot(settings, anchor, items.item_space_id)
     frame = read_snapshot(settings, anchor, items.item_space_id)
     task = read_pair_task(settings, anchor, partition, frame, items, config.max_positives)
     encoder = fit_encoder(frame, config, settings.seed)
@@ -156,6 +164,7 @@ def _first_hours(
     config: UserEncoderConfig,
 ) -> dict[str, Any]:
     """Evaluate on users who first appear after the anchor, known by picks and profile alone."""
+    ensure_snapshot(settings, partition, items.item_space_id)
     frame = read_snapshot(settings, partition, items.item_space_id)
     log = read_interactions(settings, partition, ("user_id", "arrived_at"))
     first = frame["user_id"].map(log.groupby("user_id")["arrived_at"].min())

@@ -23,7 +23,7 @@ from training.representation.evaluate import compare_with_live, describe_vectors
 from training.representation.fit import FittedEncoder, UserEncoderConfig, fit_encoder, version_name
 from training.representation.gate import checks_of
 from training.representation.item_space import ItemSpace, current_item_space, learn_item_space, load_item_space
-from training.representation.rows import TrainingRows, anchor_of, read_rows, require_rows
+from training.representation.rows import TrainingRows, anchor_of, ensure_snapshot, read_rows, require_rows
 from training.representation.store import SpaceContent, save_space
 from training.representation.user_space import UserSpace
 from training.settings import Settings
@@ -84,6 +84,7 @@ def train_space(
     anchor = anchor_of(settings, partition, config.horizon_days)
     judged = anchor if config.seven_day else None
     snapshots = [partition] if anchor is None else [partition, anchor]
+    _ensure_snapshots(settings, snapshots, items, served)
     rows = read_rows(settings, snapshots, items.item_space_id)
     require_rows(settings, partition, rows)
     fitted = fit_encoder(rows.frame, config, settings.seed, _warm_start(settings, served, items, config))
@@ -158,6 +159,16 @@ def _to_turn_onto(settings: Settings, served: UserSpace | None) -> Iterator[Item
         yield load_item_space(settings, first)
     if served is not None:
         yield load_item_space(settings, served.ref.item_space_id)
+
+
+def _ensure_snapshots(
+    settings: Settings, partitions: list[Partition], items: ItemSpace, served: UserSpace | None
+) -> None:
+    """Build what is missing of the snapshots, pooled in the candidate's item space and in that of the served space."""
+    item_spaces = {items.item_space_id} | ({served.ref.item_space_id} if served else set())
+    for item_space_id in sorted(item_spaces):
+        for partition in partitions:
+            ensure_snapshot(settings, partition, item_space_id)
 
 
 def _warm_start(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,24 +96,47 @@ class UserSpace:
 
 
 @reads_derived
-def encode_partition(settings: Settings, space_id: str, partition: Partition) -> tuple[list[str], Floats]:
-    """Return every known user's id (sorted) and vector, float32 [U, Z], as of a partition; stored once.
+def ensure_embeddings(settings: Settings, space_id: str, partition: Partition) -> Path:
+    """Return the file of every known user's vector as of a partition, encoded where it is missing or out of date.
 
     Taste and onboarding are pooled first where the space's item space lacks one of them. The stored file names the
     digest of the features that it was encoded from, and is made anew when they have changed.
+
+    Raises:
+        MissingArtefact: The space, or the partition's features, are not there.
     """
     space = UserSpace.load(settings, space_id)
+    item_space_id = space.ref.item_space_id
     path = settings.embeddings_dir(space_id, partition) / PART
-    pooled = [settings.features_dir(table, partition, space.ref.item_space_id) / PART for table in POOLED_FEATURES]
-    if not all(path.exists() for path in pooled):
-        pool(settings, partition, space.ref.item_space_id)
-    sources = _sources_digest(settings, partition, space.ref.item_space_id)
-    if not path.exists() or (pq.read_schema(path).metadata or {}).get(_SOURCES) != sources:
-        frame = read_user_features(settings, partition, FEATURE_SERVICE, space.ref.item_space_id)
-        frame = frame.assign(item_space_id=space.ref.item_space_id).sort_values("user_id")
+    if not all((settings.features_dir(table, partition, item_space_id) / PART).exists() for table in POOLED_FEATURES):
+        pool(settings, partition, item_space_id)
+    sources = _digest(_source_files(settings, partition, item_space_id))
+    if not _is_from(path, sources):
+        frame = read_user_features(settings, partition, FEATURE_SERVICE, item_space_id)
+        frame = frame.assign(item_space_id=item_space_id).sort_values("user_id")
         write_embeddings(path, space_id, partition, list(frame["user_id"]), space.encode(frame), sources)
         _log.info("encoded %d users of %s in space %s", len(frame), partition, space_id)
-    return read_embeddings(path)
+    return path
+
+
+@reads_derived
+def read_embeddings(settings: Settings, space_id: str, partition: Partition) -> tuple[list[str], Floats]:
+    """Return every known user's id (sorted) and vector, float32 [U, Z], as stored of a partition; nothing is encoded.
+
+    Raises:
+        MissingArtefact: The space, the vectors or the features that they were encoded from are not there, or the
+            features have changed since; the message names the job to run.
+    """
+    item_space_id = UserSpace.load(settings, space_id).ref.item_space_id
+    path = settings.embeddings_dir(space_id, partition) / PART
+    run = f"run encode_partition for {partition} with space_id {space_id}"
+    sources = _source_files(settings, partition, item_space_id)
+    for file in (path, *sources):
+        if not file.exists():
+            raise MissingArtefact(f"expected vectors of {space_id} and their features, found none at {file}; {run}")
+    if not _is_from(path, _digest(sources)):
+        raise MissingArtefact(f"expected vectors of the features as they are, found those of others at {path}; {run}")
+    return read_embedding_file(path)
 
 
 def write_embeddings(
@@ -129,7 +153,7 @@ def write_embeddings(
     write_parquet(pa.table(columns, schema=schema), path)
 
 
-def read_embeddings(path: Path) -> tuple[list[str], Floats]:
+def read_embedding_file(path: Path) -> tuple[list[str], Floats]:
     """Return the ids and vectors, float32 [U, Z], of one embedding file."""
     table = pq.read_table(path, columns=["user_id", "vector"], partitioning=None)
     vectors = table["vector"].combine_chunks()
@@ -137,14 +161,21 @@ def read_embeddings(path: Path) -> tuple[list[str], Floats]:
     return table["user_id"].to_pylist(), flat.reshape(len(table), -1 if len(flat) else 0)
 
 
-def _sources_digest(settings: Settings, partition: Partition, item_space_id: str) -> bytes:
+def _source_files(settings: Settings, partition: Partition, item_space_id: str) -> list[Path]:
+    """Return the snapshots that vectors are encoded from, in the order of their digest."""
+    built = [settings.features_dir(table, partition) for table in ("user_profile", "user_activity")]
+    pooled = [settings.features_dir(table, partition, item_space_id) for table in POOLED_FEATURES]
+    return [folder / PART for folder in (*built, *pooled)]
+
+
+def _digest(files: Iterable[Path]) -> bytes:
     digest = hashlib.sha256()
-    for name, pooled_in in (
-        ("user_profile", None),
-        ("user_activity", None),
-        ("user_taste", item_space_id),
-        ("user_onboarding", item_space_id),
-    ):
-        with (settings.features_dir(name, partition, pooled_in) / PART).open("rb") as file:
+    for path in files:
+        with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest().encode()
+
+
+def _is_from(path: Path, sources: bytes) -> bool:
+    """Return whether there are vectors, encoded from these features."""
+    return path.exists() and (pq.read_schema(path).metadata or {}).get(_SOURCES) == sources

@@ -7,7 +7,7 @@ from tests.training.representation.trained_home import LAST, TrainedHome
 from training.data.vector_columns import stack_vectors
 from training.representation.anchors import Anchors
 from training.representation.item_space import ItemSpaceConfig, learn_item_space
-from training.representation.rows import read_snapshot
+from training.representation.rows import ensure_snapshot, read_snapshot
 from training.representation.user_space import UserSpace
 
 pytestmark = pytest.mark.integration
@@ -16,6 +16,7 @@ VECTORS = [f"taste_{modality}_{window}" for modality in ("content", "collaborati
 
 @pytest.fixture(scope="module")
 def frame(trained: TrainedHome):
+    ensure_snapshot(trained.settings, LAST, trained.candidate.item_space_id)
     return read_snapshot(trained.settings, LAST, trained.candidate.item_space_id)
 
 

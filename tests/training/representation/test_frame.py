@@ -7,7 +7,7 @@ from training.contracts.frames import frame_of, is_frame
 from training.representation.alignment import SpaceMap
 from training.representation.anchors import Anchors
 from training.representation.frame import Frame, forget_anchors, keep_frame, learn_map, remove_frames
-from training.representation.rows import read_snapshot
+from training.representation.rows import ensure_snapshot, read_snapshot
 from training.representation.user_space import UserSpace
 from training.storage import new_dir
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.integration
 def frame(trained: TrainedHome) -> Frame:
     """A frame that begins with the live space of the trained home."""
     space = UserSpace.load(trained.settings, trained.live.space_id)
+    ensure_snapshot(trained.settings, LAST, space.ref.item_space_id)
     rows = read_snapshot(trained.settings, LAST, space.ref.item_space_id)
     anchors = Anchors.draw(trained.settings, LAST, rows)
     vectors = space.encode(anchors.pooled_in(trained.settings, space.ref.item_space_id, LAST))

@@ -9,7 +9,7 @@ from training.registry.ledger import Ledger
 from training.representation import frame_step as recipe
 from training.representation.frame import Frame, remove_frames
 from training.representation.frame_step import begin_frame, bring_into_frame, checks_of, framed_space
-from training.representation.user_space import UserSpace, encode_partition
+from training.representation.user_space import UserSpace, ensure_embeddings, read_embeddings
 
 FIGURES = {
     "residual": 0.07,
@@ -70,7 +70,8 @@ def test_the_first_space_is_its_own_frame(trained, begun):
     assert Frame.load(trained.settings, begun.frame_id).anchors.partition == LAST, "what has begun stays as it began"
     assert bring_into_frame(trained.settings, begun.frame_id, trained.live.space_id).accepted
     turned = framed_space(trained.settings, begun.frame_id, trained.live.space_id, LAST)
-    _, z_UZ = encode_partition(trained.settings, trained.live.space_id, LAST)
+    ensure_embeddings(trained.settings, trained.live.space_id, LAST)
+    _, z_UZ = read_embeddings(trained.settings, trained.live.space_id, LAST)
     np.testing.assert_array_equal(turned.space_map.apply(z_UZ), z_UZ)
     assert turned.item_ids == tuple(sorted(turned.item_ids))
     assert turned.item_vectors.shape == (len(turned.item_ids), 16)

@@ -1,12 +1,24 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.training.representation.trained_home import LAST
-from training.contracts.errors import ContractViolation
+from tests.training.representation.trained_home import LAST, copied_home
+from training.contracts.columns import DBT_FEATURES
+from training.contracts.errors import ContractViolation, MissingArtefact
 from training.representation import rows as user_encoder_rows
 from training.representation.item_space import load_item_space
-from training.representation.rows import TrainingRows, anchor_of, read_pair_task, read_rows, read_snapshot, require_rows
+from training.representation.rows import (
+    TrainingRows,
+    anchor_of,
+    ensure_snapshot,
+    read_pair_task,
+    read_rows,
+    read_snapshot,
+    require_rows,
+)
+from training.storage import PART
 from training.validation.data_docs import docs_dir
 
 pytestmark = pytest.mark.integration
@@ -14,6 +26,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def item_space_id(trained) -> str:
+    for day in (LAST, LAST.shift(-7)):  # another test of the shared home may have removed what was pooled
+        ensure_snapshot(trained.settings, day, trained.candidate.item_space_id)
     return trained.candidate.item_space_id
 
 
@@ -66,3 +80,33 @@ def test_a_snapshot_that_was_read_is_not_read_again(trained, item_space_id, monk
     fresh = read_snapshot(trained.settings, anchor, item_space_id)
     monkeypatch.setattr(user_encoder_rows, "read_snapshot", None)
     pd.testing.assert_frame_equal(rows.snapshot(trained.settings, anchor, item_space_id), fresh)
+
+
+@pytest.mark.parametrize("table", ["user_taste", "user_activity"])
+def test_reading_a_snapshot_builds_nothing_and_says_which_job_does(
+    trained, item_space_id, tmp_path, monkeypatch, table
+):
+    settings = copied_home(trained, tmp_path)
+    for built in ("build", "export_features"):
+        monkeypatch.setattr(user_encoder_rows.warehouse, built, lambda *args: pytest.fail("a read runs dbt"))
+    folder = settings.features_dir(table, LAST, item_space_id if table == "user_taste" else None)
+    shutil.rmtree(folder)
+    job = "pool_taste" if table == "user_taste" else "transform_partition"
+    with pytest.raises(MissingArtefact, match=rf"expected a snapshot of {table} for {LAST}.*run {job} for {LAST}"):
+        read_snapshot(settings, LAST, item_space_id)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("table", DBT_FEATURES)
+def test_whichever_table_is_missing_the_partition_is_built(trained, item_space_id, tmp_path, monkeypatch, table):
+    settings, built = copied_home(trained, tmp_path), []
+    path = settings.features_dir(table, LAST) / PART
+    hidden = path.rename(tmp_path / PART)
+    monkeypatch.setattr(user_encoder_rows.warehouse, "build", lambda settings, partition: built.append(partition))
+    monkeypatch.setattr(user_encoder_rows.warehouse, "export_features", lambda *args: hidden.rename(path))
+    ensure_snapshot(settings, LAST, item_space_id)
+    ensure_snapshot(settings, LAST, item_space_id)
+    assert built == [LAST]
+    pd.testing.assert_frame_equal(
+        read_snapshot(settings, LAST, item_space_id), read_snapshot(trained.settings, LAST, item_space_id)
+    )

@@ -176,9 +176,9 @@ def _represented(own: Settings, problem: Problem, partition: Partition, space_id
 
 def _vectors(own: Settings, space_id: str, partition: Partition, users: Vocabulary) -> Floats:
     """Return float32[U, Z]; zero rows for users of whom nothing had arrived by the partition."""
-    from training.representation.user_space import encode_partition
+    from training.representation.user_space import ensure_embeddings, read_embedding_file
 
-    return users.aligned(*encode_partition(own, space_id, partition))
+    return users.aligned(*read_embedding_file(ensure_embeddings(own, space_id, partition)))
 
 
 def _item_vectors(own: Settings, space_id: str, items: Vocabulary) -> Floats:

@@ -28,11 +28,11 @@ from training.data.derived_lock import reads_derived
 from training.data.feature_store import read_user_features
 from training.data.pair_log import PairLog
 from training.data.vocabulary import Vocabulary
-from training.ranking.assemble import build_dataset
+from training.ranking.assemble import read_dataset
 from training.ranking.dataset import RankingDataset
 from training.representation.encoder_file import run_encoder
 from training.representation.inputs import FEATURE_SERVICE, STATIC_COLUMNS
-from training.representation.user_space import UserSpace
+from training.representation.user_space import UserSpace, ensure_embeddings
 from training.settings import Settings
 
 SERVICE = "cold_start_v1"
@@ -58,16 +58,24 @@ class ColdStartSet:
 
 
 @reads_derived
-def build_cold_start(
+def build_cold_start(settings: Settings, partition: Partition, space_id: str) -> ColdStartSet:
+    """Encode what is missing, and return what `cold_start` trains on as of a partition; see `read_cold_start`."""
+    ensure_embeddings(settings, space_id, partition)
+    return read_cold_start(settings, partition, space_id)
+
+
+@reads_derived
+def read_cold_start(
     settings: Settings, partition: Partition, space_id: str, model: ColdStartModel | None = None
 ) -> ColdStartSet:
     """Return the data of a partition; over a model's own items and attribute values when one is given.
 
     Raises:
-        MissingArtefact: The space, or the features of the partition, are not there.
+        MissingArtefact: The space, its vectors or the features of the partition are not there; the message names the
+            job to run.
     """
     space = UserSpace.load(settings, space_id)
-    matching = build_dataset(settings, partition, space_id)
+    matching = read_dataset(settings, partition, space_id)
     profile = _rows(settings, partition, SERVICE, space, matching.users)
     tokens = tokens_of(_attribute_columns(profile))
     values = model.values if model else value_vocabulary(tokens, MIN_COUNT)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from training.consumers.base import ConsumerSides, NotApplicable, TrainedConsumer
-from training.consumers.cold_start.assemble import build_cold_start, virtual_vectors
+from training.consumers.cold_start.assemble import build_cold_start, read_cold_start, virtual_vectors
 from training.consumers.cold_start.model import ColdStartModel
 from training.consumers.cold_start.search import ColdStartConfig, Evidence, choice_of, search_and_train
 from training.contracts.artefacts import Check
@@ -50,7 +50,7 @@ class ColdStartConsumer:
     def vectors(self, settings: Settings, folder: Path, partition: Partition) -> ConsumerSides:
         """Return both sides of a stored model, and the virtual vectors of users without history."""
         model = ColdStartModel.load(folder)
-        found = build_cold_start(settings, partition, model.space_id, model)
+        found = read_cold_start(settings, partition, model.space_id, model)
         rows, z_nZ = virtual_vectors(found, model)
         return ConsumerSides(
             space_id=model.space_id,

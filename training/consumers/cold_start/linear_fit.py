@@ -96,10 +96,10 @@ def _leading(matrix: sp.csr_matrix, width: int, seed: int) -> tuple[Doubles, Dou
 
 def _ridge(regressors: Doubles, targets: Doubles, strength: float) -> tuple[Doubles, Doubles]:
     """Return weights [F, C] and the constant [C], which is not held back; nobody gives zeros."""
-    if not len(regressors):
-        return np.zeros((regressors.shape[1], targets.shape[1])), np.zeros(targets.shape[1])
-    centre, middle = regressors.mean(axis=0), targets.mean(axis=0)
-    moved = regressors - centre
-    gram = moved.T @ moved + strength * np.eye(regressors.shape[1])
-    weights = np.linalg.solve(gram, moved.T @ (targets - middle))
-    return weights, middle - centre @ weights
+    from sklearn.linear_model import Ridge
+
+    if not regressors.size:
+        constant = targets.sum(axis=0) / max(len(targets), 1)
+        return np.zeros((regressors.shape[1], targets.shape[1])), constant
+    fitted = Ridge(alpha=strength, solver="cholesky").fit(regressors, targets)
+    return fitted.coef_.T, fitted.intercept_

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from training.consumers.cold_start.linear import LinearStart
 from training.consumers.cold_start.network import ColdStartModelConfig, ColdStartNetwork, InnerProductRanker, UserTokens
 from training.consumers.cold_start.rows import all_tokens
 from training.consumers.cold_start.zero_shot import ZeroShotConfig
-from training.contracts.errors import AttuneError, require_space
+from training.contracts.errors import AttuneError
 from training.data.vocabulary import Vocabulary
-from training.ranking.saved import read_network, save_network
+from training.ranking.saved import SpaceModel
 
 CHUNK = 2048
 
@@ -35,12 +35,10 @@ class StartWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColdStartModel:
+class ColdStartModel(SpaceModel):
     """A trained network with the ids that its rows belong to.
 
     Attributes:
-        space_id: The space whose vectors and inputs it reads.
-        items: Ids of the item rows.
         values: Attribute values of the rows of the attribute table.
         network: Trained, in eval mode.
         token_widths: A and P, the attribute and pick tokens that the network was built for.
@@ -49,11 +47,9 @@ class ColdStartModel:
         fill: Whether users without behaviour are ranked by the virtual one; else by their attributes alone.
         start: The linear scores that the ranking tower is added to.
         start_weights: How much they count.
-        facts: JSON-able account of how it was chosen and trained.
     """
 
-    space_id: str
-    items: Vocabulary
+    consumer: ClassVar[str] = "cold_start"
     values: Vocabulary
     network: ColdStartNetwork
     token_widths: tuple[int, int]
@@ -62,7 +58,6 @@ class ColdStartModel:
     fill: bool
     start: LinearStart
     start_weights: StartWeights
-    facts: dict[str, Any]
 
     def user_vectors(self, data: ColdStartData, users: Indices | None = None) -> Floats:
         """Return float32[U, D + 1 + C + 1] of users, new ones filled if so chosen; `data` is over the own ids.
@@ -117,26 +112,19 @@ class ColdStartModel:
         for start in range(0, len(users), CHUNK):
             yield all_tokens(data, users[start : start + CHUNK], self.history_length, histories)
 
-    def refuse_other_space(self, space_id: str) -> None:
-        """Raise SpaceMismatch unless `space_id` is the model's."""
-        require_space(self.space_id, space_id, "cold-start")
-
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""
         self.start.save(folder / "start.npz")
-        self.items.save(folder / "items.json")
         self.values.save(folder / "values.json")
         described = {
-            "space_id": self.space_id,
             "network": asdict(self.network.config),
             "token_widths": list(self.token_widths),
             "num_columns": self.num_columns,
             "history_length": self.history_length,
             "fill": self.fill,
             "start_weights": asdict(self.start_weights),
-            "facts": self.facts,
         }
-        save_network(folder, self.network, described)
+        self._save(folder, self.network, described)
 
     @classmethod
     def load(cls, folder: Path) -> ColdStartModel:
@@ -145,15 +133,14 @@ class ColdStartModel:
         Raises:
             MissingArtefact: No model lies there.
         """
-        described, weights, _ = read_network(folder, "cold_start")
-        items, values = Vocabulary.load(folder / "items.json"), Vocabulary.load(folder / "values.json")
+        (described, weights, _), own = cls._read(folder)
+        values = Vocabulary.load(folder / "values.json")
         widths, num_columns = tuple(described["token_widths"]), described["num_columns"]
-        sizes = len(values), len(items), sum(widths), num_columns
+        sizes = len(values), len(own["items"]), sum(widths), num_columns
         network = ColdStartNetwork(_config(described["network"]), *sizes)
         network.load_state_dict(weights)
         return cls(
-            space_id=described["space_id"],
-            items=items,
+            **own,
             values=values,
             network=network.eval(),
             token_widths=(widths[0], widths[1]),
@@ -162,7 +149,6 @@ class ColdStartModel:
             fill=described["fill"],
             start=LinearStart.load(folder / "start.npz"),
             start_weights=StartWeights(**described["start_weights"]),
-            facts=described["facts"],
         )
 
 

@@ -13,7 +13,7 @@ from training.consumers.matching.search import MatchingConfig, choice_of, search
 from training.consumers.matching.trial import by_which
 from training.consumers.two_sided import sides_of
 from training.contracts.partitions import Partition
-from training.ranking.assemble import build_dataset, with_earlier
+from training.ranking.assemble import build_dataset, read_dataset, with_earlier
 from training.ranking.checks import checks_of
 from training.settings import Settings
 
@@ -73,7 +73,7 @@ class MatchingConsumer:
     def vectors(self, settings: Settings, folder: Path, partition: Partition) -> ConsumerSides:
         """Return both sides of a stored model; see `consumers.base.Consumer`."""
         model = MatchingModel.load(folder)
-        return sides_of(model, build_dataset(settings, partition, model.space_id))
+        return sides_of(model, read_dataset(settings, partition, model.space_id))
 
 
 CONSUMER = MatchingConsumer()

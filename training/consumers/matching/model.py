@@ -7,48 +7,41 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from training.arrays import Doubles, Floats
 from training.consumers.matching.successors import Successors
-from training.contracts.errors import require_space
 from training.data.pair_log import PairLog
-from training.data.vocabulary import Vocabulary
 from training.ranking.calibration import Calibration
 from training.ranking.dataset import RankingDataset
 from training.ranking.history_encoders import HistoryConfig
 from training.ranking.history_rows import encode_rows
-from training.ranking.saved import read_network, save_network
+from training.ranking.saved import SpaceModel
 from training.ranking.space_directions import blend, z_directions
 from training.ranking.two_tower import TwoTower, TwoTowerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatchingModel:
+class MatchingModel(SpaceModel):
     """Trained towers, the calibration, and the ids that their rows belong to.
 
     Attributes:
-        space_id: The space whose vectors it reads; it reads no other.
-        items: Ids of the item rows.
         tower: The towers, in eval mode.
         calibration: How parts are weighed.
         item_terms_I: float64[I], b_i as of training.
         z_map_ZD: float32[Z, D], ridge map from the space's vectors to user directions.
         successors: What came next after each item; of no columns where that says nothing more.
-        facts: JSON-able account of how it was chosen and trained.
     """
 
-    space_id: str
-    items: Vocabulary
+    consumer: ClassVar[str] = "matching"
     tower: TwoTower
     calibration: Calibration
     item_terms_I: Doubles
     z_map_ZD: Floats
     successors: Successors
-    facts: dict[str, Any]
 
     def user_vectors(self, data: RankingDataset) -> Floats:
         """Return float32[U, D + R + 2], row by row of `data.users`; items that the model does not know are passed over.
@@ -70,20 +63,13 @@ class MatchingModel:
         unknown[0, -1] = own[:, -1].min(initial=0.0) - 1.0
         return np.vstack([own, unknown])[self.items.encode(data.items.ids, unknown="ignore")]
 
-    def refuse_other_space(self, space_id: str) -> None:
-        """Raise SpaceMismatch unless `space_id` is the model's."""
-        require_space(self.space_id, space_id, "matching")
-
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""
-        self.items.save(folder / "items.json")
         described = {
-            "space_id": self.space_id,
             "tower": asdict(self.tower.config),
             "calibration": asdict(self.calibration),
-            "facts": self.facts,
         }
-        save_network(
+        self._save(
             folder,
             self.tower,
             described,
@@ -99,20 +85,17 @@ class MatchingModel:
         Raises:
             MissingArtefact: No model lies there.
         """
-        described, weights, arrays = read_network(folder, "matching")
-        items = Vocabulary.load(folder / "items.json")
+        (described, weights, arrays), own = cls._read(folder)
         history = HistoryConfig(**described["tower"].pop("history"))
-        tower = TwoTower(TwoTowerConfig(**described["tower"], history=history), len(items))
+        tower = TwoTower(TwoTowerConfig(**described["tower"], history=history), len(own["items"]))
         tower.load_state_dict(weights)
         return cls(
-            space_id=described["space_id"],
-            items=items,
+            **own,
             tower=tower.eval(),
             calibration=Calibration(**described["calibration"]),
             item_terms_I=arrays["item_terms"],
             z_map_ZD=arrays["z_map"],
-            successors=Successors.from_arrays(arrays, len(items)),
-            facts=described["facts"],
+            successors=Successors.from_arrays(arrays, len(own["items"])),
         )
 
 

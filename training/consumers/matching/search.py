@@ -17,7 +17,7 @@ from training.consumers.matching.initialisation import ItemStart, SpectrumName, 
 from training.consumers.matching.model import MatchingModel, user_directions
 from training.consumers.matching.train import MatchingTrainingConfig, fit
 from training.consumers.matching.transitions import learn_successors
-from training.consumers.matching.trial import Choice, Trial
+from training.consumers.matching.trial import Choice, Trial, Tried
 from training.contracts.errors import AttuneError
 from training.data.pair_log import PairLog
 from training.ranking.calibration import Calibration, learned_terms
@@ -183,15 +183,17 @@ def _search_and_train(data: RankingDataset, config: MatchingConfig, rival: Choic
     pairs = data.pairs()
     is_last = config.validation == "last_item"
     cut = Cut.last_items(pairs) if is_last else Cut.at(pairs, 1 - config.validation_share)
-    trial = _searched(data, cut, config)
-    _log.info("matching: chose %s", asdict(trial.choice))
-    is_anew = config.refit or not trial.choice.num_epochs
-    tower = (_train_anew if is_anew else _train_on)(pairs, trial, config)
-    facts = {"config": asdict(config), "validation": trial.figures}
-    model = _as_model(data, pairs, tower, trial.choice, config.seed, facts)
-    return TrainedMatching(
-        model=model, evidence=_evidence(data, cut, trial, rival, model, config), curves=trial.curves()
-    )
+    trial = _trial(data, cut, config)
+    tried = _searched(trial, config)
+    _log.info("matching: chose %s", asdict(tried.choice))
+    is_anew = config.refit or not tried.choice.num_epochs
+    tower = (_train_anew if is_anew else _train_on)(pairs, tried, config)
+    facts = {"config": asdict(config), "validation": dict(tried.figures)}
+    model = _as_model(data, pairs, tower, tried.choice, config.seed, facts)
+    rivals = {} if rival is None else {CHAMPION: partial(trial.vectors_of, rival)}
+    served = model.user_vectors(data), model.item_vectors()
+    evidence = Evidence.on(cut, partial(trial.vectors, tried), rivals, served, config.min_validation_rows)
+    return TrainedMatching(model=model, evidence=evidence, curves=tried.curves())
 
 
 def choice_of(model: MatchingModel) -> Choice:
@@ -200,23 +202,32 @@ def choice_of(model: MatchingModel) -> Choice:
     return Choice(**{**described, "calibration": Calibration(**described["calibration"])})
 
 
-def _searched(data: RankingDataset, cut: Cut, config: MatchingConfig) -> Trial:
+def _trial(data: RankingDataset, cut: Cut, config: MatchingConfig) -> Trial:
     is_by_time = config.validation == "newest"
     z_UZ = data.known_before(cut.known.as_of) if is_by_time else None
-    is_enough = len(cut.later) >= config.min_validation_rows
-    horizons = config.longer_horizons if is_enough and is_by_time else ()
+    horizons = config.longer_horizons if is_by_time and _is_enough(cut, config) else ()
     others = [Cut.at(data.pairs(), 1 - share) for share in horizons]
-    trial = Trial(cut, z_UZ, config.training, max(config.widths), config.seed, others)
-    if is_enough:
-        trial.choose_start(config.widths, config.searched_decays, config.searched_spectra, config.searched_powers)
-        trial.choose_epochs(config.max_epochs, config.patience, config.first_validated)
-        trial.choose_successors(config.successor_width)
-        trial.choose_z_share()
-    return trial
+    return Trial(cut, z_UZ, config.training, max(config.widths), config.seed, others)
 
 
-def _train_anew(pairs: PairLog, trial: Trial, config: MatchingConfig) -> TwoTower:
-    choice = trial.choice
+def _searched(trial: Trial, config: MatchingConfig) -> Tried:
+    tried = trial.untrained()
+    if not _is_enough(trial.cut, config):
+        return tried
+    tried = trial.with_start(
+        tried, config.widths, config.searched_decays, config.searched_spectra, config.searched_powers
+    )
+    tried = trial.with_epochs(tried, config.max_epochs, config.patience, config.first_validated)
+    tried = trial.with_successors(tried, config.successor_width)
+    return trial.with_z_share(tried)
+
+
+def _is_enough(cut: Cut, config: MatchingConfig) -> bool:
+    return len(cut.later) >= config.min_validation_rows
+
+
+def _train_anew(pairs: PairLog, tried: Tried, config: MatchingConfig) -> TwoTower:
+    choice = tried.choice
     training = choice.applied_to(config.training)
     start = ItemStart(pairs, choice.width, config.seed, ordered=training.is_ordered)
     tower = start.tower(training.tower, choice.spectrum)
@@ -225,10 +236,10 @@ def _train_anew(pairs: PairLog, trial: Trial, config: MatchingConfig) -> TwoTowe
     return tower
 
 
-def _train_on(pairs: PairLog, trial: Trial, config: MatchingConfig) -> TwoTower:
+def _train_on(pairs: PairLog, tried: Tried, config: MatchingConfig) -> TwoTower:
     """Return the towers of the cut after one more pass, over everything."""
-    tower = copy.deepcopy(trial.tower)
-    training = trial.choice.applied_to(config.training).continued()
+    tower = copy.deepcopy(tried.tower)
+    training = tried.choice.applied_to(config.training).continued()
     fit(tower, pairs, training, 1, config.seed, lambda epoch, model: True)
     return tower
 
@@ -246,14 +257,6 @@ def _as_model(
         successors=learn_successors(pairs, choice.successor_width, seed),
         facts={"choice": asdict(choice), **facts},
     )
-
-
-def _evidence(
-    data: RankingDataset, cut: Cut, trial: Trial, rival: Choice | None, model: MatchingModel, config: MatchingConfig
-) -> Evidence:
-    rivals = {} if rival is None else {CHAMPION: partial(trial.vectors_of, rival)}
-    served = model.user_vectors(data), model.item_vectors()
-    return Evidence.on(cut, trial.vectors, rivals, served, config.min_validation_rows)
 
 
 def _continue(data: RankingDataset, config: MatchingConfig, start: MatchingModel, since: int) -> MatchingModel:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from training.arrays import Floats
 from training.consumers.matching.initialisation import ItemStart, SpectrumName
@@ -93,8 +93,39 @@ def by_which(training: MatchingTrainingConfig) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """What is chosen so far, and how it does; each step of a `Trial` takes one and returns the next.
+
+    Attributes:
+        choice: The choices in force.
+        tower: The towers that they give on the cut, at their best epoch.
+        successors: What came next after each item; of no columns where the choice leaves it out.
+        figures: Validation figures of everything that was looked at; "chosen" is the choice.
+        gains: Validation over the untrained start, one value per validated epoch.
+    """
+
+    choice: Choice
+    tower: TwoTower
+    successors: Successors
+    figures: Mapping[str, Figures] = field(default_factory=dict)
+    gains: tuple[float, ...] = ()
+
+    def curves(self) -> dict[str, list[float]]:
+        """Return the validation gain over the untrained start, one value per validated epoch."""
+        return {"validation_gain": list(self.gains)} if self.gains else {}
+
+
+class _JudgedStart(NamedTuple):
+    """How an untrained start does with the likeliest calibration of its own: on all cuts, and in figures on the own."""
+
+    name: str
+    scores: list[PerUserScores]
+    figures: Figures
+
+
 class Trial:
-    """A search on one cut: what is chosen so far, the towers at their best epoch, and the figures on the way."""
+    """One cut to validate on: its steps choose one thing each, given what is chosen so far, and keep nothing."""
 
     def __init__(
         self,
@@ -105,24 +136,36 @@ class Trial:
         seed: int,
         other_cuts: Sequence[Cut] = (),
     ) -> None:
+        """Factorise what each cut knows.
+
+        Args:
+            cut: What is known, and what followed.
+            z_UZ: float32[U, Z], the space's vectors as of the cut or earlier; None leaves them out.
+            training: How the towers learn, apart from the choices.
+            max_width: The largest D to choose.
+            seed: Seed of every draw.
+            other_cuts: Longer horizons, which the calibration is judged on besides.
+        """
         self.cut, self.z_UZ, self.training, self.seed = cut, z_UZ, training, seed
         self.max_width = max_width
         self.start = self._start_of(cut, training.is_ordered)
-        self.choice = Choice.before_search(training, min(64, max_width))
-        self.tower = self._started(self.choice)
-        self.successors = Successors.none(cut.known.num_items)
         self.others = [(other, self._start_of(other, training.is_ordered)) for other in other_cuts]
-        self.figures: dict[str, Figures] = {}
-        self._epochs: list[float] = []
 
-    def choose_start(
+    def untrained(self, choice: Choice | None = None) -> Tried:
+        """Return a choice at its start, without successors; what a search sets out from where none is given."""
+        choice = choice or Choice.before_search(self.training, min(64, self.max_width))
+        tower = self.start.tower(choice.applied_to(self.training).tower, choice.spectrum)
+        return Tried(choice=choice, tower=tower, successors=Successors.none(self.cut.known.num_items))
+
+    def with_start(
         self,
+        tried: Tried,
         widths: tuple[int, ...],
         decays: tuple[float, ...],
         spectra: tuple[SpectrumName, ...] = ("plain",),
         powers: tuple[float, ...] = (0.0,),
-    ) -> None:
-        """Take decay of histories, spectrum of the start, activity power, then width, that rank best untrained.
+    ) -> Tried:
+        """Return the start whose decay, spectrum, activity power, then width, rank best untrained.
 
         Each is judged on all cuts with the likeliest calibration of its own, and replaces the one in force only when
         the lists gain. The likelihood itself would not do: it weighs every candidate alike, and prefers starts that
@@ -130,103 +173,67 @@ class Trial:
         last dimensions say, and once more after each other, since each depends on the others.
         """
         spectra = tuple(spectrum for spectrum in spectra if self.start.offers(spectrum))
-        self.choice = replace(self.choice, width=max(widths), decay=decays[0], spectrum=spectra[0])
-        said: dict[Choice, list[PerUserScores]] = {}
+        choice = replace(tried.choice, width=max(widths), decay=decays[0], spectrum=spectra[0])
+        judged: dict[Choice, _JudgedStart] = {}
         for _ in range(ROUNDS):
-            self._take_best([replace(self.choice, decay=decay) for decay in decays], said)
-            self._take_best([replace(self.choice, spectrum=spectrum) for spectrum in spectra], said)
-            self._take_best([self.choice.of_power(power) for power in powers], said)
-        self._take_best([replace(self.choice, width=width) for width in widths], said)
-        self.tower = self._started(self.choice)
-        cuts = self._cuts()
-        calibration = self._calibrated(cuts, trained=False)
-        self.choice = replace(self.choice, calibration=calibration)
-        self.figures["chosen"] = cuts[0].figures(calibration)
+            choice = self._best(choice, [replace(choice, decay=decay) for decay in decays], judged)
+            choice = self._best(choice, [replace(choice, spectrum=spectrum) for spectrum in spectra], judged)
+            choice = self._best(choice, [choice.of_power(power) for power in powers], judged)
+        choice = self._best(choice, [replace(choice, width=width) for width in widths], judged)
+        figures = {start.name: start.figures for start in judged.values()}
+        return self._calibrated(replace(self.untrained(choice), figures={**tried.figures, **figures}))
 
-    def _take_best(self, choices: Sequence[Choice], said: dict[Choice, list[PerUserScores]]) -> None:
-        """Take the best of some choices, the one in force among them; `said` holds what was said of all seen so far."""
-        if len(choices) == 1:
-            return
-        for choice in choices:
-            if choice not in said:
-                said[choice] = self._said_of_start(choice)
-        best = most_gaining([said[choice] for choice in choices], said[self.choice])
-        self.choice = self.choice if best is None else choices[best]
-
-    def _said_of_start(self, choice: Choice) -> list[PerUserScores]:
-        cuts = [self._judged(self._started(choice), choice.calibration), *self._other_starts(choice)]
-        calibration = likeliest(choice.calibration, cuts, self.training.tasks)
-        power = f"_power_{choice.calibration.activity_power:g}" if choice.calibration.activity_power else ""
-        name = f"start_width_{choice.width}_decay_{choice.decay:g}_{choice.spectrum}{power}"
-        self.figures[name] = cuts[0].figures(calibration)
-        _log.info(
-            "matching: %s validates at %s", name, ", ".join(f"{k} {v:.4f}" for k, v in self.figures[name].items())
-        )
-        return [judge.of(calibration) for cut in cuts for judge in cut.judges(self.training.tasks)]
-
-    def choose_epochs(self, max_epochs: int, patience: int, first: int = 1) -> None:
-        """Train on what was known at the cut until validation stalls; keep the best epoch, which may be none.
+    def with_epochs(self, tried: Tried, max_epochs: int, patience: int, first: int = 1) -> Tried:
+        """Return the best epoch of a training until validation stalls on what was known at the cut; it may be none.
 
         An epoch is kept only when it gains more than a standard error over the start: training costs time every day.
         Epochs before `first` are not validated, but for the last.
         """
-        calibration = self.choice.calibration
-        start = self._said(self.tower)
-        gains, towers = {0: (0.0, 0.0)}, {0: self.tower}
+        start = self._scores(tried)
+        gains, reached = {0: (0.0, 0.0)}, {0: _after(tried, 0, tried.tower)}
 
         def after_epoch(epoch: int, tower: TwoTower) -> bool:
             if epoch < min(first, max_epochs):
                 return True
-            gains[epoch] = relative_gain(self._said(tower), start)
-            towers[epoch] = copy.deepcopy(tower)
+            gains[epoch] = relative_gain(self._scores(replace(tried, tower=tower)), start)
+            reached[epoch] = _after(tried, epoch, copy.deepcopy(tower))
             _log.info("matching: epoch %d, validation %+.4f +- %.4f over the start", epoch, *gains[epoch])
             return epoch - max(gains, key=lambda epoch: gains[epoch]) < patience
 
         if max_epochs:
-            training = self.choice.applied_to(self.training)
-            fit(self._started(self.choice), self.cut.known, training, max_epochs, self.seed, after_epoch)
-        self._epochs = [1 + gain for epoch, (gain, _) in gains.items() if epoch]
+            training, tower = tried.choice.applied_to(self.training), self.untrained(tried.choice).tower
+            fit(tower, self.cut.known, training, max_epochs, self.seed, after_epoch)
         best = max(gains, key=lambda epoch: gains[epoch])
-        place = best if gains[best][0] > gains[best][1] else 0
-        self.tower, self.choice = towers[place], replace(self.choice, num_epochs=place)
-        self.figures["chosen"] = self._judged(self.tower).figures(calibration)
-        self._calibrate_again()
+        kept = reached[best if gains[best][0] > gains[best][1] else 0]
+        kept = replace(kept, gains=tuple(1 + gain for epoch, (gain, _) in gains.items() if epoch))
+        if kept.choice.num_epochs or self.training.is_ordered:
+            return self._calibrated(kept, trained=True)
+        return self._with_calibration(kept, kept.choice.calibration)
 
-    def _said(self, tower: TwoTower) -> list[PerUserScores]:
-        judges = self._judged(tower).judges(self.training.tasks)
-        return [judge.of(self.choice.calibration) for judge in judges]
-
-    def _calibrate_again(self) -> None:
-        if self.choice.num_epochs or self.training.is_ordered:
-            cuts = self._cuts()
-            calibration = self._calibrated(cuts, trained=True)
-            self.choice = replace(self.choice, calibration=calibration)
-            self.figures["chosen"] = cuts[0].figures(self.choice.calibration)
-
-    def choose_successors(self, width: int) -> None:
+    def with_successors(self, tried: Tried, width: int) -> Tried:
         """Add the chances that an item follows a user's newest ones, at `width` columns, where the lists gain by it."""
         if not width:
-            return
-        self.successors = learn_successors(self.cut.known, width, self.seed)
-        calibration = with_successors(self.choice.calibration, partial(self._judged, self.tower), self.training.tasks)
-        if calibration == self.choice.calibration:
-            self.successors = Successors.none(self.cut.known.num_items)
-            return
-        self.choice = replace(self.choice, calibration=calibration, successor_width=width)
-        self.figures["chosen"] = self._judged(self.tower).figures(calibration)
+            return tried
+        added = replace(tried, successors=learn_successors(self.cut.known, width, self.seed))
+        calibration = with_successors(tried.choice.calibration, partial(self._judged, added), self.training.tasks)
+        if calibration == tried.choice.calibration:
+            return tried
+        added = replace(added, choice=replace(added.choice, successor_width=width))
+        return self._with_calibration(added, calibration)
 
-    def choose_z_share(self) -> None:
+    def with_z_share(self, tried: Tried) -> Tried:
         """Let the space's vectors into users with history where validation gains by it; see `with_z_share`."""
         if self.z_UZ is None or not self.z_UZ.any():
-            return
-        judged = partial(self._judged, self.tower)
-        calibration = with_z_share(self.choice.calibration, judged, self.training.tasks)
-        self.choice = replace(self.choice, calibration=calibration)
-        self.figures["chosen"] = self._judged(self.tower).figures(calibration)
+            return tried
+        judged = partial(self._judged, tried)
+        return self._with_calibration(tried, with_z_share(tried.choice.calibration, judged, self.training.tasks))
 
-    def vectors(self) -> tuple[Floats, Floats]:
-        """Return users float32[U, D + 2] and items float32[I, D + 2] of the choice, as known at the cut."""
-        return self._folded(self.tower, self.choice.calibration, self.successors)
+    def vectors(self, tried: Tried) -> tuple[Floats, Floats]:
+        """Return users float32[U, D + R + 2] and items float32[I, D + R + 2] of what is chosen, as of the cut."""
+        known, tower, calibration, successors = self.cut.known, tried.tower, tried.choice.calibration, tried.successors
+        users = fold_users(self._directions(tower, calibration), tower, calibration, known, successors)
+        item_terms_I = calibration.item_terms(known, learned_terms(tower.item_bias, known))
+        return users, fold_items(tower, item_terms_I, successors)
 
     def vectors_of(self, choice: Choice) -> tuple[Floats, Floats]:
         """Return the vectors of other choices, trained on the same cut."""
@@ -237,19 +244,50 @@ class Trial:
         if choice.num_epochs:
             fit(tower, self.cut.known, training, choice.num_epochs, self.seed, lambda epoch, model: True)
         successors = learn_successors(self.cut.known, choice.successor_width, self.seed)
-        return self._folded(tower, choice.calibration, successors)
+        return self.vectors(Tried(choice=choice, tower=tower, successors=successors))
 
-    def curves(self) -> dict[str, list[float]]:
-        """Return the validation gain over the untrained start, one value per validated epoch."""
-        return {"validation_gain": self._epochs} if self._epochs else {}
+    def _best(self, in_force: Choice, choices: Sequence[Choice], judged: dict[Choice, _JudgedStart]) -> Choice:
+        """Return the best of some choices, the one in force among them; `judged` takes every start that is judged."""
+        if len(choices) == 1:
+            return choices[0]
+        for choice in choices:
+            if choice not in judged:
+                judged[choice] = self._judged_start(choice)
+        best = most_gaining([judged[choice].scores for choice in choices], judged[in_force].scores)
+        return in_force if best is None else choices[best]
 
-    def _cuts(self) -> list[ValidationCut]:
-        return [self._judged(self.tower), *self._other_starts(self.choice)]
+    def _judged_start(self, choice: Choice) -> _JudgedStart:
+        cuts = self._cuts(self.untrained(choice))
+        calibration = likeliest(choice.calibration, cuts, self.training.tasks)
+        power = f"_power_{choice.calibration.activity_power:g}" if choice.calibration.activity_power else ""
+        name = f"start_width_{choice.width}_decay_{choice.decay:g}_{choice.spectrum}{power}"
+        figures = cuts[0].figures(calibration)
+        _log.info("matching: %s validates at %s", name, ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+        scores = [judge.of(calibration) for cut in cuts for judge in cut.judges(self.training.tasks)]
+        return _JudgedStart(name, scores, figures)
 
-    def _judged(self, tower: TwoTower, calibration: Calibration | None = None) -> ValidationCut:
-        calibration = calibration or self.choice.calibration
-        directions = self._directions(tower, calibration)
-        return self._judged_on(self.cut, tower, directions, calibration, self.successors)
+    def _scores(self, tried: Tried) -> list[PerUserScores]:
+        return [judge.of(tried.choice.calibration) for judge in self._judged(tried).judges(self.training.tasks)]
+
+    def _calibrated(self, tried: Tried, *, trained: bool = False) -> Tried:
+        """Terms that training sets itself are weighed after it alone."""
+        cuts, calibration = self._cuts(tried), tried.choice.calibration
+        if trained or not self.training.is_ordered:
+            calibration = calibrate(calibration, cuts, self.training.tasks)
+        return self._with_calibration(tried, calibration, cuts[0])
+
+    def _with_calibration(self, tried: Tried, calibration: Calibration, own: ValidationCut | None = None) -> Tried:
+        found = replace(tried, choice=replace(tried.choice, calibration=calibration))
+        figures = (own or self._judged(found)).figures(calibration)
+        return replace(found, figures={**tried.figures, "chosen": figures})
+
+    def _cuts(self, tried: Tried) -> list[ValidationCut]:
+        return [self._judged(tried), *self._other_starts(tried.choice)]
+
+    def _judged(self, tried: Tried, calibration: Calibration | None = None) -> ValidationCut:
+        calibration = calibration or tried.choice.calibration
+        directions = self._directions(tried.tower, calibration)
+        return self._judged_on(self.cut, tried.tower, directions, calibration, tried.successors)
 
     def _other_starts(self, choice: Choice) -> list[ValidationCut]:
         """Longer horizons are judged on the untrained start alone: training for each would cost as much again."""
@@ -273,20 +311,9 @@ class Trial:
             return directions
         return blend(directions, z_directions(self.z_UZ, fit_z_map(self.z_UZ, directions)), calibration)
 
-    def _folded(self, tower: TwoTower, calibration: Calibration, successors: Successors) -> tuple[Floats, Floats]:
-        known = self.cut.known
-        users = fold_users(self._directions(tower, calibration), tower, calibration, known, successors)
-        item_terms_I = calibration.item_terms(known, learned_terms(tower.item_bias, known))
-        return users, fold_items(tower, item_terms_I, successors)
-
-    def _calibrated(self, cuts: Sequence[ValidationCut], *, trained: bool) -> Calibration:
-        """Terms that training sets itself are weighed after it alone."""
-        if self.training.is_ordered and not trained:
-            return self.choice.calibration
-        return calibrate(self.choice.calibration, cuts, self.training.tasks)
-
-    def _started(self, choice: Choice) -> TwoTower:
-        return self.start.tower(choice.applied_to(self.training).tower, choice.spectrum)
-
     def _start_of(self, cut: Cut, is_ordered: bool, width: int | None = None) -> ItemStart:
         return ItemStart(cut.known, width or self.max_width, self.seed, ordered=is_ordered)
+
+
+def _after(tried: Tried, num_epochs: int, tower: TwoTower) -> Tried:
+    return replace(tried, choice=replace(tried.choice, num_epochs=num_epochs), tower=tower)

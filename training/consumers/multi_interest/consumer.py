@@ -18,7 +18,7 @@ from training.consumers.two_sided import sides_of
 from training.contracts.artefacts import Check
 from training.contracts.partitions import Partition
 from training.data.pair_log import PairLog
-from training.ranking.assemble import build_dataset
+from training.ranking.assemble import build_dataset, read_dataset
 from training.ranking.checks import checks_of
 from training.sampler_search.choice import chosen_sampler
 from training.samplers.candidates import POPULARITY_POWERS
@@ -63,7 +63,7 @@ class MultiInterestConsumer:
     def vectors(self, settings: Settings, folder: Path, partition: Partition) -> ConsumerSides:
         """Return both sides of a stored model; see `consumers.base.Consumer`."""
         model = MultiInterestModel.load(folder)
-        return sides_of(model, build_dataset(settings, partition, model.space_id))
+        return sides_of(model, read_dataset(settings, partition, model.space_id))
 
 
 def lack_of_interests(pairs: PairLog, num_interests: int) -> str:

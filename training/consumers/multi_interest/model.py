@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from training.arrays import Doubles, Floats, Indices
 from training.consumers.multi_interest.network import MultiInterest, MultiInterestConfig, shown_items
-from training.contracts.errors import require_space
 from training.data.pair_log import PairLog
-from training.data.vocabulary import Vocabulary
 from training.ranking.calibration import Calibration
 from training.ranking.dataset import RankingDataset
-from training.ranking.saved import read_network, save_network
+from training.ranking.saved import SpaceModel
 from training.ranking.space_directions import blend, z_directions
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultiInterestModel:
+class MultiInterestModel(SpaceModel):
     """Trained towers, the calibration, and the ids that their rows belong to.
 
     The space's vector z_u is each tower's second input, through a ridge map to where the tower points for users with a
@@ -32,22 +30,17 @@ class MultiInterestModel:
     not an input of the training: a z_u of today knows the very items that training hides.
 
     Attributes:
-        space_id: The space whose vectors it reads; it reads no other.
-        items: Ids of the item rows.
         network: The towers, in eval mode.
         calibration: How the parts of the score are weighed.
         item_terms_I: float64[I], b_i as of training.
         z_map_ZF: float32[Z, K * D], ridge maps from the space's vectors to each tower's direction, side by side.
-        facts: JSON-able account of how it was chosen and trained.
     """
 
-    space_id: str
-    items: Vocabulary
+    consumer: ClassVar[str] = "multi_interest"
     network: MultiInterest
     calibration: Calibration
     item_terms_I: Doubles
     z_map_ZF: Floats
-    facts: dict[str, Any]
 
     def user_vectors(self, data: RankingDataset) -> Floats:
         """Return float32[U, K, D + 2], or [U, D + 2] of a single interest, row by row of `data.users`.
@@ -75,20 +68,13 @@ class MultiInterestModel:
         folded[rows >= 0], folded[rows < 0] = own[rows[rows >= 0]], new
         return folded
 
-    def refuse_other_space(self, space_id: str) -> None:
-        """Raise SpaceMismatch unless `space_id` is the model's."""
-        require_space(self.space_id, space_id, "multi-interest")
-
     def save(self, folder: Path) -> None:
         """Write the model into an existing folder; equal models give equal bytes."""
-        self.items.save(folder / "items.json")
         described = {
-            "space_id": self.space_id,
             "network": asdict(self.network.config),
             "calibration": asdict(self.calibration),
-            "facts": self.facts,
         }
-        save_network(folder, self.network, described, item_terms=self.item_terms_I, z_map=self.z_map_ZF)
+        self._save(folder, self.network, described, item_terms=self.item_terms_I, z_map=self.z_map_ZF)
 
     @classmethod
     def load(cls, folder: Path) -> MultiInterestModel:
@@ -97,17 +83,15 @@ class MultiInterestModel:
         Raises:
             MissingArtefact: No model lies there.
         """
-        described, weights, arrays = read_network(folder, "multi_interest")
+        (described, weights, arrays), own = cls._read(folder)
         network = MultiInterest(MultiInterestConfig(**described["network"]), weights["features_IE"])
         network.load_state_dict(weights)
         return cls(
-            space_id=described["space_id"],
-            items=Vocabulary.load(folder / "items.json"),
+            **own,
             network=network.eval(),
             calibration=Calibration(**described["calibration"]),
             item_terms_I=arrays["item_terms"],
             z_map_ZF=arrays["z_map"],
-            facts=described["facts"],
         )
 
 

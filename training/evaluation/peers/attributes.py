@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from training.arrays import Floats
 from training.evaluation.peers.factors import als
@@ -17,7 +16,6 @@ from training.evaluation.peers.linear import ease
 from training.evaluation.peers.log import TrainingLog
 
 Base = Literal["ease", "als"]
-INTERCEPT_RIDGE = 1e-6
 
 
 def popularity_scores(log: TrainingLog, num_new: int) -> Floats:
@@ -53,18 +51,17 @@ def ridge_scores(
 
     Args:
         log: The training log.
-        attributes_UF: float32[U, F], columns of 0 and 1; an intercept is added.
+        attributes_UF: float32[U, F], columns of 0 and 1; an intercept is added, and not held back.
         new_BF: float32[B, F].
         base: Whose scores: EASE with ridge 500, or ALS with 32 factors.
         strength: Of the regression.
         seed: Of ALS.
     """
+    from sklearn.linear_model import Ridge
+
     scores_UI = log.once(("scores", base, seed), lambda: _base_scores(log, base, seed))
-    known, new = (_with_intercept(side) for side in (attributes_UF, new_BF))
-    penalty = strength * np.eye(known.shape[1])
-    penalty[-1, -1] = INTERCEPT_RIDGE
-    weights = np.linalg.solve(known.T @ known + penalty, known.T @ scores_UI)
-    return np.asarray(new @ weights, np.float32)
+    fitted = Ridge(alpha=strength, solver="cholesky").fit(attributes_UF.astype(np.float64), scores_UI)
+    return np.asarray(fitted.predict(new_BF.astype(np.float64)), np.float32)
 
 
 def _base_scores(log: TrainingLog, base: Base, seed: int) -> Floats:
@@ -73,10 +70,6 @@ def _base_scores(log: TrainingLog, base: Base, seed: int) -> Floats:
     else:
         scorer = als(log, factors=32, alpha=1.0, regularisation=0.05, seed=seed)
     return scorer.item_scores(np.arange(log.num_users))
-
-
-def _with_intercept(columns: Floats) -> npt.NDArray[np.float64]:
-    return np.hstack([columns.astype(np.float64), np.ones((len(columns), 1))])
 
 
 def _shares(log: TrainingLog) -> Floats:

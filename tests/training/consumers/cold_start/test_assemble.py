@@ -7,10 +7,16 @@ import pytest
 
 from tests.training.consumers.cold_start.world import TINY
 from tests.training.representation.trained_home import LAST, TrainedHome
-from training.consumers.cold_start.assemble import ColdStartSet, behaviour_columns, build_cold_start, virtual_vectors
+from training.consumers.cold_start.assemble import (
+    ColdStartSet,
+    behaviour_columns,
+    build_cold_start,
+    read_cold_start,
+    virtual_vectors,
+)
 from training.consumers.cold_start.search import search_and_train
 from training.contracts.errors import MissingArtefact
-from training.representation.user_space import encode_partition
+from training.representation.user_space import ensure_embeddings, read_embeddings
 
 CONFIG = replace(TINY, max_epochs=2)
 pytestmark = pytest.mark.integration
@@ -40,7 +46,7 @@ def test_virtual_vectors_keep_the_profile_and_differ_from_those_of_nothing(
     model = search_and_train(found.data, CONFIG, space_id).model
     bare = replace(found, interactions=replace(found.interactions, user_idx=np.zeros(0, np.int32)))
     rows, z_nZ = virtual_vectors(bare, model)
-    _, z_UZ = encode_partition(trained.settings, space_id, LAST)
+    _, z_UZ = read_embeddings(trained.settings, space_id, LAST)
     assert rows.tolist() == list(range(len(found.users)))
     assert z_nZ.shape == z_UZ.shape
     assert np.isfinite(z_nZ).all()
@@ -49,7 +55,8 @@ def test_virtual_vectors_keep_the_profile_and_differ_from_those_of_nothing(
 
 def test_data_for_a_stored_model_are_over_its_own_ids(trained: TrainedHome, found: ColdStartSet) -> None:
     model = search_and_train(found.data, CONFIG, trained.candidate.space_id).model
-    again = build_cold_start(trained.settings, LAST.shift(-1), trained.candidate.space_id, model)
+    ensure_embeddings(trained.settings, trained.candidate.space_id, LAST.shift(-1))
+    again = read_cold_start(trained.settings, LAST.shift(-1), trained.candidate.space_id, model)
     assert again.data.items == model.items
     assert again.data.values == model.values
     assert (again.data.attribute_idx_UA.shape[1], again.data.pick_idx_UP.shape[1]) == model.token_widths

@@ -19,29 +19,29 @@ def _trial(with_z: bool = True, share: float = 0.8, learning_rate: float = 1e-3)
 
 def test_each_step_takes_what_validates_best_and_its_figures_are_those_of_the_vectors() -> None:
     trial = _trial()
-    trial.choose_start((4, 8), (0.85, 1.0))
-    starts = {name: sum(found.values()) for name, found in trial.figures.items() if name != "chosen"}
+    tried = trial.with_start(trial.untrained(), (4, 8), (0.85, 1.0))
+    starts = {name: sum(found.values()) for name, found in tried.figures.items() if name != "chosen"}
     assert set(starts) == {f"start_width_{start}_plain" for start in ("8_decay_0.85", "8_decay_1", "4_decay_1")}
-    assert f"start_width_{trial.choice.width}_decay_{trial.choice.decay:g}_plain" == max(
+    assert f"start_width_{tried.choice.width}_decay_{tried.choice.decay:g}_plain" == max(
         starts, key=lambda n: starts[n]
     )
-    trial.choose_epochs(2, patience=2)
-    (gains,) = trial.curves().values()
+    tried = trial.with_epochs(tried, 2, patience=2)
+    (gains,) = tried.curves().values()
     assert len(gains) == 2
-    assert trial.choice.num_epochs == 1 + int(np.argmax(gains))
-    trial.choose_z_share()
+    assert tried.choice.num_epochs == 1 + int(np.argmax(gains))
+    tried = trial.with_z_share(tried)
     evidence = Evidence()
-    evidence.judge("own", trial.cut, *trial.vectors())
-    for name, value in trial.figures["chosen"].items():
+    evidence.judge("own", trial.cut, *trial.vectors(tried))
+    for name, value in tried.figures["chosen"].items():
         assert evidence.metrics()[f"own.{name}_at_20"] == pytest.approx(value)
 
 
 @pytest.mark.parametrize(("first", "expected"), [(1, 3), (3, 1), (9, 1)])
 def test_epochs_before_the_first_are_not_validated_but_for_the_last(first: int, expected: int) -> None:
     trial = _trial()
-    trial.choose_start((4,), (0.85,))
-    trial.choose_epochs(3, patience=3, first=first)
-    assert len(trial.curves()["validation_gain"]) == expected
+    tried = trial.with_start(trial.untrained(), (4,), (0.85,))
+    tried = trial.with_epochs(tried, 3, patience=3, first=first)
+    assert len(tried.curves()["validation_gain"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -51,34 +51,34 @@ def test_epochs_before_the_first_are_not_validated_but_for_the_last(first: int, 
 )
 def test_an_epoch_is_kept_only_when_it_gains_more_than_its_error(width: int, learning_rate: float, kept: int) -> None:
     trial = _trial(learning_rate=learning_rate)
-    trial.choose_start((width,), (1.0 if kept else 0.2,))
-    untrained = [side.copy() for side in trial.vectors()]
-    trial.choose_epochs(2, patience=2)
-    assert trial.choice.num_epochs == kept
-    assert len(trial.curves()["validation_gain"]) == 2
-    assert all(map(np.array_equal, trial.vectors(), untrained)) == (not kept)
+    tried = trial.with_start(trial.untrained(), (width,), (1.0 if kept else 0.2,))
+    untrained = [side.copy() for side in trial.vectors(tried)]
+    tried = trial.with_epochs(tried, 2, patience=2)
+    assert tried.choice.num_epochs == kept
+    assert len(tried.curves()["validation_gain"]) == 2
+    assert all(map(np.array_equal, trial.vectors(tried), untrained)) == (not kept)
 
 
 def test_without_epochs_there_is_no_curve() -> None:
     trial = _trial()
-    trial.choose_start((4,), (0.85,))
-    trial.choose_epochs(0, patience=1)
-    assert (trial.choice.num_epochs, trial.curves()) == (0, {})
+    tried = trial.with_start(trial.untrained(), (4,), (0.85,))
+    tried = trial.with_epochs(tried, 0, patience=1)
+    assert (tried.choice.num_epochs, tried.curves()) == (0, {})
 
 
 @pytest.mark.parametrize("with_z", [True, False])
 def test_z_has_a_share_where_histories_say_little_and_there_are_earlier_vectors(with_z: bool) -> None:
     trial = _trial(with_z, share=0.1)
-    trial.choose_start((4,), (0.85,))
-    trial.choose_z_share()
-    assert (trial.choice.calibration.z_share > 0) == with_z
+    tried = trial.with_start(trial.untrained(), (4,), (0.85,))
+    tried = trial.with_z_share(tried)
+    assert (tried.choice.calibration.z_share > 0) == with_z
 
 
 def test_the_own_choice_trained_again_gives_the_same_vectors() -> None:
     trial = _trial()
-    trial.choose_start((4,), (0.85,))
-    trial.choose_epochs(2, patience=2)
-    for own, again in zip(trial.vectors(), trial.vectors_of(trial.choice), strict=True):
+    tried = trial.with_start(trial.untrained(), (4,), (0.85,))
+    tried = trial.with_epochs(tried, 2, patience=2)
+    for own, again in zip(trial.vectors(tried), trial.vectors_of(tried.choice), strict=True):
         np.testing.assert_allclose(own, again, atol=1e-6)
 
 
@@ -100,10 +100,10 @@ def test_how_far_back_taste_reaches_is_chosen() -> None:
     pairs = log.distinct()
     cut = Cut(pairs.before(13 * DAY), pairs.since(13 * DAY))
     trial = Trial(cut, None, MatchingTrainingConfig(), 8, seed=1)
-    trial.choose_start((8,), (0.2, 1.0))
-    assert trial.choice.decay == 1.0
-    assert trial.tower.config.history.decay == 1.0
-    assert {"start_width_8_decay_0.2_plain", "start_width_8_decay_1_plain"} <= set(trial.figures)
+    tried = trial.with_start(trial.untrained(), (8,), (0.2, 1.0))
+    assert tried.choice.decay == 1.0
+    assert tried.tower.config.history.decay == 1.0
+    assert {"start_width_8_decay_0.2_plain", "start_width_8_decay_1_plain"} <= set(tried.figures)
 
 
 @pytest.mark.parametrize(("misled", "expected"), [(True, 0.5), (False, 0.0)])
@@ -123,26 +123,26 @@ def test_directions_grow_with_activity_where_those_of_few_events_mislead(misled:
     log = PairLog(user_idx=users, item_idx=items, occurred_at=days * DAY, num_users=200, num_items=40, as_of=22 * DAY)
     pairs = log.distinct()
     trial = Trial(Cut(pairs.before(21 * DAY), pairs.since(21 * DAY)), None, MatchingTrainingConfig(), 8, seed=1)
-    trial.choose_start((8,), (1.0,), powers=(0.0, 0.5))
-    assert trial.choice.calibration.activity_power == expected
-    assert "start_width_8_decay_1_plain_power_0.5" in trial.figures
+    tried = trial.with_start(trial.untrained(), (8,), (1.0,), powers=(0.0, 0.5))
+    assert tried.choice.calibration.activity_power == expected
+    assert "start_width_8_decay_1_plain_power_0.5" in tried.figures
 
 
 def test_no_start_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged, judge = [], Trial._said_of_start
-    monkeypatch.setattr(Trial, "_said_of_start", lambda trial, choice: judged.append(choice) or judge(trial, choice))
+    judged, judge = [], Trial._judged_start
+    monkeypatch.setattr(Trial, "_judged_start", lambda trial, choice: judged.append(choice) or judge(trial, choice))
     trial = _trial(with_z=False)
-    trial.choose_start((4, 8), (0.85, 1.0), ("plain", "cubed"))
+    tried = trial.with_start(trial.untrained(), (4, 8), (0.85, 1.0), ("plain", "cubed"))
     assert len(judged) == len(set(judged))
     assert {(choice.width, choice.spectrum) for choice in judged} >= {(8, "plain"), (8, "cubed")}
-    assert (trial.choice.decay, trial.choice.spectrum) in {(choice.decay, choice.spectrum) for choice in judged}
+    assert (tried.choice.decay, tried.choice.spectrum) in {(choice.decay, choice.spectrum) for choice in judged}
 
 
 def test_a_start_whose_lists_gain_nothing_leaves_the_widest_and_plainest_in_force() -> None:
     """With one direction, which every spectrum leaves alone, all give the same lists."""
     trial = _trial(with_z=False)
-    trial.choose_start((1,), (0.85,), ("plain", "ridge", "cubed"))
-    assert (trial.choice.width, trial.choice.spectrum) == (1, "plain")
+    tried = trial.with_start(trial.untrained(), (1,), (0.85,), ("plain", "ridge", "cubed"))
+    assert (tried.choice.width, tried.choice.spectrum) == (1, "plain")
 
 
 @pytest.mark.parametrize(("in_order", "expected"), [(True, 16), (False, 0)])
@@ -154,10 +154,23 @@ def test_what_follows_is_remembered_where_it_tells_the_next_item(in_order: bool,
     items = ring if in_order else np.stack([rng.permutation(40)[:6] for _ in starts])
     pairs = PairLog.of(np.tile(np.arange(120), 6), items.T.ravel(), np.repeat(np.arange(6), 120) * DAY, 120, 40)
     trial = Trial(Cut.last_items(pairs), None, MatchingTrainingConfig(alpha=1.0, beta=0.0), 2, seed=1)
-    trial.choose_start((2,), (1.0,))
-    trial.choose_successors(16)
-    assert trial.choice.successor_width == expected
-    assert (trial.choice.calibration.successor_weight > 0) == in_order
-    assert trial.vectors()[0].shape == (120, 2 + expected + 2)
-    for own, again in zip(trial.vectors(), trial.vectors_of(trial.choice), strict=True):
+    tried = trial.with_start(trial.untrained(), (2,), (1.0,))
+    tried = trial.with_successors(tried, 16)
+    assert tried.choice.successor_width == expected
+    assert (tried.choice.calibration.successor_weight > 0) == in_order
+    assert trial.vectors(tried)[0].shape == (120, 2 + expected + 2)
+    for own, again in zip(trial.vectors(tried), trial.vectors_of(tried.choice), strict=True):
         np.testing.assert_allclose(own, again, atol=1e-5)
+
+
+def test_a_step_leaves_what_it_was_given_as_it_was() -> None:
+    """A later step has the towers, choice and figures of its argument alone, so steps may be taken from any value."""
+    trial = _trial(share=0.1)
+    first = trial.with_start(trial.untrained(), (4,), (0.85,))
+    choice, figures, vectors = first.choice, dict(first.figures), [side.copy() for side in trial.vectors(first)]
+    trained = trial.with_z_share(trial.with_epochs(first, 2, patience=2))
+    assert trained.choice != choice
+    assert (first.choice, dict(first.figures), first.gains) == (choice, figures, ())
+    assert all(map(np.array_equal, trial.vectors(first), vectors))
+    again = trial.with_z_share(trial.with_epochs(first, 2, patience=2))
+    assert (again.choice, again.figures, again.gains) == (trained.choice, trained.figures, trained.gains)
