@@ -88,7 +88,8 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _tables(connection: sqlite3.Connection) -> list[str]:
     query = (
-        "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and sql not like '%VIRTUAL%'"
+        "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' "
+        "and sql not like 'create virtual %'"
     )
     return [name.decode() for (name,) in connection.execute(query)]
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 
 from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError
+from training.contracts.retention import RetentionPolicy
 from training.settings import REPO_ROOT, Settings
 
 pytestmark = pytest.mark.airflow
@@ -173,6 +175,18 @@ def test_the_environment_makes_valid_settings():
     assert settings.database_url.startswith("postgresql+psycopg://")
 
 
+def test_the_example_names_what_may_be_set_with_its_default():
+    passed = {name for name, value in OURS["lookup"]["environment"].items() if value is None}
+    named = dict(re.findall(r"^#(ATTUNE_\w+)=(\S+)$", (DOCKER / "example.env").read_text(), flags=re.MULTILINE))
+    assert set(named) == passed
+    assert passed >= {f"ATTUNE_KEEP_{one.name.upper()}" for one in fields(RetentionPolicy)}
+    home = {"ATTUNE_HOME": "/var/lib/attune"}
+    assert Settings.from_env({**named, **home}) == Settings.from_env(home)
+    for name in named:
+        with pytest.raises(AttuneError, match=name):
+            Settings.from_env({**home, name: "no such value"})
+
+
 def test_every_airflow_variable_names_an_option_that_airflow_knows():
     from airflow.configuration import conf
 
@@ -221,7 +235,8 @@ def test_state_lives_in_volumes_that_are_declared(name):
 def test_every_required_consumer_is_in_the_image():
     copied = re.findall(r"^COPY .* (\S+) \S+$", (DOCKER / "Dockerfile").read_text(), flags=re.MULTILINE)
     assert {"training", "serving_export", "dags", "dbt_project", "feature_repo"} <= set(copied)
-    assert all((REPO_ROOT / "training" / "recipes" / f"{name}.py").is_file() for name in CONSUMERS)
+    consumers = REPO_ROOT / "training" / "consumers"
+    assert all((consumers / f"{name}.py").is_file() or (consumers / name).is_dir() for name in CONSUMERS)
 
 
 def test_what_is_copied_exists_and_is_not_ignored():

@@ -80,7 +80,7 @@ def test_tables_without_row_numbers_are_erased_too(tmp_path: Path) -> None:
     looks_like_one = b"\0u007\0"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(
-            "create table overlay (view integer, user_id text, note text, vector blob, seen text, "
+            "create table overlay (view integer, user_id text, is_virtual text, vector blob, seen text, "
             "primary key (view, user_id)) WITHOUT ROWID"
         )
         rows = [
