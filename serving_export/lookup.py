@@ -177,8 +177,10 @@ class EmbeddingStore:
 
     def fresh_users(self) -> list[str]:
         """Return the users whose vectors follow events that came after the snapshot, sorted."""
-        entry = self.snapshot.entry
-        return self._overlay.users(entry.space_id, entry.partition)
+        snapshot = self.snapshot
+        users = self._overlay.users(snapshot.entry.space_id, snapshot.entry.partition)
+        erased = snapshot.erased.read().among(users)
+        return [user for user, is_erased in zip(users, erased, strict=True) if not is_erased]
 
     def fresh_ranking(
         self, user_id: str, k: int, consumer: str = "matching", *, drop_seen: bool = True

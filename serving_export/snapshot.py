@@ -45,7 +45,7 @@ class Snapshot:
             self.is_virtual = self._map_virtual()
             if entry.frame:
                 self.framed_vectors: Floats = map_array(self.folder / FRAME / "vectors.npy")
-                self._turn = tuple(map_array(self.folder / FRAME / f"{name}.npy") for name in _TURN)
+                self.turn = tuple(map_array(self.folder / FRAME / f"{name}.npy") for name in _TURN)
                 self.item_ids: Ids = map_array(self.folder / FRAME / "item_ids.npy")
                 self.item_vectors: Floats = map_array(self.folder / FRAME / "item_vectors.npy")
             self._consumers = {
@@ -103,7 +103,7 @@ class Snapshot:
 
     def turned(self, vectors_nZ: Floats) -> Floats:
         """Return vectors of the space turned into the snapshot's frame, float32 [n, Z]."""
-        rotation, centre, origin = self._turn
+        rotation, centre, origin = self.turn
         return np.asarray((vectors_nZ - centre) @ rotation + origin, np.float32)
 
     def consumer(self, name: str) -> Consumer:

@@ -69,6 +69,7 @@ class FrameVectors:
         item_ids: Packed external ids [I], sorted.
         item_vectors: float32 [I, E].
         about: What was measured of the map, for the manifest.
+        framed_UZ: float32 [U, Z], the users in the frame where they were turned before; None to turn them.
     """
 
     frame_id: str
@@ -78,15 +79,18 @@ class FrameVectors:
     item_ids: Ids
     item_vectors: Floats
     about: dict[str, Any]
+    framed_UZ: Floats | None = None
 
     def arrays(self, vectors_UZ: Floats) -> dict[str, NDArray[Any]]:
         """Return the arrays to write for the users of a snapshot, by file name without suffix.
 
         The framed vectors are kept whole: turned anew for one user or for many they would differ in their last bits.
         """
-        framed = np.asarray((vectors_UZ - self.centre_Z) @ self.rotation_ZZ + self.origin_Z, np.float32)
+        framed = self.framed_UZ
+        if framed is None:
+            framed = np.asarray((vectors_UZ - self.centre_Z) @ self.rotation_ZZ + self.origin_Z, np.float32)
         return {
-            f"{FRAME}/vectors": framed,
+            f"{FRAME}/vectors": check_vectors(framed, len(vectors_UZ), f"users in {self.frame_id}"),
             f"{FRAME}/rotation": self.rotation_ZZ,
             f"{FRAME}/centre": self.centre_Z,
             f"{FRAME}/origin": self.origin_Z,

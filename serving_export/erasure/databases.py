@@ -6,6 +6,7 @@ DuckDB's as a copy that takes its place.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,6 +20,8 @@ from training.storage import replace_file
 _WAIT_S = 30.0
 ENTITY_KEY = "entity_key"
 """Of Feast's online store, whose rows belong to their entity."""
+_NAME_NOBODY = ("vector", "ranker", "seen")
+"""Columns of the stream's overlay that hold numbers and items: what looks like a user's id in them is none."""
 Column = tuple[str, str]
 
 
@@ -39,8 +42,9 @@ def erase_sqlite(path: Path, people: People) -> int:
     with closing(_open(path)) as connection:
         count = 0
         for table in _tables(connection):
-            for rowid, names, row in list(_rows_naming(connection, table, people)):
-                _take_out(connection, table, rowid, dict(zip(names, row, strict=True)), people)
+            place = _place(connection, table)
+            for key, row in list(_rows_naming(connection, table, people)):
+                _take_out(connection, table, (place, key), row, people)
                 count += 1
         if count or _in_free_pages(path, people):
             connection.execute("VACUUM")
@@ -84,20 +88,31 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _tables(connection: sqlite3.Connection) -> list[str]:
     query = (
-        "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' and sql not like '%VIRTUAL%'"
+        "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' "
+        "and sql not like 'create virtual %'"
     )
     return [name.decode() for (name,) in connection.execute(query)]
 
 
+def _place(connection: sqlite3.Connection, table: str) -> str:
+    """Return what a row is found by: its number or, in a table without, the bytes of its primary key."""
+    (statement,) = connection.execute("select sql from sqlite_master where name = ?", (table,)).fetchone()
+    if not re.search(rb"without\s+rowid", statement, re.IGNORECASE):
+        return "rowid"
+    columns = connection.execute(f'pragma table_info("{table}")').fetchall()
+    keys = [name.decode() for _, name, _, _, _, is_key in columns if is_key]
+    return "||'|'||".join(f'hex(cast("{name}" as blob))' for name in keys)
+
+
 def _rows_naming(
     connection: sqlite3.Connection, table: str, people: People
-) -> Iterator[tuple[int, list[str], tuple[object, ...]]]:
-    cursor = connection.execute(f'select rowid, * from "{table}"')
+) -> Iterator[tuple[object, dict[str, object]]]:
+    cursor = connection.execute(f'select {_place(connection, table)}, * from "{table}"')
     names = [column[0] for column in cursor.description][1:]
-    checked = [place for place, name in enumerate(names) if not names_items(name)]
-    for rowid, *row in cursor:
+    checked = [place for place, name in enumerate(names) if not names_items(name) and name not in _NAME_NOBODY]
+    for key, *row in cursor:
         if any(_is_named(names[place], row[place], people) for place in checked):
-            yield rowid, names, tuple(row)
+            yield key.decode() if isinstance(key, bytes) else key, dict(zip(names, row, strict=True))
 
 
 def _is_named(name: str, cell: object, people: People) -> bool:
@@ -110,16 +125,19 @@ def _is_named(name: str, cell: object, people: People) -> bool:
     return people.mentioned_in(cell)
 
 
-def _take_out(connection: sqlite3.Connection, table: str, rowid: int, row: dict[str, object], people: People) -> None:
+def _take_out(
+    connection: sqlite3.Connection, table: str, found_by: tuple[str, object], row: dict[str, object], people: People
+) -> None:
     """Delete a row that is a user's own; of another, overwrite the cells that mention one."""
+    place, key = found_by
     if any(_is_named(name, row.get(name), people) for name in (OWNER, ENTITY_KEY)):
-        connection.execute(f'delete from "{table}" where rowid = ?', (rowid,))
+        connection.execute(f'delete from "{table}" where {place} = ?', (key,))
         return
     for name, cell in row.items():
-        if isinstance(cell, bytes) and not names_items(name) and people.mentioned_in(cell):
+        if isinstance(cell, bytes) and not names_items(name) and name not in _NAME_NOBODY and people.mentioned_in(cell):
             kept = f"case typeof(\"{name}\") when 'text' then cast(?1 as text) else ?1 end"
-            statement = f'update "{table}" set "{name}" = {kept} where rowid = ?2'
-            connection.execute(statement, (mask(people.in_data, cell), rowid))
+            statement = f'update "{table}" set "{name}" = {kept} where {place} = ?2'
+            connection.execute(statement, (mask(people.in_data, cell), key))
 
 
 def _in_free_pages(path: Path, people: People) -> int:

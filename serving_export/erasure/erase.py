@@ -19,11 +19,13 @@ from serving_export.erasure.files import ERASURE, erase_in_home, find_in_home
 from serving_export.erasure.online import erase_online, find_online, serve_renamed
 from serving_export.erasure.people import People
 from serving_export.erasure.snapshots import erase_snapshots
+from serving_export.erasure.stream import erase_entries, erase_overlay, find_entries, forget_batches
 from serving_export.retention import remove_folder
 from training.contracts.errors import AttuneError
 from training.contracts.tombstones import TombstoneFile
 from training.data.derived_lock import free_to_remove
 from training.locks import lease
+from training.representation.frame import forget_anchors
 from training.settings import Settings
 from training.storage import folders
 
@@ -44,7 +46,9 @@ def request_erasure(settings: Settings, user_ids: list[str], reason: str) -> dic
         AttuneError: Nobody or no reason is named.
     """
     request = requests.file_request(settings, user_ids, reason)
-    erase_online(settings, frozenset(request.user_ids))
+    users = frozenset(request.user_ids)
+    erase_online(settings, users)
+    erase_overlay(settings, users)
     return {"request_id": request.request_id, "num_users": len(request.user_ids), "note": RETRAINED}
 
 
@@ -73,14 +77,16 @@ def carry_out(settings: Settings) -> dict[str, Any]:
 
 
 def verify(settings: Settings, user_ids: list[str]) -> dict[str, list[str]]:
-    """Return every place that names one of the users, by file below the home or "online store"; empty is the proof.
+    """Return every place that names one of the users; empty is the proof.
+
+    A place is a file by its path below the home, "online store", or "stream" for entries that no worker has taken in.
 
     It reads each file of the home whole: Parquet, DuckDB, SQLite, NumPy, zip and gzip decoded, all else byte for byte.
     """
     users = frozenset(user_ids)
     found = find_in_home(settings, People(users))
-    online = find_online(settings, users)
-    return {**found, **({"online store": online} if online else {})}
+    found |= {"online store": find_online(settings, users), "stream": find_entries(settings, People(users))}
+    return {name: places for name, places in found.items() if places}
 
 
 def _erase(settings: Settings, users: frozenset[str]) -> Counter[str]:
@@ -93,7 +99,11 @@ def _erase(settings: Settings, users: frozenset[str]) -> Counter[str]:
     removed["published"] += len(renamed)
     erase_online(settings, users)
     serve_renamed(settings, renamed)
+    removed["stream"] += erase_entries(settings, people)
+    erase_overlay(settings, users)
+    removed["frames"] += forget_anchors(settings, users)
     removed.update(erase_in_home(settings, people, _is_of_another_step))
+    removed["published"] += forget_batches(settings, people)
     return +removed
 
 

@@ -40,6 +40,7 @@ _SQLITE = Kind(databases.find_sqlite, databases.erase_sqlite)
 _OTHER = Kind(texts.find_bytes, None)
 _KINDS: dict[str, Kind] = {
     ".parquet": Kind(parquet_files.find, parquet_files.erase),
+    ".arrow": Kind(parquet_files.find_arrow, None),
     ".duckdb": Kind(databases.find_duckdb, databases.erase_duckdb),
     ".npy": Kind(texts.find_array, texts.erase_array),
     ".gz": Kind(texts.find_gzip, texts.erase_gzip),
@@ -100,6 +101,8 @@ def kind_of(path: Path) -> Kind:
         return _SQLITE
     if head.startswith(b"PAR1"):
         return _KINDS[".parquet"]
+    if head.startswith(b"ARROW1"):
+        return _KINDS[".arrow"]
     return _OTHER if b"\0" in head else _TEXT
 
 

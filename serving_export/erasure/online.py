@@ -29,15 +29,16 @@ def erase_online(settings: Settings, user_ids: frozenset[str]) -> None:
 
 
 def serve_renamed(settings: Settings, renamed: Renamed) -> None:
-    """Say of each space whose rows come from a snapshot that was written anew that they come from the new one.
+    """Say of each space and frame whose rows come from a snapshot that was written anew that the new one gave them.
 
     They are the same but for the users who were erased, and those are online no more.
     """
     for path, entry in renamed.items():
         day = Partition.parse(entry.partition)
-        if served_whole(settings, VIEW, entry.space_id, day, path):
-            with serving(settings, VIEW, entry.space_id, day, entry.path):
-                pass
+        for slot in filter(None, (entry.space_id, entry.frame)):
+            if served_whole(settings, VIEW, slot, day, path):
+                with serving(settings, VIEW, slot, day, entry.path):
+                    pass
 
 
 def find_online(settings: Settings, user_ids: frozenset[str]) -> list[str]:

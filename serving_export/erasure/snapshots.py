@@ -20,7 +20,7 @@ from serving_export.packed import Ids, find_rows
 from serving_export.publish import publish
 from serving_export.retention import list_snapshots, remove_folder
 from serving_export.sides import map_array
-from serving_export.vectors import ConsumerVectors, SpaceVectors
+from serving_export.vectors import ConsumerVectors, FrameVectors, SpaceVectors
 from training.contracts.artefacts import ModelRef
 from training.contracts.partitions import Partition
 from training.registry.pointer import Pointer, PublishedSnapshot, find_pointer, history_path, read_history
@@ -97,7 +97,24 @@ def _rewritten(settings: Settings, entry: PublishedSnapshot, user_ids: frozenset
         is_virtual=snapshot.is_virtual[kept] if (snapshot.folder / "is_virtual.npy").exists() else None,
     )
     consumers = [_consumer(snapshot, name, user_ids) for name in entry.consumers]
-    return publish(settings, space, consumers, {**snapshot.manifest["lineage"], "erased_from": entry.path})
+    frame = _frame(snapshot, kept) if entry.frame else None
+    return publish(settings, space, consumers, {**snapshot.manifest["lineage"], "erased_from": entry.path}, frame)
+
+
+def _frame(snapshot: Snapshot, kept_U: NDArray[np.bool_]) -> FrameVectors:
+    """Return a snapshot's frame with the vectors as they are: turned anew they would differ in their last bits."""
+    rotation, centre, origin = snapshot.turn
+    about = dict(snapshot.manifest["frame"])
+    return FrameVectors(
+        frame_id=about.pop("frame_id"),
+        rotation_ZZ=rotation,
+        centre_Z=centre,
+        origin_Z=origin,
+        item_ids=snapshot.item_ids,
+        item_vectors=snapshot.item_vectors,
+        about=about,
+        framed_UZ=snapshot.framed_vectors[kept_U],
+    )
 
 
 def _consumer(snapshot: Snapshot, name: str, user_ids: frozenset[str]) -> ConsumerVectors:

@@ -47,6 +47,7 @@ class Intake:
         """
         taken = Taken()
         parsed, taken.dead = parse(entries)
+        _drop_erased(state, parsed, taken)
         events = self._checked(RAW_INTERACTIONS.name, parsed, taken)
         sign_ups = self._checked(RAW_USERS.name, parsed, taken)
         self._take_events(state, events, partitions, taken)
@@ -116,6 +117,15 @@ class Intake:
         taken.signed_up = [one.user_id for one in kept]
         taken.counts["in_batch"] += len(newest) - len(kept)
         taken.counts["taken"] += len(found) - (len(newest) - len(kept))
+
+
+def _drop_erased(state: State, parsed: dict[str, list[tuple[Entry, dict[str, Any]]]], taken: Taken) -> None:
+    """Leave out the rows of erased users; asked for inside the transaction, before which an erasure ends or begins."""
+    tombstones = state.erased.read()
+    for name, pairs in parsed.items() if tombstones else ():
+        erased = tombstones.among([str(row.get("user_id")) for _, row in pairs])
+        parsed[name] = [pair for pair, is_erased in zip(pairs, erased, strict=True) if not is_erased]
+        taken.counts["erased"] += sum(erased)
 
 
 def _in_micros(rows: pa.Table) -> pa.Table:

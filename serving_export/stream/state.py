@@ -17,6 +17,7 @@ from typing import Any
 
 from serving_export.overlay import OVERLAY
 from training.contracts.errors import AttuneError
+from training.contracts.tombstones import TombstoneFile
 from training.settings import Settings
 
 DEAD_KEPT = 10_000
@@ -144,7 +145,7 @@ class State:
     def __init__(self, path: Path) -> None:
         """Open the file, and make it where it is new."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
+        self.path, self.erased = path, TombstoneFile(path.parent.parent)
         self._connection = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = full")
@@ -292,10 +293,12 @@ class State:
         return {view: now - made for view, made in self._connection.execute("select view, made_at from views")}
 
     def put_rows(self, view: int, rows: Iterable[Row]) -> None:
-        """Put users' rows over their older ones."""
+        """Put users' rows over their older ones; none of an erased user, which was perhaps made before the erasure."""
         change = int(self.fact("change") or 0)
-        values = []
+        values, tombstones = [], self.erased.read()
         for row in rows:
+            if tombstones and tombstones.among([row.user_id])[0]:
+                continue
             change += 1
             flags = int(row.is_virtual), int(row.is_new)
             seen = json.dumps(row.seen)
@@ -307,7 +310,8 @@ class State:
         """Remove a person: events, row, and the overlay's rows, of which readers are told."""
         for name in ("events", "users"):
             self._connection.execute(f"delete from {name} where user_id = ?", (user_id,))
-        self._connection.execute("delete from dead where instr(payload, ?) > 0", (json.dumps(user_id),))
+        for form in {json.dumps(user_id), json.dumps(user_id, ensure_ascii=False)}:
+            self._connection.execute("delete from dead where instr(payload, ?) > 0", (form,))
         change = int(self.fact("change") or 0) + 1
         self._connection.execute(
             "update overlay set vector = null, ranker = null, seen = '[]', change = ? where user_id = ?",

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 
 from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError
+from training.contracts.retention import RetentionPolicy
 from training.settings import REPO_ROOT, Settings
 
 pytestmark = pytest.mark.airflow
@@ -172,6 +174,18 @@ def test_the_environment_makes_valid_settings():
     assert settings.schedule == "daily"
     assert settings.online_store == "redis://valkey:6379"
     assert settings.database_url.startswith("postgresql+psycopg://")
+
+
+def test_the_example_names_what_may_be_set_with_its_default():
+    passed = {name for name, value in OURS["lookup"]["environment"].items() if value is None}
+    named = dict(re.findall(r"^#(ATTUNE_\w+)=(\S+)$", (DOCKER / "example.env").read_text(), flags=re.MULTILINE))
+    assert set(named) == passed
+    assert passed >= {f"ATTUNE_KEEP_{one.name.upper()}" for one in fields(RetentionPolicy)}
+    home = {"ATTUNE_HOME": "/var/lib/attune"}
+    assert Settings.from_env({**named, **home}) == Settings.from_env(home)
+    for name in named:
+        with pytest.raises(AttuneError, match=name):
+            Settings.from_env({**home, name: "no such value"})
 
 
 def test_every_airflow_variable_names_an_option_that_airflow_knows():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from serving_export import neighbours
+from serving_export.erasure.requests import file_request
 from serving_export.lookup import EmbeddingStore
 from serving_export.neighbours import Neighbourhoods, Neighbours
 from serving_export.packed import pack_ids
@@ -67,3 +68,15 @@ def test_they_go_with_their_snapshot(world: World) -> None:
     del store
     gc.collect()
     assert len(kept._found) == 0
+
+
+def test_an_erased_user_is_neither_answered_nor_listed(world: World) -> None:
+    world.promote(DAY1)
+    users = Neighbourhoods().users(EmbeddingStore(world.settings.published_dir).snapshot)
+    [before] = users.find(["u05"], 6)
+    file_request(world.settings, before.ids[:2], "asked")
+    [after] = users.find(["u05"], 4)
+    assert after.ids == before.ids[2:]
+    assert users.known([before.ids[0], "u05"]) == [False, True]
+    with pytest.raises(UnknownId, match=before.ids[1]):
+        list(users.find(["u05", before.ids[1]], 3))

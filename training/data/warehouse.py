@@ -115,10 +115,13 @@ def export_features(settings: Settings, partition: Partition, since: Partition |
 
 
 def _selection(days: tuple[Partition, Partition] | None) -> list[str]:
-    """Build everything over the range of days; with none, the snapshots alone."""
+    """Build everything over the range of days; with none, the snapshots alone.
+
+    And the staging views, which hold where the landed days lie: a home that was copied reads its own.
+    """
     arguments = ["--exclude-resource-type", "unit_test"]
     if days is None:
-        return [*arguments, "--select", "dim_users+", "dim_items+", "int_user_days_dropped"]
+        return [*arguments, "--select", "staging", "dim_users+", "dim_items+", "int_user_days_dropped"]
     return [*arguments, "--event-time-start", str(days[0]), "--event-time-end", str(days[1].shift(1))]
 
 

@@ -73,3 +73,26 @@ def test_the_warehouse_is_copied_without_them_or_their_free_blocks(tmp_path: Pat
         assert connection.execute("select num from seen").fetchall() == [(900,)]
         assert connection.execute("select title from items").fetchall() == [("the tale of ***",)]
     assert not [child for child in tmp_path.iterdir() if child != path]
+
+
+def test_tables_without_row_numbers_are_erased_too(tmp_path: Path) -> None:
+    path = tmp_path / "users-0-of-1.db"
+    looks_like_one = b"\0u007\0"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "create table overlay (view integer, user_id text, is_virtual text, vector blob, seen text, "
+            "primary key (view, user_id)) WITHOUT ROWID"
+        )
+        rows = [
+            (1, "u007", "", None, ""),
+            (2, "u007", "", None, ""),
+            (1, "u|08", "of u007", None, ""),
+            (11, "u8", "", looks_like_one, '["u007"]'),
+        ]
+        connection.executemany("insert into overlay values (?, ?, ?, ?, ?)", rows)
+        connection.commit()
+    assert find_sqlite(path, PEOPLE) == ["table overlay: 3 rows"]
+    assert erase_sqlite(path, PEOPLE) == 3
+    with closing(sqlite3.connect(path)) as connection:
+        left = connection.execute("select * from overlay order by view").fetchall()
+    assert left == [(1, "u|08", "of ****", None, ""), (11, "u8", "", looks_like_one, '["u007"]')]

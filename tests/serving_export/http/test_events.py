@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from redis import Redis
 
+from serving_export.erasure.requests import file_request
 from serving_export.http.app import build_app
 from serving_export.stream import redis_streams
 from serving_export.stream.redis_streams import stream_key
@@ -83,3 +84,12 @@ def test_without_a_stream_it_says_so(settings: Settings, stream: str, status: in
     answer = client.post("/events", json={"interactions": [EVENT]})
     assert answer.status_code == status
     assert "ATTUNE_STREAM" in answer.json()["error"]
+
+
+def test_rows_of_erased_users_are_not_appended(settings: Settings, redis: Redis) -> None:
+    client = TestClient(build_app(settings))
+    file_request(settings, ["u"], "asked")
+    rows = [EVENT, {**EVENT, "event_id": "e2", "user_id": "v"}]
+    answer = client.post("/events", json={"interactions": rows, "users": [USER]})
+    assert (answer.status_code, answer.json()) == (202, {"appended": {"users": 0, "interactions": 1}})
+    assert [orjson.loads(fields[b"row"])["user_id"] for _, fields in redis.xrange(stream_key(0))] == ["v"]

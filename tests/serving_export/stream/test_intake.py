@@ -10,6 +10,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from serving_export.erasure.requests import file_request
 from serving_export.stream.entries import Entry
 from serving_export.stream.intake import Intake, Taken
 from serving_export.stream.landed import LandedEvents
@@ -76,3 +77,12 @@ def test_the_newest_row_of_a_user_counts(settings: Settings, state: State) -> No
     taken = take(settings, state, rows, table="users")
     assert taken.signed_up == ["u"]
     assert state.sign_ups_of(["u"])["u"].profile["country"] == "new"
+
+
+def test_rows_of_erased_users_are_dropped_and_counted(settings: Settings, state: State) -> None:
+    file_request(settings, ["u", "17"], "asked")
+    taken = take(settings, state, [event("a"), event("b", user_id="v"), event("c", user_id=17), event("d", item_id="")])
+    assert [one.event_id for one in taken.events] == ["b"]
+    assert dict(taken.counts) == {"erased": 3, "taken": 1, "in_batch": 0, "dead": 0}
+    assert state.dead_letters() == [], "nor is what was wrong with them kept"
+    assert state.events_of(["u"]) == {"u": []}

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from serving_export.erasure.requests import file_request
 from serving_export.stream import state as module
 from serving_export.stream.state import DeadLetter, Event, Row, SignUp, State, ViewKey, state_path, state_paths
 from training.contracts.errors import AttuneError
@@ -118,3 +119,18 @@ def test_another_number_of_parts_is_refused(settings: Settings, state: State) ->
     assert state_paths(settings) == [state.path]
     with pytest.raises(AttuneError, match="ATTUNE_STREAM_PARTITIONS"):
         state_paths(replace(settings, stream_partitions=2))
+
+
+def test_rows_that_were_made_before_an_erasure_are_not_put_after_it(settings: Settings, state: State) -> None:
+    file_request(settings, ["u"], "asked")
+    with state.transaction():
+        view = state.add_view(KEY)
+        state.put_rows(view, [ROW, replace(ROW, user_id="v")])
+    assert state.count_rows(view) == 1
+
+
+def test_a_dead_letter_of_an_erased_person_is_found_in_any_alphabet(state: State) -> None:
+    with state.transaction():
+        state.bury([DeadLetter("1-0", "wrong type", "x", "mend it", '{"user_id":"\u00e4nne"}')])
+        state.erase("\u00e4nne")
+    assert state.dead_letters() == []

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -151,6 +152,22 @@ class TestChangedInput:
         warehouse.export_features(config, far)
         days = {path: value for path, value in digest(built.settings).items() if "interactions" in path}
         assert {path: digest(config)[path] for path in days} == days
+
+
+class TestCopiedHome:
+    def test_reads_its_own_landed_days_though_none_has_changed(self, built: Built, tmp_path: Path) -> None:
+        shutil.copytree(built.settings.home, tmp_path / "original")
+        original = settings_at(tmp_path / "original")
+        transform(original, built.last)
+        copied = settings_at(Path(shutil.copytree(original.home, tmp_path / "copied")))
+        before = digest(copied)
+        shutil.rmtree(original.home)
+        transform(copied, built.last)
+        assert digest(copied) == before
+        with duckdb.connect(str(copied.warehouse_path), read_only=True) as connection:
+            views = connection.sql("select sql from duckdb_views() where view_name like 'stg_logs__%'").fetchall()
+        assert len(views) == 3
+        assert not any(str(original.home) in sql for (sql,) in views)
 
 
 class TestRefusals:
