@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from serving_export.stream.carry import carry_part
-from serving_export.stream.entries import Entry, Source, is_later
+from serving_export.stream.entries import Entry, Source, later
 from serving_export.stream.intake import Intake
 from serving_export.stream.landed import LandedEvents
 from serving_export.stream.metrics import StreamMetrics
@@ -109,8 +109,7 @@ class Worker:
         state = self._states[part]
         try:
             with state.transaction():
-                position = state.position
-                changed = self._take(state, [entry for entry in entries if is_later(entry.position, position)])
+                changed = self._take(state, later(entries, state.position))
         except BaseException:
             self._views = Views(self._settings)  # what is in memory may be ahead of what was rolled back
             raise
