@@ -18,6 +18,7 @@ EXPECTED = {
     **{f"train_{consumer}": ["train", "gate"] for consumer in CONSUMERS},
     "promote_space": ["promote"],
     "search_negative_samplers": ["search"],
+    "check_stream": ["check"],
 }
 FILES = sorted((REPO_ROOT / "dags").glob("*.py"))
 WAITS_FOR = {

@@ -18,8 +18,8 @@ from training.data.online import guard
 pytestmark = pytest.mark.walk
 
 
-def online(streamed: Streamed, *users: str) -> dict[str, tuple[np.ndarray, object]]:
-    space_id = streamed.store.space_id
+def online(streamed: Streamed, *users: str, slot: str = "") -> dict[str, tuple[np.ndarray, object]]:
+    space_id = slot or streamed.store.space_id
     found = read_online(streamed.settings, "matching_v1", [{"user_id": u, "space_id": space_id} for u in users])
     return {
         user: (np.asarray(vector, np.float32), at)
@@ -46,7 +46,11 @@ def test_feast_reads_the_overlay_s_vectors_and_times(streamed: Streamed) -> None
     write_online(streamed.settings, live, live.space_id)  # the daily batch writes over it, and forgets others
     np.testing.assert_array_equal(online(streamed, user)[user][0], streamed.store.snapshot.vectors[0])
     guard.record_served(streamed.settings, "user_embedding", streamed.store.space_id, streamed.day.shift(-1))
-    assert OnlineWriter(streamed.settings).flush() == 2, "a new writer begins with everyone in the overlay"
+    [frame] = streamed.store.pointer.frames
+    assert OnlineWriter(streamed.settings).flush() == 4, "everyone in the overlay, in the space and in the frame"
+    in_frame = streamed.store.lookup([user, "newcomer"], frame=frame)
+    for name, vector in zip(in_frame.user_ids, in_frame.vectors, strict=True):
+        np.testing.assert_array_equal(online(streamed, name, slot=frame)[name][0], vector)
     served = online(streamed, user, "newcomer")
     np.testing.assert_array_equal(served[user][0], found.vectors[0])
     np.testing.assert_array_equal(served["newcomer"][0], found.vectors[2])
