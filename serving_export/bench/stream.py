@@ -75,7 +75,8 @@ def visible_timing(settings: Settings, seconds: float) -> Timing:
     """
     with _worker(settings):
         offered = _offer(settings, seconds)
-    p50, p99 = (1000 * float(np.percentile(offered.waits, q)) for q in (50, 99))
+    waits = offered.waits or [seconds + LEFT_S]  # nothing was seen: it takes at least so long
+    p50, p99 = (1000 * float(np.percentile(waits, q)) for q in (50, 99))
     shortfall = offered.shortfall()
     logger.info("at %d events/s: p50 %.1f ms, p99 %.1f ms of %d%s", RATE, p50, p99, len(offered.waits), shortfall)
     return Timing(
