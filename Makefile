@@ -60,7 +60,7 @@ lint-imports:
 lint-sql:
 	$(BIN)/sqlfluff lint dbt_project
 
-up: $(STAMP) ## Airflow, MLflow and the lookup server in the background; prints the addresses
+up: $(STAMP) ## Airflow, MLflow, the lookup server and the worker that follows events, in the background; prints the addresses
 	@$(BIN)/python -m local up
 
 down: $(STAMP) ## stop all of that, every child process too

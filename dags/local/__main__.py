@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--columns", type=_folder, help="column map of a csv data set")
     for command, default in ((job, ""), (look, "1")):
         command.add_argument("--preview", type=_yes, default=default, help="1: read and report, but write nothing")
-    commands.add_parser("up", help="start Airflow, MLflow and the lookup server")
+    commands.add_parser("up", help="start Airflow, MLflow, the lookup server and the stream's worker")
     commands.add_parser("down", help="stop them")
     return parser
 

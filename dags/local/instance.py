@@ -60,6 +60,8 @@ class LocalAirflow:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         quiet = {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         own = {"ATTUNE_HOME": str(self.settings.home), "ATTUNE_SCHEDULE": os.environ.get("ATTUNE_SCHEDULE", "manual")}
+        if self.settings.stream:
+            own["ATTUNE_STREAM"] = self.settings.stream
         own["PYTHONPATH"] = os.pathsep.join(filter(None, [str(DAGS), os.environ.get("PYTHONPATH")]))
         return {**outside, **quiet, **own, **self._airflow_settings()}
 

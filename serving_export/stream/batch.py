@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 _KEPT_FILES = 6
 _TABLES = (USER_PROFILE, USER_ACTIVITY, USER_TASTE, USER_ONBOARDING, USER_HISTORY)
 _KEYS = ("user_id", "item_space_id", EVENT_TIMESTAMP)
+_ARRAYS = ("taste_", "count_taste_", *(f"onboarding_{modality}" for modality in MODALITIES))
+ACTIVITY = tuple(name for name in USER_ACTIVITY.column_names if name not in ("user_id", EVENT_TIMESTAMP))
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ class BatchUser:
     """One user's features as the batch has them.
 
     Attributes:
-        values: By column, but for vectors; the history's times in microseconds since 1970.
+        values: Profile, picks and history by column; the history's times in microseconds since 1970.
+        activity_A: float64 [A], `ACTIVITY`; 0 where a value is missing.
         taste_WK: Sums and counts, float64.
         picks: Mean vectors of the onboarding picks, float32 [2 D].
     """
 
     values: dict[str, Any]
+    activity_A: Doubles
     taste_WK: Doubles
     picks: npt.NDArray[np.float32]
 
@@ -102,10 +106,21 @@ class Batch:
         taken = self._table.take(pa.array(rows[rows >= 0])).combine_chunks()
         taste = _sums(taken, self.width)
         picks = np.hstack([_vectors(taken[f"onboarding_{modality}"]) for modality in MODALITIES])
-        vectors = {f"onboarding_{modality}" for modality in MODALITIES}
-        plain = [name for name in taken.column_names if not name.startswith("taste_") and name not in vectors]
-        records = taken.select(plain).to_pylist()
-        return {user: BatchUser(*known_of) for user, *known_of in zip(known, records, taste, picks, strict=True)}
+        activity = np.column_stack([pc.fill_null(taken[name].cast(pa.float64()), 0.0).to_numpy() for name in ACTIVITY])
+        plain = [name for name in taken.column_names if not name.startswith(_ARRAYS) and name not in ACTIVITY]
+        records = zip(*(_cells(taken[name]) for name in plain), strict=True)
+        values = [dict(zip(plain, record, strict=True)) for record in records]
+        found = zip(known, values, activity, taste, picks, strict=True)
+        return {user: BatchUser(*known_of) for user, *known_of in found}
+
+
+def _cells(column: pa.ChunkedArray) -> list[Any]:
+    """Return cells as Python values; lists are cut from one flat list, since cell by cell they cost ten times that."""
+    if not pa.types.is_list(column.type):
+        return list(column.to_pylist())
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False).tolist()
+    stops = np.cumsum(pc.fill_null(pc.list_value_length(column), 0).to_numpy()).tolist()
+    return [flat[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 def _sums(rows: pa.Table, width: int) -> Doubles:

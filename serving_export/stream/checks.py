@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
@@ -96,7 +98,7 @@ def letter(entry: Entry, reason: str, column: str, remedy: str) -> DeadLetter:
 
 def _convert(column: Column, cells: list[Any]) -> Converted:
     """Return cells in their contract type; numbers, text and lists each by themselves, other JSON values fail."""
-    kinds = np.array([_form(cell, column.kind) for cell in cells], dtype=object)
+    kinds = _forms(cells, column.kind)
     schema = arrow_schema(Table("cells", (), (column,)))
     values: pa.Array = pa.nulls(len(cells), schema.field(0).type)
     failed = np.asarray(kinds == "other", bool)
@@ -130,6 +132,14 @@ def _convert_form(cells: list[Any], form: str, kind: Kind) -> Converted:
         return Converted(pa.nulls(1, nothing), np.ones(1, bool))
 
 
+def _forms(cells: list[Any], kind: Kind) -> npt.NDArray[np.object_]:
+    """Return the form of each cell, "" of null; most columns have one form only, which the types tell at once."""
+    types = {*map(type, cells)}
+    if types <= {str, NoneType} and (kind != "timestamp" or not any(cell and _is_number(cell) for cell in cells)):
+        return np.array(["" if cell is None else "text" for cell in cells], dtype=object)
+    return np.array([_form(cell, kind) for cell in cells], dtype=object)
+
+
 def _form(cell: Any, kind: Kind) -> str:
     if cell is None:
         return ""
@@ -143,6 +153,8 @@ def _form(cell: Any, kind: Kind) -> str:
 
 
 def _is_number(text: str) -> bool:
+    if ":" in text:  # as in nearly every time that is written out
+        return False
     try:
         float(text)
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from serving_export.stream.redis_streams import RedisSource, connect
 from serving_export.stream.worker import Worker
 from training.contracts.errors import AttuneError
 from training.settings import Settings
+
+_COLLECT = (100_000, 20, 50)
+"""Allocations between the garbage collector's passes: the usual 700 would each time walk the users who are held."""
 
 
 def follow(settings: Settings, parts: Sequence[int] | None = None, host: str = "127.0.0.1", port: int = 0) -> int:
@@ -40,6 +44,8 @@ def follow(settings: Settings, parts: Sequence[int] | None = None, host: str = "
         worker = Worker(settings, source, chosen, metrics, online)
         if port:
             metrics.serve(port, host)
+        gc.freeze()
+        gc.set_threshold(*_COLLECT)
         try:
             return worker.run(stopped)
         finally:

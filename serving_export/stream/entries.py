@@ -7,10 +7,11 @@ offset a position, committing it what `acknowledge` does.
 from __future__ import annotations
 
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 from training.contracts.columns import RAW_INTERACTIONS, RAW_USERS
 from training.contracts.errors import TransientFailure
@@ -19,13 +20,14 @@ from training.contracts.partitions import Partition
 STREAMED = {table.name: table for table in (RAW_INTERACTIONS, RAW_USERS)}
 """The raw tables whose rows come through a stream; items come with the daily logs."""
 
+DAY_MS = 86_400_000
+
 
 class Backlog(TransientFailure):
     """The workers are behind by more than a stream may hold: nothing was appended, try again later."""
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One row as it was appended.
 
     Attributes:
@@ -43,7 +45,7 @@ class Entry:
     @property
     def arrived_on(self) -> Partition:
         """The UTC day on which it was appended: its arrival day."""
-        return Partition(datetime.fromtimestamp(self.appended_ms / 1000, UTC).date())
+        return _day(self.appended_ms // DAY_MS)
 
 
 class Source(Protocol):
@@ -82,10 +84,15 @@ def part_of(user_id: str, parts: int) -> int:
     return zlib.crc32(user_id.encode(errors="surrogatepass")) % parts
 
 
-def is_later(position: str, than: str) -> bool:
-    """Return whether an entry comes after another one of the same part; "" is before the first."""
-    return _order(position) > _order(than)
+def later(entries: Sequence[Entry], than: str) -> Sequence[Entry]:
+    """Return those of a part's entries, oldest first, that come after a position; "" is before the first."""
+    return entries[bisect_right(entries, _order(than), key=lambda entry: _order(entry.position)) :]
 
 
 def _order(position: str) -> tuple[int, ...]:
     return tuple(int(number) for number in position.split("-")) if position else ()
+
+
+@lru_cache(maxsize=16)
+def _day(number: int) -> Partition:
+    return Partition(datetime.fromtimestamp(number * DAY_MS / 1000, UTC).date())

@@ -1,6 +1,6 @@
 """Hold the running features of the users who did something since a batch, and lay them out as the encoder reads them.
 
-Shape legend: U users, W windows, D item vector width.
+Shape legend: U users, A activity columns, W windows, K columns of both modalities.
 """
 
 from __future__ import annotations
@@ -8,21 +8,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from serving_export.stream.batch import Batch
-from serving_export.stream.running import RunningUser
+from serving_export.stream.batch import ACTIVITY, Batch
+from serving_export.stream.running import RunningUser, activity_of
 from serving_export.stream.state import Event, SignUp, State
 from training.arrays import Floats
 from training.contracts.columns import MODALITIES, TASTE_WINDOWS_DAYS
+from training.representation.inputs import ACTIVITY_COLUMNS, STATIC_COLUMNS, InputColumns
 from training.representation.taste import onboarding_columns
 
 USERS_HELD = 50_000
 """Users whose running features stay in memory; others start anew from the batch and their stored events."""
+
+_AS_READ = [(*ACTIVITY, "tenure_days").index(name) for name in ACTIVITY_COLUMNS]
 
 
 @dataclass
@@ -68,25 +69,26 @@ class RunningFeatures:
             self._held.move_to_end(user_id)
         return [self._held[user_id].running for user_id in user_ids]
 
-    def frame(self, user_ids: Sequence[str]) -> pd.DataFrame:
-        """Return the rows of users who are in memory, as the feature service gives them."""
+    def inputs(self, user_ids: Sequence[str]) -> InputColumns:
+        """Return what the encoder reads of users who are in memory."""
         held = [self._held[user_id] for user_id in user_ids]
-        frame = pd.DataFrame([one.running.columns() for one in held])
-        width = self.batch.width
         sums_UWK = np.stack([one.running.taste_WK for one in held])
-        means = (sums_UWK[:, :, :-1] / np.maximum(sums_UWK[:, :, -1:], 1)).astype(np.float32)
-        vectors = {
-            f"taste_{modality}_{window}": means[:, index, number * width : (number + 1) * width]
-            for index, window in enumerate(TASTE_WINDOWS_DAYS)
-            for number, modality in enumerate(MODALITIES)
-        }
-        picks = np.stack([one.onboarding[0] for one in held])
-        for number, modality in enumerate(MODALITIES):
-            vectors[f"onboarding_{modality}"] = picks[:, number * width : (number + 1) * width]
-        columns = {name: _lists(values) for name, values in vectors.items()}
-        counts = {"count_onboarding": [one.onboarding[1] for one in held]}
-        about = {"item_space_id": [self.batch.item_space_id] * len(held)}
-        return pd.concat([frame, pd.DataFrame({**columns, **counts, **about})], axis=1)
+        counts_UW = sums_UWK[:, :, -1]
+        means_UWK = (sums_UWK[:, :, :-1] / np.maximum(counts_UW, 1)[:, :, None]).astype(np.float32)
+        picks_UK = np.stack([one.onboarding[0] for one in held])
+        halves = [(name, self.batch.width * n, self.batch.width * (n + 1)) for n, name in enumerate(MODALITIES)]
+        windows = list(enumerate(TASTE_WINDOWS_DAYS))
+        taste = {f"taste_{name}_{w}": means_UWK[:, n, start:stop] for n, w in windows for name, start, stop in halves}
+        picks = {f"onboarding_{name}": picks_UK[:, start:stop] for name, start, stop in halves}
+        counts = {f"count_taste_{window}": counts_UW[:, n] for n, window in windows}
+        activity_UA = activity_of([one.running for one in held])
+        tenure_U = np.array([float(one.running.profile["tenure_days"]) for one in held])
+        return InputColumns(
+            vectors={**taste, **picks},
+            counts={**counts, "count_onboarding": np.array([float(one.onboarding[1]) for one in held])},
+            statics={name: [one.running.profile[name] for one in held] for name in STATIC_COLUMNS},
+            activity_UA=np.hstack([activity_UA, tenure_U[:, None]])[:, _AS_READ],
+        )
 
     def trim(self) -> None:
         """Forget the users of longest ago beyond `USERS_HELD`."""
@@ -131,9 +133,3 @@ class RunningFeatures:
             user_ids, np.hstack(halves), columns["count_onboarding"].to_pylist(), strict=True
         ):
             self._held[user_id].onboarding = picks, count
-
-
-def _lists(values: Floats) -> Any:
-    offsets = pa.array(np.arange(len(values) + 1, dtype=np.int32) * values.shape[1])
-    lists = pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(values).ravel(), pa.float32()))
-    return pd.arrays.ArrowExtensionArray(lists)

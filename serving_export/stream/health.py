@@ -34,7 +34,8 @@ def health(settings: Settings) -> dict[str, Any]:
             wrong.append(f"no worker has followed {name} for {one['silent_s']:.0f} s")
         if (one["lag"] or 0) > MAX_LAG:
             wrong.append(f"{one['lag']} entries wait for {name}")
-    return {"stream": bool(settings.stream), "well": not wrong, "wrong": wrong, "parts": parts}
+    reason = "" if settings.stream else "no stream is set (ATTUNE_STREAM)"
+    return {"stream": bool(settings.stream), "well": not wrong, "wrong": wrong, "parts": parts, "reason": reason}
 
 
 def require_health(settings: Settings) -> dict[str, Any]:

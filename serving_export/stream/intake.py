@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -18,6 +18,10 @@ from training.contracts.columns import RAW_INTERACTIONS, RAW_USERS
 from training.contracts.partitions import Partition
 from training.ingest.row_checks import CONFLICTING_DUPLICATE, REMEDIES
 from training.settings import Settings
+
+Kept: TypeAlias = tuple[Entry, str, tuple[Any, ...]]
+"""An entry whose row keeps the contract, its arrival day, and values of the row."""
+_EVENT = Event._fields[:-2]
 
 
 @dataclass
@@ -48,8 +52,8 @@ class Intake:
         taken = Taken()
         parsed, taken.dead = parse(entries)
         _drop_erased(state, parsed, taken)
-        events = self._checked(RAW_INTERACTIONS.name, parsed, taken)
-        sign_ups = self._checked(RAW_USERS.name, parsed, taken)
+        events = self._checked(RAW_INTERACTIONS.name, _EVENT, parsed, taken)
+        sign_ups = self._checked(RAW_USERS.name, RAW_USERS.column_names, parsed, taken)
         self._take_events(state, events, partitions, taken)
         self._take_sign_ups(state, sign_ups, partitions, taken)
         state.bury(taken.dead)
@@ -57,25 +61,24 @@ class Intake:
         return taken
 
     def _checked(
-        self, name: str, parsed: Mapping[str, list[tuple[Entry, dict[str, Any]]]], taken: Taken
-    ) -> list[tuple[Entry, dict[str, Any]]]:
-        """Return the rows of a table that keep the contract, typed, times in microseconds since 1970."""
-        found = []
+        self, name: str, columns: Sequence[str], parsed: Mapping[str, list[tuple[Entry, dict[str, Any]]]], taken: Taken
+    ) -> list[Kept]:
+        """Return columns of the rows of a table that keep the contract, typed, times in microseconds since 1970."""
+        found: list[Kept] = []
         for arrived_on, group in groupby(parsed[name], key=lambda pair: pair[0].arrived_on):
             pairs = list(group)
             checked = check_rows(self._settings, STREAMED[name], [row for _, row in pairs], arrived_on)
             taken.dead += [letter(pairs[r.row][0], r.reason, r.column, r.remedy) for r in checked.refused]
-            rows = _in_micros(checked.rows).to_pylist()
-            found += [(pairs[number][0], row) for number, row in zip(checked.numbers, rows, strict=True)]
+            rows, day = _in_micros(checked.rows), str(arrived_on)
+            values = zip(*(rows[name].to_pylist() for name in columns), strict=True)
+            found += [(pairs[n][0], day, row) for n, row in zip(checked.numbers, values, strict=True)]
         return found
 
-    def _take_events(
-        self, state: State, found: list[tuple[Entry, dict[str, Any]]], partitions: Sequence[str], taken: Taken
-    ) -> None:
-        known = state.known_events([row["event_id"] for _, row in found])
+    def _take_events(self, state: State, found: list[Kept], partitions: Sequence[str], taken: Taken) -> None:
+        known = state.known_events([row[0] for *_, row in found])
         fresh: list[Event] = []
-        for entry, row in found:
-            event = Event(**row, arrived_on=str(entry.arrived_on))
+        for entry, day, row in found:
+            event = Event._make((*row, day, None))
             first = known.get(event.event_id)
             if first is None:
                 known[event.event_id] = event
@@ -96,22 +99,21 @@ class Intake:
             return events
         days = self._landed.days_of(events, Partition.parse(max(partitions)))
         dated = [
-            event if day is None else replace(event, batch_day=day) for event, day in zip(events, days, strict=True)
+            event if day is None else event._replace(batch_day=day) for event, day in zip(events, days, strict=True)
         ]
         return [event for event in dated if event.batch_day is None or event.batch_day > min(partitions)]
 
-    def _take_sign_ups(
-        self, state: State, found: list[tuple[Entry, dict[str, Any]]], partitions: Sequence[str], taken: Taken
-    ) -> None:
+    def _take_sign_ups(self, state: State, found: list[Kept], partitions: Sequence[str], taken: Taken) -> None:
         newest: dict[str, SignUp] = {}
-        for entry, row in found:
-            one = SignUp(row["user_id"], row["valid_from"], row, str(entry.arrived_on))
+        for _, day, values in found:
+            row = dict(zip(RAW_USERS.column_names, values, strict=True))
+            one = SignUp(row["user_id"], row["valid_from"], row, day)
             if one.user_id not in newest or newest[one.user_id].valid_from < one.valid_from:
                 newest[one.user_id] = one
         if partitions:
             until = Partition.parse(max(partitions))
-            for user_id, day in list(taken_sign_ups(self._settings, newest.values(), until)):
-                newest[user_id] = replace(newest[user_id], batch_day=day)
+            for user_id, landed_on in list(taken_sign_ups(self._settings, newest.values(), until)):
+                newest[user_id] = replace(newest[user_id], batch_day=landed_on)
         kept = [one for one in newest.values() if not partitions or (one.batch_day or "9") > min(partitions)]
         state.put_sign_ups(kept)
         taken.signed_up = [one.user_id for one in kept]

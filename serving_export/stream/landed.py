@@ -37,8 +37,8 @@ class LandedEvents:
         No event lands before the day on which it occurred.
         """
         found: list[str | None] = [None] * len(events)
-        first = min((_day(event.occurred_at) for event in events), default=None)
-        if first is None or first > until.day:
+        first = _day(min((event.occurred_at for event in events), default=0))
+        if not events or first > until.day:
             return found
         hashes = hashed_ids(pa.table({"event_id": pa.array([event.event_id for event in events], pa.string())}))
         for day in list_partitions(self._folder) if self._folder.is_dir() else []:

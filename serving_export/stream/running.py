@@ -5,7 +5,8 @@ What fell out of a window since the batch is taken out when a user's features st
 window, whose older ones stay counted until then; sessions that leave the 30 days, since the history does not name them;
 and the bot filter. Parity is measured when the batch has the same events (`stream.parity`).
 
-Shape legend: W windows, K = 2 D + 1 columns (both modalities, then the count), D item vector width.
+Shape legend: U users, A activity columns, W windows, K = 2 D + 1 columns (both modalities, then the count), D item
+vector width.
 """
 
 from __future__ import annotations
@@ -18,30 +19,32 @@ from typing import Any
 
 import numpy as np
 
-from serving_export.stream.batch import Batch, BatchUser
+from serving_export.stream.batch import ACTIVITY, Batch, BatchUser
 from serving_export.stream.state import Event, SignUp
 from training.arrays import Doubles
 from training.contracts.columns import (
     ACTIVITY_WINDOWS_DAYS,
-    EVENT_TIMESTAMP,
     EVENT_TYPES,
     TASTE_WINDOWS_DAYS,
-    USER_ACTIVITY,
 )
 
 DAY_US = 86_400_000_000
 SESSION_GAP_US = 30 * 60 * 1_000_000
 """As `session_gap_minutes` in dbt_project.yml."""
-ACTIVITY = tuple(name for name in USER_ACTIVITY.column_names if name not in ("user_id", EVENT_TIMESTAMP))
 PROFILE = ("country", "language", "age_band", "gender", "occupation")
 _AT = {name: place for place, name in enumerate(ACTIVITY)}
-_SHARES = ("night", "morning", "afternoon", "evening")
+_SHARES = [_AT[f"share_{name}_180d"] for name in ("night", "morning", "afternoon", "evening", "weekend")]
+_WEEKEND = 4
 _COUNTS = {
-    (event_type, first): [_AT[f"count_{event_type}_{days}d"] for days in ACTIVITY_WINDOWS_DAYS[first:]]
+    (event_type, first): np.array([_AT[f"count_{event_type}_{days}d"] for days in ACTIVITY_WINDOWS_DAYS[first:]], int)
     for event_type in EVENT_TYPES
     for first in range(len(ACTIVITY_WINDOWS_DAYS) + 1)
 }
-_ACTIVE_DAYS = [[_AT[f"count_active_days_{days}d"] for days in ACTIVITY_WINDOWS_DAYS[first:]] for first in range(5)]
+_ACTIVE_DAYS = [
+    np.array([_AT[f"count_active_days_{days}d"] for days in ACTIVITY_WINDOWS_DAYS[first:]], int)
+    for first in range(len(ACTIVITY_WINDOWS_DAYS) + 1)
+]
+_ITEMS, _SESSIONS = _AT["count_items_180d"], _AT["count_sessions_30d"]
 _BY_WINDOW = {
     days: [place for name, place in _AT.items() if name.endswith(f"_{days}d")] for days in ACTIVITY_WINDOWS_DAYS
 }
@@ -73,12 +76,12 @@ class RunningUser:
         self.as_of = max(batch_end, _day_end(self.newest), as_of, _day_end(sign_up.valid_from) if sign_up else 0)
         days_since = (self.as_of - batch_end) // DAY_US
         values = known.values if known else {}
-        self.is_known, self.num_events = known is not None, int(values.get("count_events_all", 0))
+        self.num_events = int(known.activity_A[_AT["count_events_all"]]) if known else 0
         self.had_history = self.num_events > 0
         self.new_items: list[str] = []
         self._start_profile(values, sign_up, events, days_since)
         self._start_taste(known, days_since)
-        self._start_activity(values, days_since)
+        self._start_activity(known, days_since)
         for event in events:
             self._take(event)
 
@@ -98,21 +101,15 @@ class RunningUser:
         """When the newest of what came since the batch was, microseconds since 1970."""
         return max(self.newest, self._signed_up_at)
 
-    def columns(self) -> dict[str, Any]:
-        """Return the plain columns that the encoder's inputs are assembled from, without vectors."""
-        activity = self._activity.copy()
-        half_year = max(float(activity[_HALF_YEAR].sum()), 1.0)
-        for name, count in self._hours.items():
-            activity[_AT[f"share_{name}_180d"]] = round(count / half_year, 6)
-        last = self.newest or self._last_before
-        activity[_AT["recency_days"]] = round(max((self.as_of - last) / DAY_US, 0.0), 6)
-        activity[_AT["count_events_all"]] = self.num_events
-        if self.new_items:
-            activity[_AT["count_categories_180d"]], activity[_AT["category_entropy_180d"]] = _entropy(self._categories)
-            sessions = activity[_AT["count_sessions_30d"]]
-            activity[_AT["session_length_mean_30d"]] = round(float(activity[_MONTH].sum()) / max(sessions, 1.0), 6)
-        counts = {f"count_taste_{w}": self.taste_WK[n, -1] for n, w in enumerate(TASTE_WINDOWS_DAYS)}
-        return {**self.profile, **dict(zip(ACTIVITY, activity.tolist(), strict=True)), **counts}
+    @property
+    def last(self) -> float:
+        """When the newest event was, microseconds since 1970; the sign-up, for one who has none."""
+        return self.newest or self._last_before
+
+    def diversity(self) -> tuple[float, float]:
+        """Return how many categories the half year's events have and the entropy of their shares, in nats."""
+        total = self._categories.total()
+        return float(len(self._categories)), max(math.log(total) - self._weight / total, 0.0) if total else 0.0
 
     def _start_profile(
         self, values: dict[str, Any], sign_up: SignUp | None, events: Sequence[Event], days_since: int
@@ -133,24 +130,25 @@ class RunningUser:
             if days is not None and days <= days_since:
                 self.taste_WK[index] = 0.0
 
-    def _start_activity(self, values: dict[str, Any], days_since: int) -> None:
-        self._activity: Doubles = np.array([float(values.get(name) or 0.0) for name in ACTIVITY])
-        half_year = float(self._activity[_HALF_YEAR].sum())
-        self._hours = {name: self._activity[_AT[f"share_{name}_180d"]] * half_year for name in (*_SHARES, "weekend")}
-        recency_us = float(values.get("recency_days") or 0.0) * DAY_US
+    def _start_activity(self, known: BatchUser | None, days_since: int) -> None:
+        values = known.values if known else {}
+        self.activity_A: Doubles = known.activity_A.copy() if known else np.zeros(len(ACTIVITY))
+        self.hours: Doubles = self.activity_A[_SHARES] * self.activity_A[_HALF_YEAR].sum()
+        recency_us = float(self.activity_A[_AT["recency_days"]]) * DAY_US
         batch_end = micros(self._batch.partition.as_of)
-        self._last_before = batch_end - recency_us if values else self._known_since
+        self._last_before = batch_end - recency_us if known else self._known_since
         for days in ACTIVITY_WINDOWS_DAYS:
             if days <= days_since:
-                self._activity[_BY_WINDOW[days]] = 0.0
+                self.activity_A[_BY_WINDOW[days]] = 0.0
         times: list[int] = values.get("history_occurred_at", [])
         names = values.get("history_item_ids", ()), values.get("history_event_types", ())
         history = list(zip(*names, times, strict=True))
         self._days = set(_days_of(times))
         start = self.as_of - _ACTIVITY_US[-1]
-        self._items = {item for item, _, at in history if at >= start}
-        known = (self._batch.categories.get(item) for item, _, at in history if at >= start)
-        self._categories = Counter(category for category in known if category)
+        recent = [item for item, _, at in history if at >= start]
+        self._items = set(recent)
+        self._categories = Counter(filter(None, map(self._batch.categories.get, recent)))
+        self._weight = sum(map(_weight, self._categories.values()))
         self._sessions: set[str] = set()
         self._session_at = 0
         if days_since:
@@ -166,10 +164,10 @@ class RunningUser:
             if days > days_since:
                 left = _leavers(history, batch_end, self.as_of, days)
                 for _, event_type, _ in left:
-                    self._activity[_COUNTS[event_type, place][0]] -= 1
-                self._activity[_ACTIVE_DAYS[place][0]] -= len(set(_days_of([at for _, _, at in left])))
+                    self.activity_A[_COUNTS[event_type, place][0]] -= 1
+                self.activity_A[_ACTIVE_DAYS[place][0]] -= len(set(_days_of([at for _, _, at in left])))
         left = _leavers(history, batch_end, self.as_of, ACTIVITY_WINDOWS_DAYS[-1])
-        self._activity[_AT["count_items_180d"]] -= len({item for item, _, _ in left} - self._items)
+        self.activity_A[_ITEMS] -= len({item for item, _, _ in left} - self._items)
         for _, _, at in left:
             self._count_hour(at, -1)
 
@@ -179,36 +177,35 @@ class RunningUser:
         return row
 
     def _count_hour(self, at: int, number: int) -> None:
-        self._hours[_SHARES[at % DAY_US // (DAY_US // 24) // 6]] += number
+        self.hours[at % DAY_US // (DAY_US // 4)] += number
         if (at // DAY_US + 3) % 7 >= 5:  # the first of January 1970 was a Thursday
-            self._hours["weekend"] += number
+            self.hours[_WEEKEND] += number
 
     def _take(self, event: Event) -> None:
         age = self.as_of - event.occurred_at
-        row = self._row(event.item_id)
-        for index, limit in enumerate(_TASTE_US):
-            if age <= limit:
-                self.taste_WK[index] += row
+        self.taste_WK[sum(age > limit for limit in _TASTE_US) :] += self._row(event.item_id)
         self.num_events += 1
         self.new_items.append(event.item_id)
         first = sum(age > limit for limit in _ACTIVITY_US)
-        self._activity[_COUNTS[event.event_type, first]] += 1
+        self.activity_A[_COUNTS[event.event_type, first]] += 1
         if first < len(_ACTIVITY_US):
             self._take_half_year(event, first)
 
     def _take_half_year(self, event: Event, first: int) -> None:
-        at, activity = event.occurred_at, self._activity
+        at, activity = event.occurred_at, self.activity_A
         if at // DAY_US not in self._days:
             self._days.add(at // DAY_US)
             activity[_ACTIVE_DAYS[first]] += 1
         if event.item_id not in self._items:
             self._items.add(event.item_id)
-            activity[_AT["count_items_180d"]] += 1
+            activity[_ITEMS] += 1
         if category := self._batch.categories.get(event.item_id):
-            self._categories[category] += 1
+            count = self._categories[category]
+            self._categories[category] = count + 1
+            self._weight += _weight(count + 1) - _weight(count)
         self._count_hour(at, 1)
         if first <= ACTIVITY_WINDOWS_DAYS.index(30) and self._starts_session(event):
-            activity[_AT["count_sessions_30d"]] += 1
+            activity[_SESSIONS] += 1
 
     def _starts_session(self, event: Event) -> bool:
         if event.session_id is not None:
@@ -220,6 +217,23 @@ class RunningUser:
         return is_new
 
 
+def activity_of(users: Sequence[RunningUser]) -> Doubles:
+    """Return users' activity, float64 [U, A], `ACTIVITY`, rounded as the batch's."""
+    found_UA = np.stack([user.activity_A for user in users])
+    half_year = np.maximum(found_UA[:, _HALF_YEAR].sum(axis=1), 1.0)
+    found_UA[:, _SHARES] = np.stack([user.hours for user in users]) / half_year[:, None]
+    recency = [(user.as_of - user.last) / DAY_US for user in users]
+    found_UA[:, _AT["recency_days"]] = np.maximum(recency, 0.0)
+    found_UA[:, _AT["count_events_all"]] = [user.num_events for user in users]
+    moved = [row for row, user in enumerate(users) if user.new_items]
+    if moved:
+        diversity = np.array([users[row].diversity() for row in moved])
+        found_UA[np.ix_(moved, [_AT["count_categories_180d"], _AT["category_entropy_180d"]])] = diversity
+        sessions = np.maximum(found_UA[moved, _SESSIONS], 1.0)
+        found_UA[moved, _AT["session_length_mean_30d"]] = found_UA[np.ix_(moved, _MONTH)].sum(axis=1) / sessions
+    return np.round(found_UA, 6)
+
+
 def _leavers(history: Sequence[tuple[str, str, int]], before: int, now: int, days: int) -> list[tuple[str, str, int]]:
     """Return the events that a window of days held as of one time and does not as of a later one."""
     return [event for event in history if before - days * DAY_US <= event[2] < now - days * DAY_US]
@@ -229,11 +243,9 @@ def _days_of(times: Sequence[int]) -> list[int]:
     return [at // DAY_US for at in times]
 
 
-def _entropy(categories: Counter[str]) -> tuple[float, float]:
-    """Return how many categories there are and the entropy of their shares, in nats."""
-    total = sum(categories.values())
-    shares = [count / total for count in categories.values()]
-    return float(len(shares)), round(-sum(share * math.log(share) for share in shares), 6) + 0.0
+def _weight(count: int) -> float:
+    """Return n log n: entropy is log N less the mean of these, so that an event changes it at O(1)."""
+    return count * math.log(count) if count else 0.0
 
 
 def _day_end(micros: int) -> int:

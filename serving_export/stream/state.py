@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving_export.overlay import OVERLAY
 from training.contracts.errors import AttuneError
@@ -30,7 +30,7 @@ create table if not exists events (
     event_value real, occurred_at integer not null, session_id text, surface text,
     arrived_on text not null, batch_day text);
 create index if not exists events_by_user on events (user_id);
-create index if not exists events_by_day on events (batch_day);
+create index if not exists events_by_day on events (batch_day) where batch_day is not null;
 create table if not exists users (
     number integer primary key autoincrement, user_id text not null unique, valid_from integer not null,
     profile text not null, arrived_on text not null, batch_day text);
@@ -51,8 +51,7 @@ _EVENT = "event_id, user_id, item_id, event_type, event_value, occurred_at, sess
 _SIGN_UP = "user_id, valid_from, profile, arrived_on, batch_day"
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One interaction; `occurred_at` in microseconds since 1970, `batch_day` the day with which the batch has it."""
 
     event_id: str
@@ -177,8 +176,7 @@ class State:
 
     def add_events(self, events: Iterable[Event]) -> None:
         """Store events that are not yet."""
-        rows = [tuple(event.__dict__.values()) for event in events]
-        self._connection.executemany(f"insert into events ({_EVENT}) values (?,?,?,?,?,?,?,?,?,?)", rows)
+        self._connection.executemany(f"insert into events ({_EVENT}) values (?,?,?,?,?,?,?,?,?,?)", events)
 
     def events_of(self, user_ids: Sequence[str]) -> dict[str, list[Event]]:
         """Return users' stored events in the order of time, then id."""
@@ -301,7 +299,7 @@ class State:
                 continue
             change += 1
             flags = int(row.is_virtual), int(row.is_new)
-            seen = json.dumps(row.seen)
+            seen = json.dumps(row.seen) if row.seen else "[]"
             values.append((view, row.user_id, change, row.newest_at, *flags, row.vector, row.ranker, seen))
         self._connection.executemany("insert or replace into overlay values (?,?,?,?,?,?,?,?,?)", values)
         self.put_fact("change", change)

@@ -87,11 +87,10 @@ class View:
         if not user_ids:
             return []
         users = self.features.users(state, user_ids)
-        frame = self.features.frame(user_ids)
-        x_UF, _ = self.space.assembler.transform(frame)
+        x_UF, _ = self.space.assembler.transform_columns(self.features.inputs(user_ids))
         new = np.array([not user.had_history for user in users])
         bare = np.array([user.num_events == 0 for user in users])
-        rankers = self._rankers(users, frame, x_UF, new, bare)
+        rankers = self._rankers(users, x_UF, new, bare)
         z_UZ = run_encoder(self.space.session, x_UF)
         is_virtual = bare & (self._cold is not None)
         return [
@@ -102,7 +101,7 @@ class View:
                 is_new=bool(is_new),
                 vector=z.tobytes(),
                 ranker=ranker,
-                seen=tuple(dict.fromkeys(user.new_items)),
+                seen=tuple(dict.fromkeys(user.new_items)) if is_new else (),
             )
             for user_id, user, virtual, is_new, z, ranker in zip(
                 user_ids, users, is_virtual, new, z_UZ, rankers, strict=True
@@ -112,7 +111,6 @@ class View:
     def _rankers(
         self,
         users: Sequence[RunningUser],
-        frame: pd.DataFrame,
         x_UF: Floats,
         new: npt.NDArray[np.bool_],
         bare: npt.NDArray[np.bool_],
@@ -124,7 +122,9 @@ class View:
             return found
         from training.consumers.cold_start.assemble import behaviour_columns, data_of_users
 
-        data = data_of_users(self._cold, frame.iloc[rows], [users[row].new_items for row in rows.tolist()], x_UF[rows])
+        some = [users[row] for row in rows.tolist()]
+        profiles = pd.DataFrame([user.profile for user in some])
+        data = data_of_users(self._cold, profiles, [user.new_items for user in some], x_UF[rows])
         for row, vector in zip(rows.tolist(), self._cold.user_vectors(data), strict=True):
             found[row] = np.asarray(vector, np.float32).tobytes()
         imagined = np.flatnonzero(bare[rows])

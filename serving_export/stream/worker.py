@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from serving_export.stream.carry import carry_part
-from serving_export.stream.entries import Entry, Source, is_later
+from serving_export.stream.entries import Entry, Source, later
 from serving_export.stream.intake import Intake
 from serving_export.stream.landed import LandedEvents
 from serving_export.stream.metrics import StreamMetrics
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 ENTRIES_AT_ONCE = 4_000
 WAIT_MS = 100
 LOOK_EVERY_S = 1.0
+COUNT_EVERY_S = 15.0
+"""Between two counts of the overlay's users: they read all of its pages, and events wait meanwhile."""
 RETRY_S = 2.0
 PREPARED_FOR_S = 3600.0
 """How long a view that is not served is kept: a promotion that has prepared it may flip yet."""
@@ -73,7 +75,7 @@ class Worker:
         self._intake = Intake(settings, self._landed)
         self._views = Views(settings)
         self._seen: tuple[int, int] | None = None
-        self._looked_at = 0.0
+        self._looked_at = self._counted_at = -COUNT_EVERY_S
 
     def close(self) -> None:
         """Let go of the parts."""
@@ -109,8 +111,7 @@ class Worker:
         state = self._states[part]
         try:
             with state.transaction():
-                position = state.position
-                changed = self._take(state, [entry for entry in entries if is_later(entry.position, position)])
+                changed = self._take(state, later(entries, state.position))
         except BaseException:
             self._views = Views(self._settings)  # what is in memory may be ahead of what was rolled back
             raise
@@ -128,11 +129,17 @@ class Worker:
             with state.transaction():
                 state.put_fact("seen_at", time.time())
             self.metrics.lag.labels(part).set(self._source.lag(part))
-            for key, number in state.views().items():
-                self.metrics.rows.labels(part, key.space_id).set(state.count_rows(number))
+        if time.monotonic() - self._counted_at >= COUNT_EVERY_S:
+            self._count()
         for features in self._views.features():
             features.trim()
         self._seen, self._looked_at = mark, time.monotonic()
+
+    def _count(self) -> None:
+        for part, state in self._states.items():
+            for key, number in state.views().items():
+                self.metrics.rows.labels(part, key.space_id).set(state.count_rows(number))
+        self._counted_at = time.monotonic()
 
     def _take(self, state: State, entries: Sequence[Entry]) -> list[str]:
         """Store what is new of entries and encode whom it touches; return them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from serving_export.pin import pin, unpin
 from serving_export.promote import promote_space
 from serving_export.reconcile import reconcile
 from serving_export.refresh import refresh_embeddings
+from serving_export.stream.state import Row, State, ViewKey, state_path
 from tests.serving_export.world import DAY1, DAY2, DAY3, DAY4, DIMENSION, World, noise
 from training.contracts.errors import AttuneError, FrameMismatch, MissingArtefact
 from training.contracts.frames import frame_of
@@ -53,6 +55,22 @@ def test_later_spaces_are_turned_into_it(world: World) -> None:
     )
     older = store(world, space_id=first).lookup(["u03"], frame=frame)
     assert older.space_id == first, "a store of a space reads that space, framed"
+
+
+def test_a_user_whose_events_came_since_is_turned_into_the_frame_too(world: World) -> None:
+    first, second = world.promote(DAY1, DAY2)
+    frame, opened = frame_of(first), store(world)
+    vectors = noise("fresh", 2, DIMENSION)
+    entry = opened.snapshot.entry
+    with closing(State(state_path(world.settings, 0))) as state, state.transaction():
+        view = state.add_view(ViewKey(second, entry.partition, entry.path))
+        fresh = zip(("u03", "newcomer"), vectors, strict=True)
+        state.put_rows(view, [Row(user, 1, False, False, z.tobytes(), None, ()) for user, z in fresh])
+    found = opened.lookup(["u11", "newcomer", "u03"], frame=frame)
+    assert set(found.fresh) == {"newcomer", "u03"}
+    expected = turned(second, np.stack([opened.lookup(["u11"]).vectors[0], vectors[1], vectors[0]]))
+    np.testing.assert_allclose(found.vectors, expected, atol=1e-5)
+    np.testing.assert_array_equal(opened.lookup(["u03"]).vectors[0], vectors[0])
 
 
 def test_one_user_and_many_get_the_same_bytes(world: World) -> None:

@@ -12,15 +12,14 @@ Shape legend: U users, F input columns, K blocks, D item vector width.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from training.arrays import Floats, Mask
+from training.arrays import Doubles, Floats, Mask
 from training.contracts.columns import ACTIVITY_WINDOWS_DAYS, EVENT_TYPES, MODALITIES, TASTE_WINDOWS_DAYS
 from training.contracts.errors import ContractViolation
 from training.data.input_layout import Block, InputLayout
@@ -48,12 +47,17 @@ _LOG_COLUMNS = (
     "session_length_mean_30d",
     "tenure_days",
 )
+ACTIVITY_COLUMNS = (*_LOG_COLUMNS, *_PLAIN_COLUMNS)
 _ACTIVITY = "activity"
 ACTIVITY_SPREAD = 2.0
 """What the deviation of an activity column counts as: forty columns say few things, and would drown taste otherwise."""
 MAX_PRIOR_EVENTS = 50.0
 """What k is at most: tastes that are hardly told apart would otherwise leave nothing of anybody's."""
-_COUNTS = (*(f"count_taste_{window}" for window in TASTE_WINDOWS_DAYS), "count_onboarding")
+COUNT_COLUMNS = (*(f"count_taste_{window}" for window in TASTE_WINDOWS_DAYS), "count_onboarding")
+VECTOR_COLUMNS = (
+    *(f"taste_{modality}_{window}" for window in TASTE_WINDOWS_DAYS for modality in MODALITIES),
+    *(f"onboarding_{modality}" for modality in MODALITIES),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +74,36 @@ class InputConfig:
     vector_scaling: str = "block"
     max_values: int = 50
     min_count: int = 5
+
+
+@dataclass(frozen=True)
+class InputColumns:
+    """The columns that inputs are assembled from, as arrays: what a frame holds, or whoever has no frame.
+
+    Attributes:
+        vectors: float32 [U, D] by name: pooled taste, and the onboarding picks.
+        counts: float64 [U] by name: the events behind them, and the picks.
+        statics: Values [U] by static column; `unknown` where there is none.
+        activity_UA: float64 [U, A], `ACTIVITY_COLUMNS`, no NaN.
+    """
+
+    vectors: Mapping[str, Floats]
+    counts: Mapping[str, Doubles]
+    statics: Mapping[str, Sequence[str]]
+    activity_UA: Doubles
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> InputColumns:
+        """Return the columns of a frame of the feature service."""
+        return cls(
+            vectors={name: stack_vectors(frame[name]) for name in VECTOR_COLUMNS},
+            counts={name: frame[name].to_numpy(np.float64) for name in COUNT_COLUMNS},
+            statics={name: frame[name].fillna(UNKNOWN).tolist() for name in STATIC_COLUMNS if name in frame},
+            activity_UA=frame[list(ACTIVITY_COLUMNS)].fillna(0).to_numpy(np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.activity_UA)
 
 
 @dataclass(frozen=True)
@@ -95,8 +129,9 @@ class InputAssembler:
         """Return the assembler whose statistics are those of the training rows `frame`."""
         vocabularies = {name: _vocabulary(frame[name], config) for name in STATIC_COLUMNS}
         kept = {name: values for name, values in vocabularies.items() if len(values) > 1}
-        raw_UF, blocks = _raw_inputs(frame, kept)
-        counts_UK = _counts(frame, blocks)
+        columns = InputColumns.of(frame)
+        raw_UF, blocks = _raw_inputs(columns, kept)
+        counts_UK = _counts(columns, blocks)
         centre, scale = np.zeros(raw_UF.shape[1]), np.ones(raw_UF.shape[1])
         prior_events = np.zeros(len(blocks))
         for index, block in enumerate(blocks):
@@ -115,13 +150,21 @@ class InputAssembler:
         Raises:
             ContractViolation: Pooled vectors are of another width than those that the space was trained on.
         """
-        x_UF, blocks = _raw_inputs(frame, self.vocabularies)
+        return self.transform_columns(InputColumns.of(frame))
+
+    def transform_columns(self, columns: InputColumns) -> tuple[Floats, Mask]:
+        """Return what `transform` returns, of columns that are arrays already.
+
+        Raises:
+            ContractViolation: Pooled vectors are of another width than those that the space was trained on.
+        """
+        x_UF, blocks = _raw_inputs(columns, self.vocabularies)
         if blocks != self.layout.blocks:
             raise ContractViolation(
                 f"expected {self.layout.num_columns} input columns, found {x_UF.shape[1]}; "
                 "pool taste in the item space that this space was trained on"
             )
-        counts_UK = _counts(frame, blocks)
+        counts_UK = _counts(columns, blocks)
         x_UF -= self.centre
         x_UF /= self.scale
         for index, block in enumerate(blocks):
@@ -145,21 +188,15 @@ class InputAssembler:
         return cls(InputLayout.from_dict(values["layout"]), vocabularies, *learned)
 
 
-def _raw_inputs(frame: pd.DataFrame, vocabularies: Mapping[str, tuple[str, ...]]) -> tuple[Floats, tuple[Block, ...]]:
+def _raw_inputs(given: InputColumns, vocabularies: Mapping[str, tuple[str, ...]]) -> tuple[Floats, tuple[Block, ...]]:
     """Return unscaled columns [U, F] and the blocks that tile them."""
     parts: list[tuple[str, str, tuple[str, ...], Floats]] = []
-    for window in TASTE_WINDOWS_DAYS:
-        for modality in MODALITIES:
-            name, groups = f"taste_{modality}_{window}", (f"window_{window}", f"modality_{modality}", "behaviour")
-            parts.append((name, "vector", groups, stack_vectors(frame[name])))
-    for modality in MODALITIES:
-        parts.append(
-            (f"onboarding_{modality}", "vector", ("onboarding",), stack_vectors(frame[f"onboarding_{modality}"]))
-        )
-    parts += [_presence(frame, name) for name in _COUNTS]
+    for name in VECTOR_COLUMNS:
+        parts.append((name, "vector", _vector_groups(name), given.vectors[name]))
+    parts += [_presence(name, given.counts[name]) for name in COUNT_COLUMNS]
     for name, values in sorted(vocabularies.items()):
-        parts.append((name, "one_hot", ("demographics",), _one_hot(frame[name], values)))
-    parts.append((_ACTIVITY, "dense", ("activity", "behaviour"), _activity(frame)))
+        parts.append((name, "one_hot", ("demographics",), _one_hot(given.statics[name], values)))
+    parts.append((_ACTIVITY, "dense", ("activity", "behaviour"), _activity(given.activity_UA)))
     stops = np.cumsum([columns.shape[1] for *_, columns in parts])
     blocks = tuple(
         Block(name, kind, int(stop) - columns.shape[1], int(stop), groups)
@@ -168,23 +205,30 @@ def _raw_inputs(frame: pd.DataFrame, vocabularies: Mapping[str, tuple[str, ...]]
     return np.hstack([columns for *_, columns in parts]), blocks
 
 
-def _presence(frame: pd.DataFrame, name: str) -> tuple[str, str, tuple[str, ...], Floats]:
+def _vector_groups(name: str) -> tuple[str, ...]:
+    if name.startswith("onboarding_"):
+        return ("onboarding",)
+    modality, _, window = name.removeprefix("taste_").rpartition("_")
+    return f"window_{window}", f"modality_{modality}", "behaviour"
+
+
+def _presence(name: str, counts: Doubles) -> tuple[str, str, tuple[str, ...], Floats]:
     """Return a presence bit and log1p(count); they vanish together with the vectors that they describe."""
-    counts = frame[name].to_numpy(np.float64)
     window = name.removeprefix("count_taste_")
     groups = ("onboarding",) if name == "count_onboarding" else (f"window_{window}", "behaviour")
     return name, "dense", groups, np.stack([counts > 0, np.log1p(counts)], axis=1).astype(np.float32)
 
 
-def _one_hot(column: pd.Series, values: tuple[str, ...]) -> Floats:
-    index = pd.Index(values).get_indexer(pd.Index(column.fillna(UNKNOWN)))
-    return np.eye(len(values), dtype=np.float32)[np.maximum(index, 0)]
+def _one_hot(column: Sequence[str], values: tuple[str, ...]) -> Floats:
+    places = {value: place for place, value in enumerate(values)}
+    index = [places.get(value, 0) for value in column]
+    return np.eye(len(values), dtype=np.float32)[index]
 
 
-def _activity(frame: pd.DataFrame) -> Floats:
-    logs = np.log1p(frame[list(_LOG_COLUMNS)].fillna(0).to_numpy(np.float64).clip(min=0))
-    plain = frame[list(_PLAIN_COLUMNS)].fillna(0).to_numpy(np.float64)
-    return np.hstack([logs, plain]).astype(np.float32)
+def _activity(activity_UA: Doubles) -> Floats:
+    num_logs = len(_LOG_COLUMNS)
+    logs = np.log1p(activity_UA[:, :num_logs].clip(min=0))
+    return np.hstack([logs, activity_UA[:, num_logs:]]).astype(np.float32)
 
 
 def _vocabulary(column: pd.Series, config: InputConfig) -> tuple[str, ...]:
@@ -193,23 +237,23 @@ def _vocabulary(column: pd.Series, config: InputConfig) -> tuple[str, ...]:
     return (UNKNOWN, *sorted(str(value) for value, _ in frequent[: config.max_values]))
 
 
-def _counts(frame: pd.DataFrame, blocks: tuple[Block, ...]) -> npt.NDArray[np.float64]:
+def _counts(given: InputColumns, blocks: tuple[Block, ...]) -> Doubles:
     """Return the events behind each pooled vector, float64 [U, K]; 1 in the other blocks, which are always there."""
-    counts = np.ones((len(frame), len(blocks)))
+    counts = np.ones((len(given), len(blocks)))
     for index, block in enumerate(blocks):
         if block.name.startswith("taste_"):
-            counts[:, index] = frame[f"count_taste_{block.name.rsplit('_', 1)[1]}"]
+            counts[:, index] = given.counts[f"count_taste_{block.name.rsplit('_', 1)[1]}"]
         elif block.name.startswith("onboarding_"):
-            counts[:, index] = frame["count_onboarding"]
+            counts[:, index] = given.counts["count_onboarding"]
     return counts
 
 
-def _shrinkage(counts: npt.NDArray[np.float64], prior_events: float) -> npt.NDArray[np.float64]:
+def _shrinkage(counts: Doubles, prior_events: float) -> Doubles:
     """Return n / (n + k); 0 without events."""
     return np.asarray(counts / np.maximum(counts + prior_events, 1e-9), np.float64)
 
 
-def _prior_events(rows: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]) -> float:
+def _prior_events(rows: Doubles, counts: Doubles) -> float:
     """Return k of means float64 [n, D] over `counts` events: the least-squares line of squared distance on 1 / count.
 
     Its value at no noise is the variance between users, its slope the variance within them. Users who all have the
@@ -224,14 +268,12 @@ def _prior_events(rows: npt.NDArray[np.float64], counts: npt.NDArray[np.float64]
     return float(min(within / between, MAX_PRIOR_EVENTS)) if between > 0 else MAX_PRIOR_EVENTS
 
 
-def _statistics(
-    rows: npt.NDArray[np.float64], shrinkage: npt.NDArray[np.float64], block: Block, config: InputConfig
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _statistics(rows: Doubles, shrinkage: Doubles, block: Block, config: InputConfig) -> tuple[Doubles, Doubles]:
     """Return what is subtracted and what is divided by, one value per column of the block."""
     width = block.stop - block.start
     if len(rows) == 0 or block.kind == "one_hot":
         return np.zeros(width), np.ones(width)
-    if block.name in _COUNTS:
+    if block.name in COUNT_COLUMNS:
         return np.zeros(width), np.array([1.0, max(float(rows[:, 1].std()), 1e-3)])
     centre = np.average(rows, axis=0, weights=shrinkage)
     deviation = np.sqrt(np.square((rows - centre) * shrinkage[:, None]).mean(axis=0))
@@ -242,9 +284,7 @@ def _statistics(
     return centre, np.where(deviation > 1e-6, deviation, 1.0)
 
 
-def _absent_values(
-    blocks: tuple[Block, ...], centre: npt.NDArray[np.float64], scale: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _absent_values(blocks: tuple[Block, ...], centre: Doubles, scale: Doubles) -> Doubles:
     """Return each column's value for a user of whom nothing is known: no counts, average vectors, unknown values."""
     absent = np.zeros(len(centre))
     for block in blocks:

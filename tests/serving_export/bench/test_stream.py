@@ -26,3 +26,15 @@ def test_both_lines_are_measured_on_events_that_all_arrive(tmp_path: Path, monke
     store = EmbeddingStore(Settings.from_env({"ATTUNE_HOME": str(home)}).published_dir)
     assert len(store.fresh_users()) > 100
     assert not list((home / "published" / "overlay").glob("probe*"))
+
+
+@pytest.mark.parametrize(
+    ("left", "rate", "said"),
+    [
+        (0, 1000.0, ""),
+        (3, 1000.0, "; not sustained: 1,000 appended/s, 3 of 5 left over"),
+        (0, 700.0, "; not sustained: 700 appended/s, 0 of 2 left over"),
+    ],
+)
+def test_a_rate_that_was_not_sustained_is_said(left: int, rate: float, said: str) -> None:
+    assert stream._Offered([0.01, 0.02], left, rate).shortfall() == said

@@ -14,10 +14,13 @@ from redis import Redis
 
 from serving_export.lookup import EmbeddingStore
 from serving_export.packed import unpack_ids
+from serving_export.stream.batch import ACTIVITY
 from serving_export.stream.redis_streams import RedisSink, RedisSource, connect
+from serving_export.stream.running import RunningUser, activity_of
 from serving_export.stream.worker import Worker
 from tests.walk.chain import walk
 from tests.walk.logs import Shape, make
+from training.contracts.columns import TASTE_WINDOWS_DAYS
 from training.contracts.partitions import Partition
 from training.settings import Settings
 
@@ -120,3 +123,9 @@ def drain(worker: Worker) -> int:
     while count := worker.step(wait_ms=1):
         taken += count
     return taken
+
+
+def columns_of(user: RunningUser) -> dict[str, Any]:
+    """Return a user's plain columns by name, as the feature service gives them."""
+    counts = {f"count_taste_{window}": user.taste_WK[n, -1] for n, window in enumerate(TASTE_WINDOWS_DAYS)}
+    return {**user.profile, **dict(zip(ACTIVITY, activity_of([user])[0].tolist(), strict=True)), **counts}

@@ -14,11 +14,11 @@ import pytest
 from serving_export.checksum import MANIFEST
 from serving_export.flip import move, pointer_lock, rollback
 from serving_export.jobs import run as run_serving
+from serving_export.stream.batch import ACTIVITY
 from serving_export.stream.carry import carry
-from serving_export.stream.running import ACTIVITY
 from serving_export.stream.state import State, state_path
 from serving_export.stream.worker import Worker
-from tests.serving_export.stream.conftest import Streamed, drain
+from tests.serving_export.stream.conftest import Streamed, columns_of, drain
 from training.contracts.columns import TASTE_WINDOWS_DAYS
 from training.ingest.conversion import convert
 from training.jobs import run
@@ -138,7 +138,7 @@ def test_the_batch_of_the_same_events_supersedes_them_and_agrees(streamed: Strea
         drain(worker)
         [(_, before)] = worker._opened(worker._states[0])
         running = dict(zip(users[:12], before.features.users(worker._states[0], users[:12]), strict=True))
-        columns = {user: one.columns() for user, one in running.items()}
+        columns = {user: columns_of(one) for user, one in running.items()}
         taste = {user: one.taste_WK.copy() for user, one in running.items()}
         overlaid = {user: streamed.store.lookup([user]).vectors[0] for user in [*users[:12], "newcomer"]}
 
@@ -172,7 +172,9 @@ def _hold_against_the_batch(worker: Worker, columns: dict[str, Any], taste: dict
     [(_, view)] = worker._opened(worker._states[0])
     found = view.features.batch.users(list(columns))
     for user, own in columns.items():
-        batch = found[user].values
+        counts = zip(TASTE_WINDOWS_DAYS, found[user].taste_WK[:, -1], strict=True)
+        batch = {**found[user].values, **dict(zip(ACTIVITY, found[user].activity_A, strict=True))}
+        batch |= {f"count_taste_{window}": count for window, count in counts}
         for name in (*ACTIVITY, "tenure_days", *(f"count_taste_{window}" for window in TASTE_WINDOWS_DAYS)):
             assert own[name] == pytest.approx(batch[name], abs=1e-5), (user, name)
         np.testing.assert_allclose(taste[user], found[user].taste_WK, atol=1e-4)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from serving_export.stream.entries import Entry, is_later, part_of
+from serving_export.stream.entries import Entry, later, part_of
 
 
 def test_a_user_has_one_part_and_parts_share_the_users() -> None:
@@ -15,11 +15,18 @@ def test_a_user_has_one_part_and_parts_share_the_users() -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "than", "later"),
+    ("position", "than", "is_later"),
     [("5-0", "", True), ("5-0", "5-0", False), ("5-10", "5-9", True), ("10-0", "9-7", True), ("9-7", "10-0", False)],
 )
-def test_positions_are_numbers_not_text(position: str, than: str, later: bool) -> None:
-    assert is_later(position, than) is later
+def test_positions_are_numbers_not_text(position: str, than: str, is_later: bool) -> None:
+    assert bool(later([Entry(position, 0, "users", b"{}")], than)) is is_later
+
+
+def test_what_was_taken_in_before_is_cut_off() -> None:
+    entries = [Entry(f"{at}-{n}", at, "users", b"{}") for at in (8, 9, 10) for n in range(12)]
+    assert later(entries, "9-10") == entries[23:]
+    assert later(entries, "") == entries
+    assert later(entries, "11-0") == []
 
 
 def test_an_entry_arrives_on_the_day_on_which_the_server_took_it() -> None:

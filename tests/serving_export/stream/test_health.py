@@ -25,7 +25,8 @@ def sign_of_life(settings: Settings, seconds_ago: float = 0.0) -> None:
 
 def test_without_a_stream_nothing_is_unwell(settings: Settings) -> None:
     silent = replace(settings, stream="")
-    assert health(silent) == {"stream": False, "well": True, "wrong": [], "parts": {}}
+    reason = "no stream is set (ATTUNE_STREAM)"
+    assert health(silent) == {"stream": False, "well": True, "wrong": [], "parts": {}, "reason": reason}
     assert run("check_stream", "2026-02-13", settings=silent)["well"] is True
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pyarrow as pa
 
 from serving_export.stream.landed import LandedEvents, taken_events, taken_sign_ups
@@ -25,8 +23,8 @@ def land(settings: Settings, day: Partition, *event_ids: str) -> None:
 def test_an_event_is_found_in_the_day_with_which_it_landed(settings: Settings) -> None:
     land(settings, DAY, "e1", "e2")
     land(settings, DAY.shift(1), "late")
-    late = replace(EVENT, event_id="late")
-    unknown = replace(EVENT, event_id="e3")
+    late = EVENT._replace(event_id="late")
+    unknown = EVENT._replace(event_id="e3")
     landed = LandedEvents(settings)
     assert landed.days_of([EVENT, late, unknown], DAY.shift(1)) == [str(DAY), str(DAY.shift(1)), None]
     assert landed.days_of([EVENT, late], DAY) == [str(DAY), None]

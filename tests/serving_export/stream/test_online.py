@@ -7,19 +7,19 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from tests.training.data.online_reads import read_online
 
 from serving_export.online import write_online
 from serving_export.stream.metrics import StreamMetrics
-from serving_export.stream.online import OnlineRows, write_online_rows
+from serving_export.stream.online import OnlineRows, OnlineWriter, write_online_rows
 from tests.serving_export.stream.conftest import Streamed, drain
-from training.data.feature_store import read_online
 from training.data.online import guard
 
 pytestmark = pytest.mark.walk
 
 
-def online(streamed: Streamed, *users: str) -> dict[str, tuple[np.ndarray, object]]:
-    space_id = streamed.store.space_id
+def online(streamed: Streamed, *users: str, slot: str = "") -> dict[str, tuple[np.ndarray, object]]:
+    space_id = slot or streamed.store.space_id
     found = read_online(streamed.settings, "matching_v1", [{"user_id": u, "space_id": space_id} for u in users])
     return {
         user: (np.asarray(vector, np.float32), at)
@@ -42,26 +42,49 @@ def test_feast_reads_the_overlay_s_vectors_and_times(streamed: Streamed) -> None
         np.testing.assert_array_equal(served[name][0], vector)
     assert int(served[user][1]) == int(found.fresh[user].timestamp())
 
-    write_online(streamed.settings, streamed.store.pointer.live)  # the daily batch writes over it, and forgets others
+    live = streamed.store.pointer.live
+    write_online(streamed.settings, live, live.space_id)  # the daily batch writes over it, and forgets others
     np.testing.assert_array_equal(online(streamed, user)[user][0], streamed.store.snapshot.vectors[0])
     guard.record_served(streamed.settings, "user_embedding", streamed.store.space_id, streamed.day.shift(-1))
-    rows = OnlineRows(streamed.settings, metrics)
-    rows._served = 0
-    assert rows.flush() == 2
-    rows.close()
+    [frame] = streamed.store.pointer.frames
+    assert OnlineWriter(streamed.settings).flush() == 4, "everyone in the overlay, in the space and in the frame"
+    in_frame = streamed.store.lookup([user, "newcomer"], frame=frame)
+    for name, vector in zip(in_frame.user_ids, in_frame.vectors, strict=True):
+        np.testing.assert_array_equal(online(streamed, name, slot=frame)[name][0], vector)
     served = online(streamed, user, "newcomer")
     np.testing.assert_array_equal(served[user][0], found.vectors[0])
     np.testing.assert_array_equal(served["newcomer"][0], found.vectors[2])
 
 
 def test_a_store_that_fails_is_tried_again(streamed: Streamed, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = OnlineWriter(streamed.settings)
+    writer.mark(["u"])
+    with monkeypatch.context() as patched:
+        patched.setattr("serving_export.stream.online.write_online_rows", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            writer.flush()
+    written: list[set[str]] = []
+    monkeypatch.setattr("serving_export.stream.online.write_online_rows", lambda _, users, **__: written.append(users))
+    writer.flush()
+    assert written == [{"u"}]
+
+
+def test_a_writer_that_was_killed_is_started_again_and_failures_are_counted(streamed: Streamed) -> None:
     metrics = StreamMetrics()
     rows = OnlineRows(streamed.settings, metrics)
-    monkeypatch.setattr("serving_export.stream.online.write_online_rows", lambda *_, **__: 1 / 0)
-    rows.mark(["u"])
-    rows.close()
-    assert metrics.registry.get_sample_value("attune_stream_online_failures_total") >= 1
-    assert rows._waiting == {"u"}
+    user = streamed.users[0]
+    try:
+        rows._process.kill()
+        rows._process.join()
+        rows._failures.value = 3
+        with closing(streamed.worker(online=rows)) as worker:
+            streamed.send(streamed.event(user, streamed.items[0]))
+            drain(worker)
+        assert rows._process.is_alive()
+    finally:
+        rows.close()
+    assert metrics.registry.get_sample_value("attune_stream_online_failures_total") == 3
+    np.testing.assert_array_equal(online(streamed, user)[user][0], streamed.store.lookup([user]).vectors[0])
 
 
 def test_nobody_and_an_empty_home_are_nothing(streamed: Streamed) -> None:

@@ -48,8 +48,8 @@ def test_an_event_is_stored_once(state: State) -> None:
 
 
 def test_events_come_in_the_order_of_time(state: State) -> None:
-    late, early = replace(EVENT, event_id="a", occurred_at=9), replace(EVENT, event_id="b", occurred_at=3)
-    tied = replace(EVENT, event_id="c", occurred_at=3, user_id="v")
+    late, early = EVENT._replace(event_id="a", occurred_at=9), EVENT._replace(event_id="b", occurred_at=3)
+    tied = EVENT._replace(event_id="c", occurred_at=3, user_id="v")
     with state.transaction():
         state.add_events([late, early, tied])
     assert state.events_of(["u", "v", "nobody"]) == {"u": [early, late], "v": [tied], "nobody": []}
@@ -69,7 +69,7 @@ def test_an_older_row_of_a_user_changes_nothing(state: State) -> None:
 
 def test_whom_the_batch_has_is_touched_no_more(state: State) -> None:
     with state.transaction():
-        state.add_events([EVENT, replace(EVENT, event_id="e2", user_id="v")])
+        state.add_events([EVENT, EVENT._replace(event_id="e2", user_id="v")])
         state.put_sign_ups([SignUp("w", 1, {}, "2026-02-13")])
         state.mark_in_batch([("e1", "2026-02-13")], [("w", "2026-02-14")])
     assert state.touched_users("2026-02-12") == ["u", "v", "w"]

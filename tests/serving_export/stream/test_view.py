@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from serving_export.lookup import EmbeddingStore
-from serving_export.stream.batch import batch_path
+from serving_export.stream.batch import ACTIVITY, batch_path
 from serving_export.stream.features import RunningFeatures
 from serving_export.stream.running import DAY_US, RunningUser, micros
 from serving_export.stream.state import Event, SignUp, State, state_path
 from serving_export.stream.view import View, Views, view_key
-from tests.serving_export.stream.conftest import Streamed
+from tests.serving_export.stream.conftest import Streamed, columns_of
 from training.contracts.columns import TASTE_WINDOWS_DAYS
 
 pytestmark = pytest.mark.walk
@@ -62,7 +62,7 @@ def test_a_new_user_s_features_are_counted_by_hand(streamed: Streamed, view: Vie
         click("x", "never seen", start + 20 * 3_600_000_000, 3),
     ]
     user = RunningUser(batch, None, SignUp("x", start, {"country": "de"}, "2026-02-13"), events)
-    found = user.columns()
+    found = columns_of(user)
     assert [found[f"count_click_{days}d"] for days in (1, 7, 30, 180)] == [3, 3, 3, 4]
     assert [found[f"count_active_days_{days}d"] for days in (1, 7, 30, 180)] == [1, 1, 1, 2]
     assert [found[f"count_taste_{window}"] for window in TASTE_WINDOWS_DAYS] == [3, 3, 4, 4]
@@ -112,5 +112,5 @@ def test_sums_are_means_times_counts(streamed: Streamed, view: View) -> None:
     known = view.features.batch.users([streamed.users[0], "nobody"])
     assert list(known) == [streamed.users[0]]
     [one] = known.values()
-    assert one.taste_WK[-1, -1] == one.values["count_taste_all"] == one.values["count_events_all"]
+    assert one.taste_WK[-1, -1] == one.activity_A[ACTIVITY.index("count_events_all")]
     assert one.taste_WK.shape == (len(TASTE_WINDOWS_DAYS), 2 * view.features.batch.width + 1)

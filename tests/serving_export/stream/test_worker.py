@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from serving_export.stream.batch import ACTIVITY
 from serving_export.stream.entries import part_of
 from serving_export.stream.redis_streams import connect, stream_key
 from serving_export.stream.state import State, state_path
@@ -122,7 +123,7 @@ def test_a_worker_that_is_killed_anywhere_loses_and_repeats_nothing(streamed: St
     counts = {user: sum(row["user_id"] == user for row in rows) for user in users}
     base = view.features.batch.users(users)
     for user, one in zip(users, running, strict=True):
-        assert one.num_events == base[user].values["count_events_all"] + counts[user]
+        assert one.num_events == base[user].activity_A[ACTIVITY.index("count_events_all")] + counts[user]
     vectors = streamed.store.lookup(users)
     assert set(vectors.fresh) == set(users)
     expected = [np.frombuffer(row.vector, np.float32) for row in view.rows(worker_state(streamed), users)]

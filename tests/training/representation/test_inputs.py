@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from training.contracts.columns import ACTIVITY_WINDOWS_DAYS, EVENT_TYPES, MODALITIES, TASTE_WINDOWS_DAYS
 from training.contracts.errors import ContractViolation
-from training.representation.inputs import MAX_PRIOR_EVENTS, InputAssembler, InputConfig
+from training.representation.inputs import MAX_PRIOR_EVENTS, InputAssembler, InputColumns, InputConfig
 
 
 def rows(num_users: int = 40, width: int = 3) -> pd.DataFrame:
@@ -191,3 +193,22 @@ def test_it_survives_the_disk(tmp_path, assembler):
 def test_vectors_of_another_width_are_refused(assembler):
     with pytest.raises(ContractViolation, match="input columns"):
         assembler.transform(rows(width=2))
+
+
+def test_columns_that_are_arrays_already_give_the_same_inputs(assembler):
+    frame = rows()
+    frame.loc[3, "country"] = None
+    given = InputColumns.of(frame)
+    assert len(given) == len(frame)
+    assert given.statics["country"][3] == "unknown"
+    for found, expected in zip(assembler.transform_columns(given), assembler.transform(frame), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    half = {name: values[:7] for name, values in given.vectors.items()}
+    few = replace(
+        given,
+        vectors=half,
+        counts={name: values[:7] for name, values in given.counts.items()},
+        statics={name: values[:7] for name, values in given.statics.items()},
+        activity_UA=given.activity_UA[:7],
+    )
+    np.testing.assert_array_equal(assembler.transform_columns(few)[0], assembler.transform(frame)[0][:7])
