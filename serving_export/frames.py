@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
-from serving_export.flip import move, pointer_lock
-from serving_export.sources import Sources
+from serving_export.pointer_moves import move, pointer_lock
+from serving_export.snapshot_writer import Sources
 from serving_export.vectors import FrameVectors
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition

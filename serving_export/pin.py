@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving_export.reconcile import Reconciled, newest_snapshots, reconcile
-from serving_export.sources import Sources
+from serving_export.snapshot_writer import Sources
 from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError, MissingArtefact
 from training.contracts.frames import is_frame

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from serving_export.champion import ENCODER
-from serving_export.flip import move, pointer_lock, publishing_lock, still_pinned, withdrawn
 from serving_export.frames import FrameStep, step
+from serving_export.pointer_moves import move, pointer_lock, publishing_lock, still_pinned, withdrawn
 from serving_export.reconcile import reconcile, serve_online
-from serving_export.sources import Sources, write_snapshot
+from serving_export.snapshot_writer import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef, SpaceRef
 from training.contracts.consumers import may_be_absent
 from training.contracts.partitions import Partition

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving_export.flip import follow, pin_spaces, pointer_lock
+from serving_export.pointer_moves import follow, pin_spaces, pointer_lock
 from serving_export.retention import list_snapshots, prune, retain
-from serving_export.sources import Sources
+from serving_export.snapshot_writer import Sources
 from training.contracts.partitions import Partition
 from training.data.online.guard import served_partition, serving
 from training.registry.ledger import Ledger

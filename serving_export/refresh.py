@@ -6,10 +6,10 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from serving_export.flip import move, pointer_lock, publishing_lock
+from serving_export.pointer_moves import move, pointer_lock, publishing_lock
 from serving_export.reconcile import reconcile, serve_framed, serve_online
 from serving_export.retention import list_snapshots
-from serving_export.sources import Sources, write_snapshot
+from serving_export.snapshot_writer import Sources, write_snapshot
 from training.contracts.artefacts import ModelRef
 from training.contracts.frames import is_frame
 from training.contracts.partitions import Partition

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from serving_export.flip import publishing_lock
 from serving_export.online import forget_retired
+from serving_export.pointer_moves import publishing_lock
 from serving_export.retention import remove_folder
 from serving_export.retention_plan import Plan, plan
 from training.contracts.errors import TransientFailure

@@ -22,7 +22,7 @@ import pyarrow as pa
 from serving_export.lookup import EmbeddingStore
 from serving_export.promote import promote_space
 from serving_export.refresh import refresh_embeddings
-from serving_export.sources import Sources
+from serving_export.snapshot_writer import Sources
 from training.arrays import Floats
 from training.bench.quality.report import report_dir
 from training.bench.shared.homes import own_home

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from serving_export.flip import move
 from serving_export.lookup import EmbeddingStore
+from serving_export.pointer_moves import move
 from serving_export.publish import publish
 from serving_export.vectors import SpaceVectors
 from training.bench.shared.timing import Timing, seconds_each

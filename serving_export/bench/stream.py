@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from serving_export.flip import move
 from serving_export.lookup import EmbeddingStore
 from serving_export.packed import unpack_ids
+from serving_export.pointer_moves import move
 from serving_export.publish import publish
 from serving_export.stream.redis_streams import RedisSink, RedisSource, connect
 from serving_export.stream.state import State, state_path

@@ -23,7 +23,7 @@ ACCEPT_LOSS = "why users that are served may be missing from now on; it is recor
 @answers
 def rollback(to: int | None, further: bool) -> Answer:
     """Serve what was served before the last promotion; nothing is retrained."""
-    from serving_export.flip import rollback
+    from serving_export.pointer_moves import rollback
     from training.registry.pointer import read_pointer
 
     settings = Settings.from_env()

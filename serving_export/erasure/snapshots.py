@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from serving_export.flip import move, pointer_lock, publishing_lock
 from serving_export.lookup import Snapshot
 from serving_export.packed import Ids, find_rows
+from serving_export.pointer_moves import move, pointer_lock, publishing_lock
 from serving_export.publish import publish
 from serving_export.retention import list_snapshots, remove_folder
 from serving_export.sides import map_array

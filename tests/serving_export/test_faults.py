@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from serving_export.checksum import verify
-from serving_export.flip import rollback
 from serving_export.lookup import EmbeddingStore
+from serving_export.pointer_moves import rollback
 from serving_export.promote import promote_space
 from serving_export.refresh import refresh_embeddings
 from serving_export.retention import list_snapshots

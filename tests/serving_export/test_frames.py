@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from serving_export.flip import rollback
 from serving_export.frames import start_frame
 from serving_export.lookup import EmbeddingStore
 from serving_export.pin import pin, unpin
+from serving_export.pointer_moves import rollback
 from serving_export.promote import promote_space
 from serving_export.reconcile import reconcile
 from serving_export.refresh import refresh_embeddings

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from serving_export.checksum import verify
-from serving_export.flip import rollback
 from serving_export.lookup import EmbeddingStore
 from serving_export.pin import pin, unpin
+from serving_export.pointer_moves import rollback
 from serving_export.promote import promote_space
 from serving_export.reconcile import reconcile
 from serving_export.refresh import refresh_embeddings

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from serving_export.flip import rollback
+from serving_export.pointer_moves import rollback
 from serving_export.refresh import refresh_embeddings
 from serving_export.retention import KEEP_SNAPSHOTS, freshest, list_snapshots, prune, retain
-from serving_export.sources import write_snapshot
+from serving_export.snapshot_writer import write_snapshot
 from tests.serving_export.world import DAY1, DAY2, DAY3, DAY4, World
 from training.contracts.artefacts import SpaceRef
 from training.contracts.partitions import Partition

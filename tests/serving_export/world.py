@@ -14,7 +14,7 @@ from serving_export.champion import ENCODER
 from serving_export.online import retired_online
 from serving_export.packed import pack_ids
 from serving_export.promote import promote_space
-from serving_export.sources import Sources
+from serving_export.snapshot_writer import Sources
 from serving_export.vectors import ConsumerVectors, FrameVectors, SpaceVectors
 from training.contracts.artefacts import Check, GateDecision, ModelRef, SpaceRef
 from training.contracts.frames import frame_of

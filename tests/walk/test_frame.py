@@ -11,7 +11,7 @@ import pytest
 
 from serving_export.lookup import EmbeddingStore
 from serving_export.promote import promote_space
-from serving_export.sources import Sources
+from serving_export.snapshot_writer import Sources
 from tests.training.representation.feature_home import two_tastes
 from tests.training.representation.trained_home import SMALL
 from training.contracts.artefacts import SpaceRef

@@ -31,7 +31,7 @@ from training.settings import Settings
 from training.storage import new_dir, write_json
 from training.tracking.mlflow import RunRecord, log_run, set_alias
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 EVALUATION = "evaluation.json"
 NOT_APPLICABLE = "not_applicable"
@@ -160,13 +160,13 @@ def train_consumer(settings: Settings, partition: Partition, consumer: Consumer,
     """
     trained = consumer.train(settings, partition, space_id, champion_folder(settings, consumer.name, partition))
     if isinstance(trained, NotApplicable):
-        _log.info("%s is not applicable: %s", consumer.name, trained.reason)
+        logger.info("%s is not applicable: %s", consumer.name, trained.reason)
         return _store_reason(settings, partition, consumer.name, space_id, trained)
     if trained.model.space_id != space_id:
         raise SpaceMismatch(space_id, trained.model.space_id, f"recipe of {consumer.name}", "train on the space asked")
     ref = _store(settings, partition, consumer.name, trained)
     _track(settings, ref, trained)
-    _log.info("%s %s trained on space %s", consumer.name, ref.version, space_id)
+    logger.info("%s %s trained on space %s", consumer.name, ref.version, space_id)
     return ref
 
 

@@ -18,7 +18,7 @@ from training.contracts.partitions import Partition
 from training.settings import Settings
 from training.storage import replace_file
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{subject} {partition}: {verdict}</title>
@@ -69,7 +69,7 @@ def decide(
     )
     with replace_file(path) as temporary:
         temporary.write_text(render(decision), encoding="utf-8")
-    log.info("gate of %s on %s: %s", subject, partition, decision.account)
+    logger.info("gate of %s on %s: %s", subject, partition, decision.account)
     return decision
 
 

@@ -104,17 +104,17 @@ def _fit(
         else (torch.zeros(users.shape[1], items.shape[1]), torch.zeros(items.shape[1]), torch.zeros(()))
     )
     weights = tuple(value.clone().requires_grad_() for value in first)
-    optimiser = torch.optim.LBFGS(weights, max_iter=MAX_ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(weights, max_iter=MAX_ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         logits = _logits(weights, users, items, user_idx, item_idx)
         value = functional.binary_cross_entropy_with_logits(logits, labels)
         value = value + penalty * (weights[0].square().sum() + weights[1].square().sum())
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimiser.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     weight, item, offset = (value.detach() for value in weights)
     return LightModel(weight, item, offset, centre, scale, penalty)
 

@@ -9,7 +9,7 @@ from training.contracts.partitions import Partition
 from training.ingest.arrivals import arrived_partitions, incomplete, newest_arrived
 from training.settings import Settings
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def partition_arrived(settings: Settings, partition: Partition) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def partition_arrived(settings: Settings, partition: Partition) -> dict[str, Any
     arrived = newest is not None and newest >= partition and not lacks
     if not arrived:
         why = lacks or f"the newest arrival day is {newest or 'none'}"
-        log.info("nothing has arrived for %s yet; %s", partition, why)
+        logger.info("nothing has arrived for %s yet; %s", partition, why)
     elif partition not in arrived_partitions(settings):
-        log.warning("%s is taken as empty: nothing arrived for it, and %s has arrived", partition, newest)
+        logger.warning("%s is taken as empty: nothing arrived for it, and %s has arrived", partition, newest)
     return {"arrived": arrived, "newest": str(newest) if newest else None}

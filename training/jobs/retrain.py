@@ -17,7 +17,7 @@ from training.ingest.arrivals import arrived_partitions
 from training.registry.ledger import Ledger
 from training.settings import Settings
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 POLICIES = ("latest", "every_partition")
 
 
@@ -41,7 +41,7 @@ def retrain_decision(settings: Settings, partition: Partition, retrain: str | No
     if policy not in POLICIES:
         raise AttuneError(f"expected retrain as one of {', '.join(POLICIES)}, found {policy!r}; see the run's conf")
     mode, reason = _superseded(settings, partition, policy) or _cadence(settings, partition)
-    log.info("%s: %s, %s", partition, mode, reason)
+    logger.info("%s: %s, %s", partition, mode, reason)
     return {"go_on": mode != "superseded", "mode": mode, "reason": reason, "partition": str(partition)}
 
 

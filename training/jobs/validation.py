@@ -19,7 +19,7 @@ from training.storage import PART
 from training.validation.data_docs import docs_dir
 from training.validation.runner import require
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @reads_derived
@@ -41,7 +41,7 @@ def validate_features(settings: Settings, partition: Partition) -> dict[str, Any
             continue
         checks.extend(require(settings, suite, frame, partition, **facts))
         rows[label] = len(frame)
-    log.info("%s: %d checks passed on %d boundaries", partition, len(checks), len(rows))
+    logger.info("%s: %d checks passed on %d boundaries", partition, len(checks), len(rows))
     docs = docs_dir(settings, partition, RAW_INTERACTIONS.name).parent
     return {"partition": str(partition), "rows": rows, "num_checks": len(checks), "data_docs": str(docs)}
 

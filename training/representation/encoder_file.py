@@ -23,7 +23,7 @@ NUM_THREADS = 2
 BATCH_SIZE = 8192
 _OPSET = 17
 _IR_VERSION = 9
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def export_encoder(model: Autoencoder, path: Path, sample_BF: Floats, tolerance: float) -> float:
@@ -49,7 +49,7 @@ def export_encoder(model: Autoencoder, path: Path, sample_BF: Floats, tolerance:
             f"expected the ONNX encoder within {tolerance:g} of torch, found {difference:g} at {path}; "
             "compare the onnx and torch versions with requirements.lock"
         )
-    _log.info("encoder parity: largest difference %.2g", difference)
+    logger.info("encoder parity: largest difference %.2g", difference)
     return difference
 
 

@@ -23,7 +23,7 @@ from training.representation.rows import ensure_snapshot, read_pair_task, read_s
 from training.representation.train import principal_axes
 from training.settings import Settings
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 NUM_NEIGHBOURS = 20
 MAX_NEIGHBOUR_USERS = 1000
 

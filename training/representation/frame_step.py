@@ -29,7 +29,7 @@ from training.representation.user_space import UserSpace
 from training.settings import Settings
 from training.storage import new_dir
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def begin_frame(settings: Settings, space_id: str, partition: Partition) -> str:
         if reader is not None:
             save_reader(hidden, reader)
         keep_frame(hidden, space, anchors, vectors_AZ)
-    _log.info("%s begins with %d anchors as of %s", frame_id, len(vectors_AZ), partition)
+    logger.info("%s begins with %d anchors as of %s", frame_id, len(vectors_AZ), partition)
     return frame_id
 
 

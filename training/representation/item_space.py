@@ -31,7 +31,7 @@ from training.representation.item_turn import choose_turn
 from training.settings import Settings
 from training.storage import folders, new_dir, write_json
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def learn_item_space(
     profile = read_item_features(settings, partition)
     space, facts = _learn(interactions, profile, partition, config, settings.seed, onto)
     _save(settings, space, facts | {"config": asdict(config), "seed": settings.seed, "trial": trial})
-    _log.info("item space %s: %d items, %s", space.item_space_id, len(space.item_ids), facts)
+    logger.info("item space %s: %d items, %s", space.item_space_id, len(space.item_ids), facts)
     return space
 
 

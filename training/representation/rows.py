@@ -27,7 +27,7 @@ from training.representation.taste import pool
 from training.settings import Settings
 from training.storage import PART, exclusive, list_partitions
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 IndexPairs = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
@@ -82,7 +82,7 @@ def ensure_snapshot(settings: Settings, partition: Partition, item_space_id: str
     paths = [settings.features_dir(table, partition) / PART for table in DBT_FEATURES]
     missing = [path for path in paths if not path.exists()]
     if missing:
-        _log.info("features of %s are missing, %s first; building them", partition, missing[0])
+        logger.info("features of %s are missing, %s first; building them", partition, missing[0])
         with exclusive(settings.warehouse_lock):
             warehouse.build(settings, partition)
             warehouse.export_features(settings, partition)

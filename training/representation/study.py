@@ -45,7 +45,7 @@ from training.representation.rows import (
 from training.settings import Settings
 from training.storage import write_json
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _BEHAVIOUR_PREFIXES = ("count_", "share_", "category_", "session_", "recency_")
 
 
@@ -72,7 +72,7 @@ def study_space(settings: Settings, partition: Partition, config: UserEncoderCon
     interacted = _interactions(settings, anchor, frame, items)
     factors = user_factors(interacted, table["z"].shape[1], settings.seed)
     seed, vectors = settings.seed, items.vectors()
-    _log.info("studying the representation as of %s on %d positives", partition, task.num_positives)
+    logger.info("studying the representation as of %s on %d positives", partition, task.num_positives)
     report = {
         "partition": str(partition),
         "seven_day": compare_representations(task, table | factors | ablated, vectors, "mean_of_items", seed),

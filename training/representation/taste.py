@@ -27,7 +27,7 @@ from training.representation.taste_sums import Counts, TasteSums, taste_sums
 from training.settings import Settings
 from training.storage import PART, arrow_schema, write_parquet
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def pool(settings: Settings, partition: Partition, item_space_id: str) -> Pooled
     for contract, columns in zip((USER_TASTE, USER_ONBOARDING), pooled, strict=True):
         path = settings.features_dir(contract.name, partition, item_space_id) / PART
         write_parquet(pa.table(keys | columns, schema=arrow_schema(contract)), path)
-    _log.info("pooled %d users of %s in item space %s", len(profile), partition, item_space_id)
+    logger.info("pooled %d users of %s in item space %s", len(profile), partition, item_space_id)
     return PooledSnapshot(
         item_space_id=item_space_id, partition=str(partition), num_users=len(profile), incremental=incremental
     )

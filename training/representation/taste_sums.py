@@ -28,7 +28,7 @@ from training.representation.item_table import ItemTable
 from training.settings import Settings
 from training.storage import PART, list_partitions, new_dir, write_json
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _COLUMNS = ["user_id", "item_id", "occurred_at"]
 KEEP_STATES = 2
 _DAY_US = 86_400_000_000

@@ -22,7 +22,7 @@ from training.representation.autoencoder import Autoencoder, AutoencoderConfig
 from training.representation.corruption import Corruption, CorruptionConfig
 from training.reproducible import deterministic
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 MIN_EPOCHS = 3
 MAX_JUDGED_ROWS = 16_384
 """Held-out rows that a validation loss is the mean of, at most."""
@@ -126,12 +126,12 @@ class _Trainer:
         self.generator = torch.Generator().manual_seed(seed)
         self.corrupt = Corruption(layout, config.corruption, self.generator)
         self.seed = seed
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
 
     def fit(self, inputs: UserInputs, held_out_U: torch.Tensor) -> tuple[dict[str, list[float]], int]:
         train_rows, validation = torch.where(~held_out_U)[0], inputs.take(self._judged(held_out_U))
         epochs = self.num_epochs(len(train_rows))
-        schedule = CosineAnnealingLR(self.optimiser, epochs, eta_min=self.config.learning_rate / 10)
+        schedule = CosineAnnealingLR(self.optimizer, epochs, eta_min=self.config.learning_rate / 10)
         curves: dict[str, list[float]] = {"train_loss": [], "validation_loss": []}
         best_loss, best_epoch, best = float("inf"), 0, copy.deepcopy(self.model.state_dict())
         for epoch in range(epochs):
@@ -142,7 +142,7 @@ class _Trainer:
             if loss < best_loss:
                 best_loss, best_epoch, best = loss, epoch, copy.deepcopy(self.model.state_dict())
             if epoch % 10 == 0:
-                _log.info("autoencoder epoch %d: train %.4f validation %.4f", epoch, curves["train_loss"][-1], loss)
+                logger.info("autoencoder epoch %d: train %.4f validation %.4f", epoch, curves["train_loss"][-1], loss)
             if epoch - best_epoch >= self.config.patience:
                 break
         self.model.load_state_dict(best)
@@ -171,9 +171,9 @@ class _Trainer:
     def _step(self, batch: UserInputs) -> float:
         x_hat_BF = self.model(self.corrupt(batch.x_UF))
         loss = self._loss(x_hat_BF, batch)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        self.optimizer.step()
         return float(loss.detach())
 
     @torch.no_grad()
@@ -233,7 +233,7 @@ def _load_matching(model: Autoencoder, start: Mapping[str, torch.Tensor]) -> boo
     """Load `start` if every shape matches; the next space then begins where the live one is."""
     own = model.state_dict()
     if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in start.items()}:
-        _log.warning("the previous encoder has other shapes; training starts from random weights")
+        logger.warning("the previous encoder has other shapes; training starts from random weights")
         return False
     model.load_state_dict(dict(start))
     return True

@@ -29,7 +29,7 @@ from training.representation.user_space import UserSpace
 from training.settings import Settings
 from training.tracking.mlflow import set_alias
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 MODEL_NAME = "user_encoder"
 
 
@@ -109,7 +109,7 @@ def train_space(
     )
     save_space(settings, content, MODEL_NAME)
     Ledger(settings).record_space(ref)
-    _log.info("trained space %s in item space %s", ref.space_id, ref.item_space_id)
+    logger.info("trained space %s in item space %s", ref.space_id, ref.item_space_id)
     return ref
 
 

@@ -32,7 +32,7 @@ from training.representation.taste import pool
 from training.settings import Settings
 from training.storage import PART, arrow_schema, write_parquet
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _SOURCES = b"attune.sources"
 ROWS_AT_ONCE = 4 * BATCH_SIZE
 """Users whose inputs are held at once: whole batches of the encoder, so that blocks change no bit."""
@@ -115,7 +115,7 @@ def ensure_embeddings(settings: Settings, space_id: str, partition: Partition) -
         frame = read_user_features(settings, partition, FEATURE_SERVICE, item_space_id)
         frame = frame.assign(item_space_id=item_space_id).sort_values("user_id")
         write_embeddings(path, space_id, partition, list(frame["user_id"]), space.encode(frame), sources)
-        _log.info("encoded %d users of %s in space %s", len(frame), partition, space_id)
+        logger.info("encoded %d users of %s in space %s", len(frame), partition, space_id)
     return path
 
 

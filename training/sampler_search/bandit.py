@@ -37,7 +37,7 @@ class Arm:
     """One sampler's own training, and the best that it has been.
 
     Attributes:
-        training: Its model, optimiser and sampler.
+        training: Its model, optimizer and sampler.
         floor: Validation at the start.
         gain: What the best validation since is above it; negative until the first is known to be no worse.
         best: The parameters of that validation.
@@ -79,7 +79,7 @@ class BanditSearch:
     def __init__(
         self, start: SampledTraining, names: Sequence[str], judge: ValidationScore, config: BanditConfig
     ) -> None:
-        """Give each sampler of `start`, named by `names`, a copy of its model and optimiser."""
+        """Give each sampler of `start`, named by `names`, a copy of its model and optimizer."""
         self._names, self.judge, self.config = list(names), judge, config
         floor = judge(start.model)
         self.arms = [Arm(_branch(start, place), floor) for place in range(len(names))]
@@ -118,9 +118,9 @@ class BanditSearch:
         return max(self.arms, key=lambda arm: arm.gain).best_model()
 
     def contenders(self) -> list[Contender]:
-        """End the search and return the finalists, the best first: at their best parameters, with their own optimisers.
+        """End the search and return the finalists, the best first: at their best parameters, with their own optimizers.
 
-        A fresh optimiser, which AutoSample starts a retraining with, kicks parameters that are nearly in place: with it
+        A fresh optimizer, which AutoSample starts a retraining with, kicks parameters that are nearly in place: with it
         two-towers end 2 to 5 % lower.
         """
         order = sorted(range(len(self.arms)), key=lambda place: -self.arms[place].gain)

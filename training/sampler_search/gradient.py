@@ -88,11 +88,11 @@ class GradientSearch:
         return self.training.model
 
     def contenders(self) -> list[Contender]:
-        """End the search and return the mixture of what is left, with the model and a fresh optimiser."""
+        """End the search and return the mixture of what is left, with the model and a fresh optimizer."""
         return [Contender(dict(zip(self._names, map(float, self.weights()), strict=True)), replace(self.training))]
 
     def drop(self, place: int) -> None:
-        """Take one sampler out, with its logit and a fresh optimiser of the others'."""
+        """Take one sampler out, with its logit and a fresh optimizer of the others'."""
         del self._names[place], self.training.samplers[place]
         self._restart(torch.cat([self.alpha_M.detach()[:place], self.alpha_M.detach()[place + 1 :]]))
 

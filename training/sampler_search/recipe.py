@@ -28,7 +28,7 @@ from training.sampler_search.validation import HeldOut
 from training.samplers.candidates import CANDIDATES, POPULARITY_POWERS, UNIFORM, samplers_of
 from training.settings import Settings
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 WITHOUT_SCORES = tuple(POPULARITY_POWERS)
 OFFERED = {"matching": CANDIDATES, "cold_start": WITHOUT_SCORES, "multi_interest": WITHOUT_SCORES}
 """What each consumer's training can draw from; a consumer that is not listed is offered all. Where a training scores
@@ -82,7 +82,7 @@ def search_for_consumer(
             weights, evidence = judged(lambda: TwoTowerRanking(cut.known, config.tower), cut.known, cut.later, search)
     chosen = ChosenSampler(consumer=consumer, partition=str(partition), weights=weights, evidence=evidence)
     record_choice(settings, chosen)
-    _log.info("samplers of %s as of %s: %s", consumer, partition, weights)
+    logger.info("samplers of %s as of %s: %s", consumer, partition, weights)
     return chosen
 
 

@@ -24,7 +24,7 @@ from training.data.pair_log import PairLog
 from training.sampler_search.ranking_model import RankingModel
 from training.samplers.negative import CurrentVectors, Negatives, NegativeSampler, Positives
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 Mixing = Literal["instance", "loss"]
 
 
@@ -77,7 +77,7 @@ ValidationScore = Callable[[RankingModel], float]
 
 @dataclass
 class SampledTraining:
-    """One model in training with its optimiser, its samplers' state and its own source of draws.
+    """One model in training with its optimizer, its samplers' state and its own source of draws.
 
     Attributes:
         model: Trained in place.
@@ -161,7 +161,7 @@ def fit_sampled(training: SampledTraining, weights_M: Tensor, judge: ValidationS
         if epoch % config.evaluate_every:
             continue
         curve.append(judge(model))
-        _log.debug("epoch %d: loss %.4f, validation %.4f", epoch, loss, curve[-1])
+        logger.debug("epoch %d: loss %.4f, validation %.4f", epoch, loss, curve[-1])
         if curve[-1] > max(curve[:-1]):
             best, best_at = copy.deepcopy(model.state_dict()), len(curve) - 1
         elif len(curve) - 1 - best_at >= config.patience:

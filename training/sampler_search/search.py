@@ -35,7 +35,7 @@ from training.sampler_search.sampled_ranking import (
 from training.sampler_search.validation import HeldOut, ValidationLoss
 from training.samplers.candidates import CANDIDATES, samplers_of
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 Method = Literal["second_order", "bandit", "naive"]
 
 
@@ -193,7 +193,7 @@ def retrain(
         weights_M = torch.tensor(list(one.weights.values()), dtype=torch.float32)
         ended.append((fit_sampled(training, weights_M, judge), Contender(one.weights, training)))
     fitted, best = max(ended, key=lambda end: end[0].value)
-    _log.info("sampler search: chose %s, validation NDCG %.4f", best.weights, fitted.value)
+    logger.info("sampler search: chose %s, validation NDCG %.4f", best.weights, fitted.value)
     return SamplerChoice(
         weights=best.weights,
         searched=searched,
@@ -219,7 +219,7 @@ def prune(method: SearchMethod, judge: ValidationScore, config: SamplerSearchCon
         stay = max(num_kept(len(noted), config.keep), method.least)
         dropped = tuple(sorted(noted, key=lambda name: noted[name])[:-stay])
         rounds.append(Round(weights=noted, dropped=dropped, num_epochs=num_epochs, value=value))
-        _log.debug("sampler search: validation %.4f, dropped %s of %s", value, dropped, noted)
+        logger.debug("sampler search: validation %.4f, dropped %s of %s", value, dropped, noted)
         if value >= max(step.value for step in rounds):
             best_at = len(rounds)
         for name in dropped:

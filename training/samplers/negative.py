@@ -99,7 +99,7 @@ class Negatives:
         """float[B, N], log probability of each draw under the sampling in force, without gradient.
 
         It is computed when first read, since for samplers that read scores it takes a scoring of the catalogue; read it
-        before the optimiser's step. See each sampler for what it is conditional on; mix-up states its *proposal*.
+        before the optimizer's step. See each sampler for what it is conditional on; mix-up states its *proposal*.
         """
         with torch.no_grad():
             return self.state_log_p()

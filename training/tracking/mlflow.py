@@ -24,7 +24,7 @@ from training.settings import Settings
 from training.storage import exclusive
 from training.tracking.moved_home import bring_home
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 _SCHEMA_TIMEOUT_S = 300.0
 _ANSWER_WITHIN_S = 5.0
 _CLIENT_DEFAULTS = {
@@ -89,7 +89,7 @@ def log_run(settings: Settings, record: RunRecord) -> LoggedRun:
             _log_values(client, run.info.run_id, record)
             version = _register_any(client, run.info.run_id, record)
         client.set_terminated(run.info.run_id)
-    _log.info("logged %s %s to MLflow as version %s", record.model_name, record.run_name, version or "(none)")
+    logger.info("logged %s %s to MLflow as version %s", record.model_name, record.run_name, version or "(none)")
     return LoggedRun(run_id=run.info.run_id, model_name=record.model_name, version=version)
 
 

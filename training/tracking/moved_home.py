@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training.settings import Settings
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _ARTIFACTS = "/mlflow/artifacts/"
 _LOCATIONS = (
@@ -37,7 +37,7 @@ def bring_home(settings: Settings) -> None:
                     f"update {table} set {column} = ? || substr({column}, ?) where substr({column}, 1, ?) = ?",
                     [own, len(old) + 1, len(old), old],
                 )
-            _log.info("artefacts of MLflow are read from %s now, no longer from %s", own, old)
+            logger.info("artefacts of MLflow are read from %s now, no longer from %s", own, old)
 
 
 def _roots(database: sqlite3.Connection) -> set[str]:

@@ -22,9 +22,9 @@ from fastapi.testclient import TestClient
 from serving_export.erasure.erase import carry_out, request_erasure, verify
 from serving_export.erasure.files import ERASURE
 from serving_export.erasure.requests import pending
-from serving_export.flip import rollback
 from serving_export.http.app import build_app
 from serving_export.lookup import EmbeddingStore
+from serving_export.pointer_moves import rollback
 from serving_export.refresh import refresh_embeddings
 from serving_export.stream.redis_streams import RedisSink, RedisSource, connect
 from serving_export.stream.worker import Worker

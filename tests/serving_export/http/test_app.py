@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from serving_export.flip import rollback
 from serving_export.http.app import build_app
 from serving_export.http.served import Served
 from serving_export.lookup import EmbeddingStore
 from serving_export.pin import pin
+from serving_export.pointer_moves import rollback
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
 from training.registry.pointer import POINTER, read_pointer

@@ -24,8 +24,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serving_export.access.book import read_book, utc_now
 from serving_export.access.tokens import issue
-from serving_export.flip import rollback
 from serving_export.http.serve import require_keys
+from serving_export.pointer_moves import rollback
 from serving_export.refresh import refresh_embeddings
 from tests.serving_export.http.conftest import Bearer
 from tests.serving_export.world import DAY1, DAY2, DAY3, World

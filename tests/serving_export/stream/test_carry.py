@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from serving_export.checksum import MANIFEST
-from serving_export.flip import move, pointer_lock, rollback
 from serving_export.jobs import run as run_serving
+from serving_export.pointer_moves import move, pointer_lock, rollback
 from serving_export.stream.batch import ACTIVITY
 from serving_export.stream.carry import carry
 from serving_export.stream.state import State, state_path

@@ -55,11 +55,11 @@ def test_selu_keeps_the_signal_at_unit_scale():
 def test_it_overfits_one_batch():
     torch.manual_seed(0)
     autoencoder, x_BF = model(dropout=0.0), torch.randn(6, 20)
-    optimiser = torch.optim.Adam(autoencoder.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(autoencoder.parameters(), lr=1e-2)
     for _ in range(400):
         loss = (autoencoder(x_BF) - x_BF).square().mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         assert all(torch.isfinite(p.grad).all() for p in autoencoder.parameters() if p.requires_grad)
-        optimiser.step()
+        optimizer.step()
     assert loss.item() < 0.02

@@ -56,7 +56,7 @@ def test_a_dropped_arm_is_gone():
     assert len(search.weights()) == len(search.arms) == 2
 
 
-def test_finalists_come_best_first_with_their_own_optimisers():
+def test_finalists_come_best_first_with_their_own_optimizers():
     search = _search()
     search.advance(2)
     contenders = search.contenders()

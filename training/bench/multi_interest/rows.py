@@ -26,7 +26,7 @@ from training.contracts.artefacts import Artefact
 from training.evaluation.metrics import VectorScorer, evaluate
 from training.reproducible import deterministic
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 CUTS = (20, 50)
 DECAY = 0.98
 """Of every variant at the start; each tower learns its own on."""
@@ -89,7 +89,7 @@ def interest_rows(
     rows = []
     with side_by_side(workers) as run:
         for row in run(measure, variants, variants.values()):
-            _log.info("%s: %s: NDCG@20 %.4f over seeds", problem.label, row.variant, row.metrics["ndcg@20"])
+            logger.info("%s: %s: NDCG@20 %.4f over seeds", problem.label, row.variant, row.metrics["ndcg@20"])
             rows.append(row)
     return rows
 
@@ -120,7 +120,7 @@ def _measure(
         network, chosen = _trained(problem, config, study, seed)
         runs.append(_judge(problem, network, chosen))
         epochs.append(chosen.num_epochs)
-        _log.info("%s: %s, seed %d: NDCG@20 %.4f", problem.label, name, seed, runs[-1]["ndcg@20"].mean())
+        logger.info("%s: %s, seed %d: NDCG@20 %.4f", problem.label, name, seed, runs[-1]["ndcg@20"].mean())
     mean = {metric: np.mean([run[metric] for run in runs], axis=0) for metric in runs[0]}
     truth = {metric: mean[metric].tolist() for metric in ("recall per interest", "coverage") if metric in mean}
     return InterestRow(

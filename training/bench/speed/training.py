@@ -92,15 +92,15 @@ def _loader_seconds(x_UF: np.ndarray, config: AutoencoderTrainingConfig, epochs:
 
     loader = DataLoader(TensorDataset(torch.from_numpy(x_UF)), batch_size=config.batch_size, shuffle=True)
     model = Autoencoder(x_UF.shape[1], config.model)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     started = time.perf_counter()
     for _ in range(epochs):
         for (clean,) in loader:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             damaged = clean * (torch.rand_like(clean) > 0.2) + 0.1 * torch.randn_like(clean)
             loss = nn.functional.mse_loss(model(damaged), clean)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimizer.step()
     return time.perf_counter() - started
 
 

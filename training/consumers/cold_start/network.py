@@ -139,7 +139,7 @@ class ColdStartNetwork(nn.Module):
             self.item_bias.copy_(bias_I)
 
     def embedding_parameters(self) -> list[Tensor]:
-        """Return what optimiser B moves beside the ranking tower, and optimiser A never."""
+        """Return what optimizer B moves beside the ranking tower, and optimizer A never."""
         return [self.values.weight, self.items.weight, self.targets.weight, self.virtual_mark, self.item_bias]
 
     def attributes(self, users: UserTokens) -> tuple[Tensor, Tensor]:

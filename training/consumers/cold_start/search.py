@@ -30,7 +30,7 @@ from training.evaluation.metrics import RankingScores
 from training.ranking.initialisation import svd_items, unit_rows
 from training.reproducible import deterministic
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 Mode = Literal["none", "single", "base", "full"]
 MODES: tuple[Mode, ...] = ("none", "single", "base", "full")
 """What fills a new user: a linear map of attributes, the tower with L_a alone, nothing, the whole tower."""
@@ -154,7 +154,7 @@ def search_and_train(
     if enough and rival is not None:
         scores["champion"] = trial.scores if rival == trial.choice else _at(cut, config, rival)
     model = train_cold_start(data, config, trial.choice, space_id)
-    _log.info("cold_start: chose %s", asdict(trial.choice))
+    logger.info("cold_start: chose %s", asdict(trial.choice))
     evidence = Evidence(finite=_is_finite(model, data), scores=scores)
     return TrainedColdStart(model=model, evidence=evidence, curves=trial.curves)
 
@@ -252,7 +252,7 @@ def _started_items(data: ColdStartData, width: int, seed: int) -> Floats:
 def _chosen(cut: Cut, config: ColdStartConfig) -> tuple[_Trial, dict[str, RankingScores]]:
     """Return the better way to rank new users, filled or not, and what the ranker alone scores.
 
-    Optimiser B never moves the zero-shot tower, nor A the rest: without filling, the ranker is that of mode base.
+    Optimizer B never moves the zero-shot tower, nor A the rest: without filling, the ranker is that of mode base.
     """
     start = fit_linear_start(cut.known, config.start, config.seed)
     own = _try(cut, config, start)

@@ -1,4 +1,4 @@
-"""Train the cold-start network with two optimisers on every batch (MAIL, CIKM 2021).
+"""Train the cold-start network with two optimizers on every batch (MAIL, CIKM 2021).
 
 A moves only the zero-shot tower, which reads detached embeddings; B moves embeddings and ranking tower. A batch is of
 users: part of each one's interactions is behaviour, the rest is what is to be ranked high.
@@ -86,7 +86,7 @@ def fit(
     after_epoch: Step = lambda epoch, network: True,
     new_U: Mask | None = None,
 ) -> dict[str, list[float]]:
-    """Train in place and return the mean loss of each optimiser per epoch.
+    """Train in place and return the mean loss of each optimizer per epoch.
 
     Args:
         network: Fresh or started.
@@ -126,8 +126,8 @@ class _Trainer:
         self.new_U = np.zeros(data.pairs.num_users, bool) if new_U is None else new_U
         counts = data.pairs.item_counts()
         self.shares_I = counts / counts.sum() if config.negatives == "popularity" and counts.sum() else None
-        self.optimiser_a = _zero_shot_optimiser(network, config)
-        self.optimiser_b = _ranking_optimiser(network, config)
+        self.optimizer_a = _zero_shot_optimizer(network, config)
+        self.optimizer_b = _ranking_optimizer(network, config)
 
     def batches(self) -> list[Indices]:
         order, size = self.rng.permutation(self.users)[: self.config.epoch_users], self.config.batch_size
@@ -157,20 +157,20 @@ class _Trainer:
         """Move the zero-shot tower by the old users of the batch; the tables are detached."""
         old = ~batch.whole.is_new
         tower = self.network.zero_shot
-        if self.optimiser_a is None or tower is None or not bool(old.any()):
+        if self.optimizer_a is None or tower is None or not bool(old.any()):
             return 0.0
         x_BF = torch.from_numpy(self.data.x_UF[batch.users])[old]
         mask_BF = torch.from_numpy(self.data.x_mask_UF[batch.users])[old]
         views = self.network.views(_take(batch.whole, old), x_BF, mask_BF)
         loss = zero_shot_loss(tower, views, self.config.alignment)
-        return _move(self.optimiser_a, loss)
+        return _move(self.optimizer_a, loss)
 
     def _step_b(self, batch: _Batch) -> float:
         """Move embeddings and ranking tower; what fills a new user carries no gradient."""
         if not len(batch.target_rows):
             return 0.0
         losses = {"softmax": self._softmax_loss, "bernoulli": self._bernoulli_loss, "bce": self._bce_loss}
-        return _move(self.optimiser_b, losses[self.config.loss](batch))
+        return _move(self.optimizer_b, losses[self.config.loss](batch))
 
     def _softmax_loss(self, batch: _Batch) -> Tensor:
         logits_BI = self.network.all_logits(batch.tokens, fill=self.config.fill_in_training)
@@ -214,22 +214,22 @@ def _take(users: UserTokens, rows: Tensor) -> UserTokens:
     return UserTokens(users.attribute_idx_BA[rows], users.pick_idx_BP[rows], users.behaviour_idx_BL[rows])
 
 
-def _zero_shot_optimiser(network: ColdStartNetwork, config: ColdStartTrainingConfig) -> torch.optim.Optimizer | None:
+def _zero_shot_optimizer(network: ColdStartNetwork, config: ColdStartTrainingConfig) -> torch.optim.Optimizer | None:
     if network.zero_shot is None:
         return None
     rate = config.zero_shot_learning_rate
     return torch.optim.AdamW(network.zero_shot.parameters(), lr=rate, weight_decay=config.weight_decay)
 
 
-def _ranking_optimiser(network: ColdStartNetwork, config: ColdStartTrainingConfig) -> torch.optim.Optimizer:
+def _ranking_optimizer(network: ColdStartNetwork, config: ColdStartTrainingConfig) -> torch.optim.Optimizer:
     *tables, bias = network.embedding_parameters()
     decayed = {"params": [*tables, *network.ranker.parameters()], "weight_decay": config.weight_decay}
     groups = [decayed, {"params": [bias], "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.learning_rate)
 
 
-def _move(optimiser: torch.optim.Optimizer, loss: Tensor) -> float:
-    optimiser.zero_grad()
+def _move(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+    optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
+    optimizer.step()
     return float(loss.detach())

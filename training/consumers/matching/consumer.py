@@ -19,7 +19,7 @@ from training.settings import Settings
 
 __all__ = ["MatchingConfig", "MatchingConsumer", "MatchingModel", "build_dataset", "train_matching"]
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 NAME = "matching"
 
 
@@ -51,7 +51,9 @@ class MatchingConsumer:
         live = MatchingModel.load(champion) if champion else None
         since = int(Partition.parse(read_ref(champion).partition).as_of.timestamp()) if champion else data.as_of
         if live is not None and self._may_continue(live, space_id) and since < data.as_of:
-            _log.info("matching: one pass over what is new since %s", read_ref(champion).partition if champion else "")
+            logger.info(
+                "matching: one pass over what is new since %s", read_ref(champion).partition if champion else ""
+            )
             data = with_earlier(settings, data, halfway(data, since).known.as_of)
             trained = continue_and_judge(data, config, live, since)
         else:

@@ -29,7 +29,7 @@ from training.ranking.space_directions import fit_z_map
 from training.ranking.two_tower import TwoTower, TwoTowerConfig
 from training.reproducible import deterministic
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +185,7 @@ def _search_and_train(data: RankingDataset, config: MatchingConfig, rival: Choic
     cut = Cut.last_items(pairs) if is_last else Cut.at(pairs, 1 - config.validation_share)
     trial = _trial(data, cut, config)
     tried = _searched(trial, config)
-    _log.info("matching: chose %s", asdict(tried.choice))
+    logger.info("matching: chose %s", asdict(tried.choice))
     is_anew = config.refit or not tried.choice.num_epochs
     tower = (_train_anew if is_anew else _train_on)(pairs, tried, config)
     facts = {"config": asdict(config), "validation": dict(tried.figures)}

@@ -31,7 +31,7 @@ from training.ranking.cut import TASKS
 from training.ranking.history_rows import encode_rows
 from training.ranking.two_tower import TwoTower, TwoTowerConfig
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 Objective = Literal["catalogue", "pairs", "next_item"]
@@ -160,7 +160,7 @@ def fit(
             _set_rate(optimizer, config, len(losses), epoch, num_epochs)
             losses.append(_step(optimizer, loss))
         model.eval()
-        _log.info("matching epoch %d of %d: loss %.4f", epoch, num_epochs, float(np.mean(losses)) if losses else 0.0)
+        logger.info("matching epoch %d of %d: loss %.4f", epoch, num_epochs, float(np.mean(losses)) if losses else 0.0)
         if not after_epoch(epoch, model):
             break
 

@@ -34,7 +34,7 @@ from training.ranking.history_encoders import EncoderName
 from training.ranking.space_directions import blend, fit_z_map, z_directions
 from training.ranking.two_tower import TwoTower
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 Figures = dict[str, float]
 ROUNDS = 2
 """Times that decay, spectrum and activity power are chosen, each given the others."""
@@ -197,7 +197,7 @@ class Trial:
                 return True
             gains[epoch] = relative_gain(self._scores(replace(tried, tower=tower)), start)
             reached[epoch] = _after(tried, epoch, copy.deepcopy(tower))
-            _log.info("matching: epoch %d, validation %+.4f +- %.4f over the start", epoch, *gains[epoch])
+            logger.info("matching: epoch %d, validation %+.4f +- %.4f over the start", epoch, *gains[epoch])
             return epoch - max(gains, key=lambda epoch: gains[epoch]) < patience
 
         if max_epochs:
@@ -262,7 +262,7 @@ class Trial:
         power = f"_power_{choice.calibration.activity_power:g}" if choice.calibration.activity_power else ""
         name = f"start_width_{choice.width}_decay_{choice.decay:g}_{choice.spectrum}{power}"
         figures = cuts[0].figures(calibration)
-        _log.info("matching: %s validates at %s", name, ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+        logger.info("matching: %s validates at %s", name, ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
         scores = [judge.of(calibration) for cut in cuts for judge in cut.judges(self.training.tasks)]
         return _JudgedStart(name, scores, figures)
 

@@ -32,7 +32,7 @@ from training.ranking.dataset import RankingDataset
 from training.ranking.evidence import CHAMPION, Evidence, Vectors
 from training.reproducible import deterministic
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ def _search_and_train(
     cut = Cut.at(pairs, 1 - config.validation_share)
     trial = InterestTrial(cut, data.content_vectors, data.known_before(cut.known.as_of), config.training, config.seed)
     best = _searched(trial, config)
-    _log.info("multi-interest: chose %s", asdict(best.choice))
+    logger.info("multi-interest: chose %s", asdict(best.choice))
     network, curves = train_choice(best.choice, config.training, pairs, data.content_vectors, config.seed)
     model = _as_model(data, pairs, network, best.choice, {"config": asdict(config)})
     return TrainedMultiInterest(

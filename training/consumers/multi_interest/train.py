@@ -37,7 +37,7 @@ from training.losses.interests import (
 from training.losses.repel import REPEL_FORMS, RepelForm, pairwise_cosines, repel
 from training.ranking.blocks import Block, BlockConfig, Blocks, block_targets
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 Loss = Literal["softmax", "hinge"]
 LOSSES: tuple[Loss, ...] = ("softmax", "hinge")
 MASKED = -1e9
@@ -179,7 +179,7 @@ def fit(
                 _step(model, optimizer, block, config, config.softness * max(1 - done, 0.0), rng, figures)
         model.eval()
         curves = figures.curves()
-        _log.info("multi-interest epoch %d of %d: %s", epoch, num_epochs, {k: round(v, 4) for k, v in curves.items()})
+        logger.info("multi-interest epoch %d of %d: %s", epoch, num_epochs, {k: round(v, 4) for k, v in curves.items()})
         if not after_epoch(epoch, model, curves):
             break
 

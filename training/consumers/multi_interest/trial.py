@@ -30,7 +30,7 @@ from training.ranking.cut import TASKS, Cut, judged_keys, sides
 from training.ranking.initialisation import svd_items
 from training.ranking.space_directions import fit_z_map
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +120,13 @@ class InterestTrial:
                 curves.setdefault(name, []).append(value)
             if gain > 0:
                 best = Candidate(replace(choice, num_epochs=epoch), copy.deepcopy(network), found, curves)
-            _log.info("multi-interest: %s, epoch %d: validation NDCG %.4f", told, epoch, found[:, 1].mean())
+            logger.info("multi-interest: %s, epoch %d: validation NDCG %.4f", told, epoch, found[:, 1].mean())
             return epoch - best.choice.num_epochs < patience
 
         network = self._started(choice)
         fit(network, self.learn_from, choice.applied_to(self.config), max_epochs, self.seed, after_epoch)
         reached, epochs = float(best.found_K2[:, 1].mean()), best.choice.num_epochs
-        _log.info("multi-interest: %s reached validation NDCG %.4f after %d epochs", told, reached, epochs)
+        logger.info("multi-interest: %s reached validation NDCG %.4f after %d epochs", told, reached, epochs)
         return replace(best, curves=curves)
 
     def exactly(self, choice: InterestChoice) -> MultiInterest:

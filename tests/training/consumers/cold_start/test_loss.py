@@ -51,11 +51,11 @@ def test_the_linear_map_rebuilds_behaviour_alone() -> None:
 @pytest.mark.parametrize("views", ["both", "attributes", "linear"])
 def test_one_batch_is_overfitted(views: str) -> None:
     tower, batch = _tower(views), _views()
-    optimiser = torch.optim.Adam(tower.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(tower.parameters(), lr=0.02)
     before = float(zero_shot_loss(tower, batch, "paired_mse").detach())
     for _ in range(150):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = zero_shot_loss(tower, batch, "paired_mse")
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert float(loss.detach()) < (0.6 if views == "linear" else 0.3) * before

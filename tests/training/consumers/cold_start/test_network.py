@@ -134,7 +134,7 @@ def test_both_item_tables_start_where_they_are_told() -> None:
     assert torch.equal(network.item_bias, torch.arange(7.0))
 
 
-def test_optimiser_b_gets_every_table_and_no_part_of_the_tower() -> None:
+def test_optimizer_b_gets_every_table_and_no_part_of_the_tower() -> None:
     network = _network()
     assert network.zero_shot is not None
     tower = {id(parameter) for parameter in network.zero_shot.parameters()}

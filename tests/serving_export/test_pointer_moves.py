@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from serving_export.flip import follow, move, pointer_lock, publishing_lock, rollback, still_pinned
 from serving_export.lookup import EmbeddingStore
+from serving_export.pointer_moves import follow, move, pointer_lock, publishing_lock, rollback, still_pinned
 from serving_export.promote import promote_space
 from serving_export.reconcile import reconcile
 from serving_export.refresh import refresh_embeddings

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from serving_export.sources import Sources, write_snapshot
+from serving_export.snapshot_writer import Sources, write_snapshot
 from serving_export.vectors import SpaceVectors
 from tests.serving_export.world import DAY1, World
 from training.contracts.consumers import CONSUMERS
