@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from tests.training.data.online_reads import read_online
+from training.data.feature_store import read_online
 
 from serving_export.online import write_online
 from serving_export.stream.metrics import StreamMetrics
