@@ -7,12 +7,12 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from training.data.feature_store import read_online
 
 from serving_export.online import write_online
 from serving_export.stream.metrics import StreamMetrics
 from serving_export.stream.online import OnlineRows, OnlineWriter, write_online_rows
 from tests.serving_export.stream.conftest import Streamed, drain
+from training.data.feature_store import read_online
 from training.data.online import guard
 
 pytestmark = pytest.mark.walk
