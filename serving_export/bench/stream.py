@@ -73,7 +73,7 @@ def visible_timing(settings: Settings, seconds: float) -> Timing:
 
     The line says so where the rate was not sustained: what was still on its way at the end is then in no percentile.
     """
-    with _worker(settings):
+    with _worker(settings, hour=1):
         offered = _offer(settings, seconds)
     waits = offered.waits or [seconds + LEFT_S]  # nothing was seen: it takes at least so long
     p50, p99 = (1000 * float(np.percentile(waits, q)) for q in (50, 99))
@@ -90,9 +90,9 @@ def visible_timing(settings: Settings, seconds: float) -> Timing:
 def drain_timing(settings: Settings, backlog: int) -> Timing:
     """Return how many events a second one worker, which is warm, takes in of a backlog."""
     client = connect(settings)
-    with _worker(settings) as process:
+    with _worker(settings, hour=3) as process:
         process.send_signal(signal.SIGSTOP)
-        feed = _Feed(settings, seed=2)
+        feed = _Feed(settings, hour=4)
         for start in range(0, backlog, 5_000):
             feed.send(min(5_000, backlog - start))
         source = RedisSource(client, list(range(settings.stream_partitions)))
@@ -112,15 +112,19 @@ def _lag(settings: Settings, source: RedisSource) -> int:
 
 
 class _Feed:
-    """Clicks of random users on random items, on the day after the snapshot, appended at the clock's time."""
+    """Clicks of random users on random items, from an hour of the day after the snapshot on.
 
-    def __init__(self, settings: Settings, seed: int) -> None:
+    Later feeds have later hours: a user whose events come out of order starts anew, which is another thing to time.
+    """
+
+    def __init__(self, settings: Settings, hour: int) -> None:
         store = EmbeddingStore(settings.published_dir)
         self.users = unpack_ids(store.snapshot.user_ids)
         self._items = [f"i{number:05d}" for number in range(800)]
-        self._draw = np.random.default_rng(seed)
-        self._at = store.snapshot.as_of + timedelta(hours=seed)
-        self._seed, self._sent = seed, 0
+        self._draw = np.random.default_rng(hour)
+        self.day_starts = store.snapshot.as_of
+        self._at = self.day_starts + timedelta(hours=hour)
+        self._hour, self._sent = hour, 0
         self._sink = RedisSink(connect(settings), settings.stream_partitions)
 
     def send(self, number: int) -> tuple[str, datetime]:
@@ -132,7 +136,7 @@ class _Feed:
     def _row(self) -> dict[str, Any]:
         self._sent += 1
         return {
-            "event_id": f"bench-{self._seed}-{self._sent}",
+            "event_id": f"bench-{self._hour}-{self._sent}",
             "user_id": self.users[int(self._draw.integers(len(self.users)))],
             "item_id": self._items[int(self._draw.integers(len(self._items)))],
             "event_type": "click",
@@ -164,7 +168,7 @@ class _Offered:
 
 def _offer(settings: Settings, seconds: float) -> _Offered:
     """Append at the rate, and see for one event of each tick when a reader has its vector."""
-    feed, store = _Feed(settings, seed=1), EmbeddingStore(settings.published_dir)
+    feed, store = _Feed(settings, hour=2), EmbeddingStore(settings.published_dir)
     pending: list[tuple[str, datetime, float]] = []
     offered, ended = _Offered([], 0, 0.0), threading.Event()
 
@@ -195,15 +199,15 @@ def _offer(settings: Settings, seconds: float) -> _Offered:
 
 
 @contextmanager
-def _worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+def _worker(settings: Settings, hour: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker in a process of its own, warm."""
     env = {**os.environ, "ATTUNE_HOME": str(settings.home), "ATTUNE_STREAM": settings.stream}
     command = [sys.executable, "-m", "serving_export", "stream"]
     process = subprocess.Popen(command, env=env, cwd=REPO_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        feed, store, began = _Feed(settings, seed=3), EmbeddingStore(settings.published_dir), time.monotonic()
-        user, _ = feed.send(RATE)
-        while not store.lookup([user]).fresh:
+        feed, store, began = _Feed(settings, hour), EmbeddingStore(settings.published_dir), time.monotonic()
+        user, at = feed.send(RATE)
+        while store.lookup([user]).fresh.get(user, feed.day_starts) < at:
             if process.poll() is not None or time.monotonic() - began > START_TIMEOUT_S:
                 raise RuntimeError(f"the worker has not taken an event in: {process.poll()}")
             time.sleep(0.05)
