@@ -1,4 +1,4 @@
-{# What an interaction of the snapshot names is in its dimension; later days may be built. Fails with the unknown ids. #}
+{# What an interaction of the snapshot names is in its dimension; later days may be built. Fails with unknown ids. #}
 {% test known_to_the_snapshot(model, column_name, dimension) %}
 with interactions as (
 
