@@ -79,7 +79,7 @@ def answers(function: Callable[..., Answer]) -> Callable[..., int]:
 def run_commands(commands: click.Group, arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments (the process's own when None) name and return the exit status."""
     try:
-        status: int = commands.main(arguments, standalone_mode=False) or DONE
+        status: int = commands.main(arguments, standalone_mode=False, token_normalize_func=_dashed) or DONE
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return WRONG_USAGE
@@ -90,6 +90,11 @@ def run_commands(commands: click.Group, arguments: Sequence[str] | None = None) 
     except click.Abort:
         return FAILED
     return status
+
+
+def _dashed(name: str) -> str:
+    """Return an option's name as it is declared: `--space_id`, as jobs and reports spell it, is `--space-id`."""
+    return name.replace("_", "-")
 
 
 def to_json(values: dict[str, Any]) -> str:

@@ -87,3 +87,9 @@ def test_an_import_needs_no_partition_and_any_other_job_does(tmp_path, monkeypat
     assert json.loads(capsys.readouterr().out)["days"] == ["2024-01-01", "2024-01-02"]
     assert main(["land_partition"]) == 2
     assert "expected a partition key for land_partition" in capsys.readouterr().err
+
+
+def test_an_option_may_be_spelled_as_jobs_spell_their_arguments(home, capsys):
+    for option in ("--space-id", "--space_id"):
+        assert main(["gate_candidate", "--partition", "2025-11-08", option, "20251108-00000000"]) == 1
+        assert "20251108-00000000" in capsys.readouterr().err
