@@ -110,8 +110,8 @@ class EmbeddingStore:
         snapshot = self.snapshot if frame is None else self.snapshot_in(frame)
         rows = snapshot.rows_of(user_ids)
         fresh = self._fresh(snapshot, user_ids)
-        found = zip(user_ids, rows.tolist(), strict=True)
-        unknown = tuple(user_id for user_id, row in found if row < 0 and user_id not in fresh)
+        missing = (user_ids[place] for place in np.flatnonzero(rows < 0).tolist())
+        unknown = tuple(user_id for user_id in missing if user_id not in fresh)
         if unknown:
             _refuse(unknown, snapshot, on_unknown)
         known, kept = user_ids, rows

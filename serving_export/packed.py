@@ -47,15 +47,17 @@ def pack_ids(ids: Sequence[str], what: str = "user_id") -> Ids:
 
 def find_rows(packed: Ids, ids: Sequence[str]) -> Rows:
     """Return the row of each id in a packed array, int64 [n], -1 where it is unknown, as is every text not in UTF-8."""
-    encoded = [text.encode(errors="surrogatepass") for text in ids]
-    width = packed.dtype.itemsize
-    kept = (text if len(text) <= width and not text.endswith(b"\0") else b"" for text in encoded)  # a cell ends in NULs
-    queries = np.array(list(kept), dtype=packed.dtype)
-    if not len(packed) or not len(queries):
-        return np.full(len(queries), -1, dtype=np.int64)
+    if not len(packed) or not len(ids):
+        return np.full(len(ids), -1, dtype=np.int64)
+    encoded = [text.encode("utf-8", "surrogatepass") for text in ids]
+    queries = np.array(encoded, dtype=packed.dtype)
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
     rows = np.minimum(np.searchsorted(packed, queries), len(packed) - 1).astype(np.int64)
-    known = (packed[rows] == queries) & (queries != b"")
-    return np.where(known, rows, -1)
+    is_whole = (
+        np.strings.str_len(queries) == lengths
+    )  # not of one that a cell cuts, or that ends in NULs as a cell does
+    rows[(packed[rows] != queries) | ~is_whole] = -1
+    return rows
 
 
 def unpack_ids(packed: Ids) -> list[str]:

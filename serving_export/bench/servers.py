@@ -16,12 +16,11 @@ from pathlib import Path
 
 import psutil
 
+from serving_export.bench.http_server import KEPT_OPEN_S
 from training.contracts.errors import AttuneError
 
 HOST = "127.0.0.1"
 STARTS_WITHIN_S = 120.0
-KEPT_OPEN_S = 300
-"""How long a connection stays open between two requests: the ways take turns."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,8 @@ class Running:
 @contextmanager
 def lookup_server(home: Path) -> Iterator[Running]:
     """Serve a home's published vectors."""
-    command = ["uvicorn", "--factory", "serving_export.bench.http_server:app", "--log-level", "warning"]
-    command += ["--timeout-keep-alive", str(KEPT_OPEN_S)]
-    with _server(command, {"ATTUNE_HOME": str(home), "OMP_NUM_THREADS": "1"}, "/readyz") as running:
+    environment = {"ATTUNE_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    with _server(["serving_export.bench.http_server"], environment, "/readyz") as running:
         yield running
 
 

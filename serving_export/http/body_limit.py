@@ -30,7 +30,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         try:
-            body = await asyncio.wait_for(self._read(scope, receive), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):  # within this task: `wait_for` would make one of its own
+                body = await self._read(scope, receive)
         except TimeoutError:
             error = f"expected the whole body within {self._timeout_s:g} s, found it unfinished"
             await send_refusal(send, 408, error, CLOSE)

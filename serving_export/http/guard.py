@@ -5,6 +5,7 @@ Plain ASGI, outside of the app: what the app would say of a request's form is fo
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -162,6 +163,7 @@ def _host(header: bytes, value: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Return whether an address is this machine's own; a name other than localhost may be anyone's."""
     try:

@@ -64,8 +64,10 @@ class BoundedProtocol(HttpToolsProtocol):  # type: ignore[misc]
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Remember how much of the answer the client has not read yet."""
+        """Remember how much of the answer the client has not read yet; no head is late before it has begun."""
         self._unread = self.transport.get_write_buffer_size()
+        if not self._head_bytes:
+            self._head_is_there()
         super().on_response_complete()
 
     def timeout_keep_alive_handler(self) -> None:

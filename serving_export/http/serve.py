@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import subprocess
@@ -50,7 +51,7 @@ def serve(settings: Settings, host: str, port: int, num_workers: int = 1) -> Non
     keyed = require_keys(settings, host, num_workers)
     with _reconciling(), tempfile.TemporaryDirectory(prefix="attune-counts-") as counts:
         several: dict[str, Any] = {"num_workers": num_workers, "counts_dir": Path(counts)} if num_workers > 1 else {}
-        config = _configured(partial(_started, settings, keyed=keyed, **several), host, port, num_workers)
+        config = configured(partial(started, settings, keyed=keyed, **several), host, port, num_workers)
         if num_workers > 1:
             Workers(config, [config.bind_socket()]).run()
         else:
@@ -111,19 +112,27 @@ class Workers(Multiprocess):  # type: ignore[misc]
                 worker.process.join()
 
 
-def _started(settings: Settings, **options: Any) -> Any:
-    """Return the app, in a process of its own or in this one."""
+def started(settings: Settings, **options: Any) -> Any:
+    """Return the app, in a process of its own or in this one.
+
+    Whatever is there by then is left out of garbage collections: a full one would hold up requests for 50 ms.
+    """
     start_logging()
-    return build_app(settings, **options)
+    app = build_app(settings, **options)
+    gc.collect()
+    gc.freeze()
+    return app
 
 
-def _configured(app: Any, host: str, port: int, num_workers: int) -> Config:
+def configured(app: Any, host: str, port: int, num_workers: int = 1) -> Config:
+    """Return how uvicorn runs a factory of the app."""
     return Config(
         app,
         factory=True,
         host=host,
         port=port,
         workers=num_workers,
+        loop="uvloop",
         http=BoundedProtocol,
         ws="none",
         access_log=False,  # it would hold ids; `accounting` writes the lines

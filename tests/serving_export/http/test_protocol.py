@@ -89,6 +89,15 @@ def test_the_next_head_on_a_connection_has_its_time_too() -> None:
     assert 0.5 < took < 3
 
 
+def test_between_two_requests_a_connection_has_the_time_of_keep_alive() -> None:
+    last = WHOLE.replace(b"host: x", b"host: x\r\nconnection: close")
+    answer, took = asyncio.run(talk(WHOLE, last, pause_s=1.2))
+    assert answer.count(b"200 OK") == 2
+    answer, took = asyncio.run(talk(WHOLE, keep_alive=1))
+    assert answer.count(b"200 OK") == 1
+    assert 0.9 < took < 3, "the keep-alive's second, not the head's half"
+
+
 def test_requests_come_in_pieces_or_several_at_once() -> None:
     halves = [WHOLE[:7], WHOLE[7:]]
     last = WHOLE.replace(b"host: x", b"host: x\r\nconnection: close")
