@@ -84,6 +84,7 @@ def visible_timing(settings: Settings, seconds: float) -> Timing:
         unit="ms",
         ours=p99,
         limits={"one durable transaction": 1000 * _commit_seconds(settings)},
+        target=50.0,
     )
 
 
@@ -104,7 +105,7 @@ def drain_timing(settings: Settings, backlog: int) -> Timing:
             time.sleep(0.01)
         rate = held / (time.perf_counter() - started)
     logger.info("a backlog of %d events: %.0f/s", held, rate)
-    return Timing(what=f"events taken in of a backlog of {backlog:,}", unit="events/s", ours=rate)
+    return Timing(what=f"events taken in of a backlog of {backlog:,}", unit="events/s", ours=rate, target=15_000.0)
 
 
 def _lag(settings: Settings, source: RedisSource) -> int:

@@ -35,10 +35,13 @@ def test_a_lookup_ends_with_the_published_vectors(settings: Settings) -> None:
 
 @pytest.mark.slow
 def test_every_line_has_every_way(settings: Settings) -> None:
-    lines = http_timings(settings, num_users=600, feast_users=500, repeats=3)
+    lines = http_timings(settings, num_users=600, feast_users=500, turns=1)
     assert len(lines) == 4 * len(BATCHES) + 2
     for line in lines[:-2]:
         assert set(line.incumbents) == {"feast serve", "Feast SDK", "Redis MGET"}
         assert min(line.ours, *line.incumbents.values(), *line.limits.values()) > 0
+    asked = [list(line.targets()) for line in lines]
+    median = [["≤ 1.5", "≥ 35 × feast serve"], [], [], []], [["≤ 3", "≥ 35 × feast serve"], [], ["≤ 10"], []]
+    assert asked == [*median[0], *median[1], ["≥ 110.0 k"], ["≤ 3"]]
     assert lines[-2].unit == "keys/s"
     assert lines[-2].ours > lines[-2].incumbents["feast serve"] > 0
