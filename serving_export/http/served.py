@@ -174,4 +174,5 @@ class Served:
 def _step_back() -> None:
     """Let this thread, and those that it starts to verify files, run after the threads that answer requests."""
     if sys.platform == "linux":  # elsewhere a priority is the whole process's
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(os.getpriority(os.PRIO_PROCESS, thread), NICENESS))

@@ -1,4 +1,4 @@
-"""Servers with keys, and tokens for them."""
+"""Servers with keys, and tokens for them; whoever first sees that the pointer has moved waits for what it names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from serving_export.access.tokens import SCOPES, issue
 from tests.serving_export.world import World
 
 Bearer = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(autouse=True)
+def _until_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine even a small snapshot may take longer to open than a request is to wait for it."""
+    monkeypatch.setattr("serving_export.http.served.PATIENCE_S", 30.0)
 
 
 @pytest.fixture

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 import weakref
+from typing import Any
 
 import pytest
 
-from serving_export.http.served import Served
+from serving_export import checksum
+from serving_export.http.served import NICENESS, Served
 from serving_export.http.tally import begin_tally
 from serving_export.lookup import EmbeddingStore
 from serving_export.refresh import refresh_embeddings
@@ -56,6 +59,30 @@ def test_a_slow_opening_holds_up_nobody(world: World, monkeypatch: pytest.Monkey
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert served.store().snapshot.entry.partition == "2026-11-02"
+
+
+def test_the_next_snapshot_is_opened_behind_those_who_answer(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.promote(DAY1)
+    digest = checksum._digest
+    verifying: set[int] = set()
+
+    def noting(*part: Any) -> str:
+        verifying.add(_niceness())
+        return digest(*part)
+
+    monkeypatch.setattr(checksum, "_digest", noting)
+    served = Served(world.settings)
+    served.store()
+    assert verifying == {_niceness()}, "nobody is answered yet"
+    verifying.clear()
+    refresh_embeddings(world.settings, DAY2, world.sources)
+    assert served.store().snapshot.entry.partition == "2026-11-02"
+    assert verifying == {max(_niceness(), NICENESS)}
+
+
+def _niceness() -> int:
+    """Return that of this thread, which on Linux has one of its own."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 def test_what_became_of_each_move_is_told(world: World) -> None:
