@@ -45,17 +45,17 @@ class RunningFeatures:
         return event.batch_day is None or event.batch_day > str(self.batch.partition)
 
     def take(self, state: State, events: Sequence[Event], signed_up: Iterable[str] = ()) -> None:
-        """Take in events, which are stored already, in the order given.
+        """Take in events, which are stored already, in the order of their time: the least that starts anyone anew.
 
         Args:
             state: Where whoever is not in memory is read from.
-            events: New ones.
+            events: New ones, in any order.
             signed_up: Users of whom a row came: they start anew.
         """
         for user_id in signed_up:
             self._held.pop(user_id, None)
         fresh = {event.user_id for event in events} - self._held.keys()
-        for event in events:
+        for event in sorted(events, key=lambda event: (event.occurred_at, event.event_id)):
             held = self._held.get(event.user_id)
             if held is not None and self.is_open(event) and not held.running.add(event):
                 del self._held[event.user_id]

@@ -12,9 +12,11 @@ vector width.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,7 @@ _BY_WINDOW = {
 }
 _HALF_YEAR = [_AT[f"count_{event_type}_180d"] for event_type in EVENT_TYPES]
 _MONTH = [_AT[f"count_{event_type}_30d"] for event_type in EVENT_TYPES]
+# ascending, so that the windows which an event of some age lies outside of are found by bisection
 _TASTE_US = [math.inf if days is None else days * DAY_US for days in TASTE_WINDOWS_DAYS.values()]
 _ACTIVITY_US = [days * DAY_US for days in ACTIVITY_WINDOWS_DAYS]
 
@@ -154,7 +157,7 @@ class RunningUser:
         if days_since:
             self._expire(history, batch_end, days_since)
 
-    def _expire(self, history: Sequence[tuple[str, str, int]], batch_end: int, days_since: int) -> None:
+    def _expire(self, history: list[tuple[str, str, int]], batch_end: int, days_since: int) -> None:
         """Take out what lay inside a window as of the batch and does not now; windows that ended whole are zero."""
         for index, days in enumerate(TASTE_WINDOWS_DAYS.values()):
             if days is not None and days > days_since:
@@ -183,10 +186,10 @@ class RunningUser:
 
     def _take(self, event: Event) -> None:
         age = self.as_of - event.occurred_at
-        self.taste_WK[sum(age > limit for limit in _TASTE_US) :] += self._row(event.item_id)
+        self.taste_WK[bisect_left(_TASTE_US, age) :] += self._row(event.item_id)
         self.num_events += 1
         self.new_items.append(event.item_id)
-        first = sum(age > limit for limit in _ACTIVITY_US)
+        first = bisect_left(_ACTIVITY_US, age)
         self.activity_A[_COUNTS[event.event_type, first]] += 1
         if first < len(_ACTIVITY_US):
             self._take_half_year(event, first)
@@ -234,9 +237,10 @@ def activity_of(users: Sequence[RunningUser]) -> Doubles:
     return np.round(found_UA, 6)
 
 
-def _leavers(history: Sequence[tuple[str, str, int]], before: int, now: int, days: int) -> list[tuple[str, str, int]]:
-    """Return the events that a window of days held as of one time and does not as of a later one."""
-    return [event for event in history if before - days * DAY_US <= event[2] < now - days * DAY_US]
+def _leavers(history: list[tuple[str, str, int]], before: int, now: int, days: int) -> list[tuple[str, str, int]]:
+    """Return the events, of a history in the order of time, that a window held as of one time and not as of a later."""
+    start, stop = (bisect_left(history, at - days * DAY_US, key=itemgetter(2)) for at in (before, now))
+    return history[start:stop]
 
 
 def _days_of(times: Sequence[int]) -> list[int]:

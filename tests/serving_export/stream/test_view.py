@@ -99,6 +99,21 @@ def test_who_was_forgotten_starts_from_the_stored_events(
     assert fresh.rows(state, users) == before
 
 
+def test_events_that_come_together_start_nobody_anew_whatever_their_order(
+    streamed: Streamed, view: View, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, user = micros(view.features.batch.partition.as_of), streamed.users[0]
+    first, *later = [click(user, streamed.items[n], start + n, n) for n in range(9)]
+    with state.transaction():
+        state.add_events([first, *later])
+    fresh = view.over(RunningFeatures(view.features.batch))
+    expected = fresh.rows(state, [user])
+    view.features.hold([user], {user: [first]}, {})
+    monkeypatch.setattr(view.features, "hold", lambda *_: pytest.fail("a user has started anew"))
+    view.features.take(state, later[::-1])
+    assert view.rows(state, [user]) == expected
+
+
 def test_a_partition_that_was_built_again_is_mapped_again(streamed: Streamed, view: View) -> None:
     settings, batch = streamed.settings, view.features.batch
     path = batch_path(settings, batch.partition, batch.item_space_id)
