@@ -53,9 +53,7 @@ def find_rows(packed: Ids, ids: Sequence[str]) -> Rows:
     queries = np.array(encoded, dtype=packed.dtype)
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
     rows = np.minimum(np.searchsorted(packed, queries), len(packed) - 1).astype(np.int64)
-    is_whole = (
-        np.strings.str_len(queries) == lengths
-    )  # not of one that a cell cuts, or that ends in NULs as a cell does
+    is_whole = np.char.str_len(queries) == lengths  # not of one that a cell cuts, or that ends in NULs as a cell does
     rows[(packed[rows] != queries) | ~is_whole] = -1
     return rows
 
