@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from training.contracts.errors import UsageError
 from training.contracts.partitions import Partition
 from training.ingest.arrivals import require_arrived
 from training.jobs import as_json, check_options, require_partition
+from training.registry.pointer import find_pointer
 from training.settings import Settings
 
-JOBS = ("refresh_embeddings", "promote_space", "erase_users", "check_stream", "check_parity")
-_OF_ANY_DAY = ("erase_users", "check_stream", "check_parity")
+if TYPE_CHECKING:
+    from serving_export.retention_plan import Plan
+
+JOBS = (
+    *("refresh_embeddings", "promote_space", "erase_users", "check_stream", "check_parity"),
+    *("plan_retention", "apply_retention"),
+)
+_OF_ANY_DAY = JOBS[2:]
 """Jobs that read no logs of their partition: it need not have arrived."""
 
 
@@ -36,6 +43,8 @@ def run(job: str, partition: str, *, settings: Settings | None = None, **options
         "check_stream": check_stream,
         "erase_users": erase_users,
         "check_parity": check_parity,
+        "plan_retention": plan_retention,
+        "apply_retention": apply_retention,
     }
     if job not in functions:
         raise UsageError(f"expected a job among {', '.join(JOBS)}, found {job!r}")
@@ -80,3 +89,24 @@ def erase_users(settings: Settings, partition: Partition) -> dict[str, Any]:
     from serving_export.erasure import erase
 
     return erase.carry_out(settings)
+
+
+def plan_retention(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Report what the policy lets go, removing nothing; see `serving_export.retention_plan`. Every partition alike."""
+    from serving_export.retention_plan import plan
+
+    return _let_go(settings, plan)
+
+
+def apply_retention(settings: Settings, partition: Partition) -> dict[str, Any]:
+    """Remove what the policy lets go; see `serving_export.retention_run`. Every partition alike."""
+    from serving_export import retention_run
+
+    return _let_go(settings, retention_run.apply_retention)
+
+
+def _let_go(settings: Settings, choose: Callable[[Settings], Plan]) -> dict[str, Any]:
+    if find_pointer(settings.published_dir) is None:
+        return {"counts": {}, "total": 0, "reason": "nothing goes before a space is live"}
+    counts = choose(settings).counts
+    return {"counts": counts, "total": sum(counts.values()), "reason": "" if counts else "nothing is old enough"}

@@ -18,6 +18,7 @@ EXPECTED = {
     **{f"train_{consumer}": ["train", "gate"] for consumer in CONSUMERS},
     "promote_space": ["promote"],
     "search_negative_samplers": ["search"],
+    "apply_retention": ["plan", "apply"],
     "check_parity": ["check"],
     "check_stream": ["check"],
 }

@@ -133,7 +133,7 @@ def aliases(settings: Settings, model_name: str) -> dict[str, str]:
 
 
 def delete_versions(settings: Settings, names: Sequence[tuple[str, str]]) -> int:
-    """Delete registered versions with their runs and files by (model, run name), and return how many there were.
+    """Delete registered versions with runs, logged models and files by (model, run name), and return how many.
 
     One that bears an alias stays. Files outside the home are left to `mlflow gc`, which also empties the run table.
     """
@@ -147,6 +147,10 @@ def delete_versions(settings: Settings, names: Sequence[tuple[str, str]]) -> int
                     continue
                 run = client.get_run(version.run_id)
                 client.delete_model_version(model_name, version.version)
+                for logged in run.outputs.model_outputs if run.outputs else ():
+                    location = client.get_logged_model(logged.model_id).artifact_location
+                    client.delete_logged_model(logged.model_id)
+                    _remove_artefacts(settings, location)
                 client.delete_run(version.run_id)
                 _remove_artefacts(settings, run.info.artifact_uri)
                 deleted += 1
@@ -154,7 +158,8 @@ def delete_versions(settings: Settings, names: Sequence[tuple[str, str]]) -> int
 
 
 def _remove_artefacts(settings: Settings, uri: str) -> None:
-    folder = Path(uri.removeprefix("file://"))
+    """Remove the folder of a run or logged model, which holds `artifacts` alone, from the home."""
+    folder = Path(uri.removeprefix("file://")).parent
     if uri.startswith("file://") and folder.is_relative_to(settings.home / "mlflow"):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -64,4 +64,34 @@ def test_only_repetitions_with_other_content_conflict() -> None:
 def test_users_may_change_over_time_but_not_at_one_moment() -> None:
     early, late = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
     rows = pa.table({"user_id": ["u"] * 3, "valid_from": [early, late, late], "country": ["DE", "FR", "US"]})
-    assert (first_of_conflict(RAW_USERS, rows) >= 0).tolist() == [False, False, True]
+    assert first_of_conflict(RAW_USERS, rows).tolist() == [-1, -1, 1]
+
+
+def test_a_conflict_names_the_first_row_of_its_id_and_no_other_row_has_one() -> None:
+    ids = ["b", "a", "b", "c", "a", "a"]
+    rows = pa.table({"event_id": ids, "item_id": ["1", "1", "2", "1", "1", "3"]})
+    assert first_of_conflict(RAW_INTERACTIONS, rows).tolist() == [-1, -1, 0, -1, -1, 1]
+    assert first_of_conflict(RAW_INTERACTIONS, rows.slice(0, 2)).tolist() == [-1, -1]
+
+
+def _only(table: Table, column: str, values: pa.Array) -> dict[str, list[bool]]:
+    """Return by reason the faults of one column; the others hold nulls."""
+    kinds = {c.name: c.kind for c in table.columns}
+    converted = {name: convert(pa.nulls(len(values), pa.string()), kind) for name, kind in kinds.items()}
+    converted[column] = convert(values, kinds[column])
+    return {f.reason: f.rows.tolist() for f in faults(table, converted, DAY) if f.column == column}
+
+
+def test_bytes_that_are_no_utf_8_are_a_fault_of_text_and_what_is_no_number_of_numbers() -> None:
+    text = pa.array([b"ok", b"\xff"])
+    assert _only(RAW_INTERACTIONS, "surface", text)["text that is not UTF-8"] == [False, True]
+    lists = pa.array([[b"ok"], [b"\xff"]])
+    assert _only(RAW_ITEMS, "attributes", lists)["text that is not UTF-8"] == [False, True]
+    assert _only(RAW_INTERACTIONS, "event_value", pa.array(["1", "x"]))["wrong type"] == [False, True]
+
+
+def test_an_id_that_says_null_is_missing_and_a_category_of_that_name_is_not() -> None:
+    spelled = pa.array(["u", "null", " NaN ", "", "  ", None])
+    missing = "missing required value"
+    assert _only(RAW_USERS, "user_id", spelled)[missing] == [False, True, True, True, True, True]
+    assert _only(RAW_INTERACTIONS, "event_type", spelled)[missing] == [False, False, False, True, True, True]

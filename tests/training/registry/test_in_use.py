@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from training.contracts.partitions import Partition
-from training.registry.in_use import item_space_of, published_spaces
+from training.registry.in_use import frame_in_force, item_space_of, published_spaces
 from training.representation.item_space import item_spaces_in_use
 from training.settings import Settings
 
@@ -50,3 +50,16 @@ def test_a_pinned_space_is_served_and_named_once(home):
 
 def test_a_space_that_is_gone_reads_nothing(home):
     assert item_space_of(home, "s9") is None
+
+
+def test_a_stored_space_names_the_item_space_that_it_reads(home):
+    write(home.space_dir("s1") / "manifest.json", {"item_space_id": "i1", "note": "ö"})
+    assert item_space_of(home, "s1") == "i1"
+
+
+def test_the_frame_in_force_is_the_pointers(home):
+    assert frame_in_force(home) == ""
+    publish(home, "s1", None)
+    assert frame_in_force(home) == ""
+    write(home.published_dir / "pointer.json", {"live": {"space_id": "s1"}, "frame": "frame-s1"})
+    assert frame_in_force(home) == "frame-s1"

@@ -101,12 +101,22 @@ def test_aliases_move_to_the_run_that_is_named(home, logged, record):
 def test_versions_go_with_their_files_unless_an_alias_names_them(home, logged, record):
     gone = log_run(home, replace(record, run_name="20260103-cccccccc"))
     set_alias(home, "user_encoder", "champion", "20260101-aaaaaaaa")
+    artefacts = home.home / "mlflow" / "artifacts"
+    before = {path for path in artefacts.rglob("*") if path.is_file()}
     with tracking_client(home) as client:
-        folder = Path(client.get_run(gone.run_id).info.artifact_uri.removeprefix("file://"))
+        run = client.get_run(gone.run_id)
+        folder = Path(run.info.artifact_uri.removeprefix("file://"))
+        (model,) = run.outputs.model_outputs
+        model_folder = Path(client.get_logged_model(model.model_id).artifact_location.removeprefix("file://"))
     assert folder.is_dir()
+    assert model_folder.is_dir()
     names = [("user_encoder", name) for name in ("20260103-cccccccc", "20260101-aaaaaaaa", "20990101-00000000")]
     assert delete_versions(home, names) == 1
     assert not folder.exists()
+    assert not model_folder.exists()
+    left = {path for path in artefacts.rglob("*") if path.is_file()}
+    assert left < before, "the version that an alias names keeps its files"
+    assert any("models" in path.parts for path in left)
     assert aliases(home, "user_encoder")["champion"] == "20260101-aaaaaaaa"
 
 
