@@ -12,10 +12,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from serving_export.bench.soak.events import Sender, Sent
 from serving_export.bench.soak.home import FORCED, Size, prepare
@@ -225,8 +227,13 @@ def _kill_lookup_worker(server: Server, tally: Tally) -> None:
             threading.Event().wait(0.1)
 
 
-def _lookup_workers(server: Server) -> list[Any]:
-    return [one for one in server.children() if "spawn_main" in " ".join(one.cmdline())]
+def _lookup_workers(server: Server) -> list[psutil.Process]:
+    """Return uvicorn's workers that run; one that was killed may be there still, until its parent has looked."""
+    found = []
+    for one in server.children():
+        with suppress(psutil.ZombieProcess, psutil.NoSuchProcess):
+            found += [one] if "spawn_main" in " ".join(one.cmdline()) else []
+    return found
 
 
 def _kill_valkey(servers: _Servers) -> None:

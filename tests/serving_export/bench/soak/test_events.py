@@ -6,6 +6,7 @@ import json
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -36,7 +37,8 @@ def test_what_lies_in_the_stream_is_what_was_accepted_repeated_and_broken(
         stopped.wait(0.01)
     stopped.set()
     sending.join()
-    rows = [json.loads(fields[b"row"]) for _, fields in redis.xrange(stream_key(0))]
+    entries: Any = redis.xrange(stream_key(0))
+    rows = [json.loads(fields[b"row"]) for _, fields in entries]
     whole = [row for row in rows if row["item_id"].strip()]
     assert {row["event_id"] for row in whole} == sender.sent.accepted.keys()
     broken = sum(sender.sent.dead.values())
