@@ -8,7 +8,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,7 +55,8 @@ class Lost:
         task: DAG and task.
         worker: The one that was killed.
         taken_up_s: From the kill to the start of the next try.
-        done_s: From the kill to the end of the cascade.
+        done_s: From the kill to the end of the task.
+        state: In which it ended.
         tries: How many the task took.
         next_worker: Where the last try ran.
     """
@@ -63,6 +65,7 @@ class Lost:
     worker: str
     taken_up_s: float
     done_s: float
+    state: str
     tries: int
     next_worker: str
 
@@ -88,49 +91,60 @@ class Story:
             assert time.monotonic() < deadline, "expected Airflow to know its DAGs"
             time.sleep(1)
 
-    def bring(self, day: Partition, lose_at: tuple[str, str, Callable[[], bool]] | None = None) -> Lost | None:
-        """Deliver a day, trigger it through the REST API and wait for all that follows; maybe lose a worker meanwhile.
+    def bring(self, day: Partition) -> None:
+        """Deliver a day, trigger it through the REST API and wait for all that follows."""
+        deliver(self.settings, LOGS, day)
+        backfill(self.stack, Watch(self.stack, self.say), [day], self.say)
+
+    def bring_and_lose(self, day: Partition, losses: Sequence[tuple[str, str, Callable[[], bool]]]) -> list[Lost]:
+        """Bring a day, and kill the worker that runs a task, for one task after the other; each comes up again later.
 
         Args:
             day: Whose logs.
-            lose_at: DAG and task, and what says that the task is in the middle of its work.
+            losses: DAG, task, and what says that it is in the middle of its work.
         """
-        deliver(self.settings, LOGS, day)
-        watch, lost = Watch(self.stack, self.say), []
-        if lose_at is not None:
-            thread = threading.Thread(target=lambda: lost.append(self._lose(day, *lose_at)), daemon=True)
-            thread.start()
-        backfill(self.stack, watch, [day], self.say)
-        if lose_at is None:
-            return None
-        thread.join(timeout=10)
-        worker, killed_at = lost[0]
-        return self._account(day, lose_at, worker, killed_at, time.time())
+        with ThreadPoolExecutor(1) as pool:
+            losing = pool.submit(lambda: [self._lose(day, *loss) for loss in losses])
+            self.bring(day)
+            return losing.result(timeout=10)
 
-    def _lose(self, day: Partition, dag_id: str, task_id: str, in_the_middle: Callable[[], bool]) -> tuple[str, float]:
-        """Kill the worker that runs a task once it is in the middle of it; return its name and when."""
+    def _lose(self, day: Partition, dag_id: str, task_id: str, is_at_work: Callable[[], bool]) -> Lost:
+        pid = self._pid_of_try(day, dag_id, task_id, 1)
         deadline = time.monotonic() + TASK_BEGINS_WITHIN_S
-        while (task := self._task(day, dag_id, task_id)) is None or task["state"] != "running" or not task["pid"]:
-            assert time.monotonic() < deadline, f"expected {task_id} to begin"
-            time.sleep(0.3)
-        while not in_the_middle():
-            assert time.monotonic() < deadline, f"expected {task_id} to be in the middle of its work"
+        while not is_at_work():
+            assert time.monotonic() < deadline, f"expected {task_id} at work"
             time.sleep(0.01)
-        worker = self.worker_of(task["pid"])
+        worker = self._worker_of(pid)
         self.stack.kill(worker)
+        killed_at = time.monotonic()
         self.say(f"killed {worker} in the middle of {dag_id} / {task_id}")
-        return worker, time.time()
+        next_worker = self._worker_of(self._pid_of_try(day, dag_id, task_id, 2))
+        taken_up_s = time.monotonic() - killed_at
+        self.stack.restart(worker)
+        task = self._ended(day, dag_id, task_id)
+        tries, done_s = task["try_number"], time.monotonic() - killed_at
+        return Lost(f"{dag_id} / {task_id}", worker, taken_up_s, done_s, task["state"], tries, next_worker)
 
-    def _account(
-        self, day: Partition, at: tuple[str, str, Any], worker: str, killed_at: float, ended_at: float
-    ) -> Lost:
-        task = self._task(day, *at[:2])
-        assert task is not None
-        started = datetime.fromisoformat(task["start_date"]).timestamp()
-        left = [name for name in self.stack.running if name.startswith("airflow-worker")]
-        return Lost(
-            f"{at[0]} / {at[1]}", worker, started - killed_at, ended_at - killed_at, task["try_number"], left[0]
-        )
+    def _ended(self, day: Partition, dag_id: str, task_id: str) -> dict[str, Any]:
+        deadline = time.monotonic() + TASK_BEGINS_WITHIN_S
+        while (task := self._task(day, dag_id, task_id)) is None or task["state"] not in (
+            "success",
+            "failed",
+            "skipped",
+        ):
+            assert time.monotonic() < deadline, f"expected {task_id} to end"
+            time.sleep(1)
+        return task
+
+    def _pid_of_try(self, day: Partition, dag_id: str, task_id: str, number: int) -> int:
+        """Wait until a try of a task runs, and return its process."""
+        deadline = time.monotonic() + TASK_BEGINS_WITHIN_S
+        while time.monotonic() < deadline:
+            task = self._task(day, dag_id, task_id)
+            if task and task["state"] == "running" and task["pid"] and task["try_number"] >= number:
+                return int(task["pid"])
+            time.sleep(0.3)
+        raise AssertionError(f"expected try {number} of {task_id} to begin")
 
     def _task(self, day: Partition, dag_id: str, task_id: str) -> dict[str, Any] | None:
         runs = [run for run in self.api.runs() if run["dag_id"] == dag_id and run["partition_key"] == str(day)]
@@ -138,7 +152,7 @@ class Story:
             return None
         return next(t for t in self.api.tasks_of(dag_id, runs[-1]["dag_run_id"]) if t["task_id"] == task_id)
 
-    def worker_of(self, pid: int) -> str:
+    def _worker_of(self, pid: int) -> str:
         """Return the worker among whose processes `pid` is."""
         session = os.getsid(pid)
         return next(e["name"] for e in self.stack.services.recorded() if e["pid"] == session)
@@ -168,6 +182,23 @@ class Story:
         thread.start()
         return found, lambda: (ended.set(), thread.join(30))[1]
 
+    def open_doors(self, variables: dict[str, str]) -> list[str]:
+        """Return what answers a stranger, and the secrets that lie in the shared home or in a log."""
+        ports = {name: self.world.port(name) for name in ("airflow-api", "mlflow", "lookup")}
+        asked = {
+            "airflow-api": "/api/v2/dags",
+            "mlflow": "/api/2.0/mlflow/experiments/search?max_results=1",
+            "lookup": "/users/u00000/embedding",
+        }
+        found = [f"{name} lets strangers in" for name, path in asked.items() if _status(ports[name], path) != 401]
+        for folder in (self.world.home, self.stack.services.folder):
+            for path in (path for path in folder.rglob("*") if path.is_file()):
+                content = path.read_bytes()
+                found += [
+                    f"{name} lies in {path}" for name, value in variables.items() if _is_secret(name, value, content)
+                ]
+        return found
+
     def status(self) -> dict[str, Any]:
         """Return what `attune status` says in the lookup service."""
         return dict(self.stack.run_in("lookup", "python", "-m", "serving_export", "status", "--json"))
@@ -190,6 +221,18 @@ def _gather(found: Answers, rows: dict[tuple[str, str], Any], users: list[str], 
     got = {row["user_id"]: row["vector"] for row in answer["users"]}
     found.wrong += [f"{snapshot} lacks {user}" for user in users if user not in got]
     found.wrong += [f"{snapshot} {u}" for u, v in got.items() if rows.setdefault((snapshot, u), v) != v]
+
+
+def _status(port: int, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _is_secret(name: str, value: str, content: bytes) -> bool:
+    return name.endswith(("PASSWORD", "KEY", "SECRET")) and value.encode() in content
 
 
 def _post(url: str, body: dict[str, Any], token: str = "") -> dict[str, Any]:
