@@ -298,6 +298,18 @@ def test_the_example_names_what_may_be_set_with_its_default():
             Settings.from_env({**home, name: "no such value"})
 
 
+def test_a_lost_worker_s_tasks_go_to_another_before_the_broker_gives_them_out_again():
+    from orchestration.defaults import TASK_DEFAULTS
+
+    found = SERVICES["airflow-scheduler"]["environment"]
+    redelivered_s = int(found["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
+    assert redelivered_s > TASK_DEFAULTS["execution_timeout"].total_seconds()
+    lost_s = int(found["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"])
+    assert 3 * float(found["AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT"]) < lost_s < 600
+    assert TASK_DEFAULTS["retries"] >= 1
+    assert SERVICES["airflow-worker"]["deploy"]["replicas"] >= 2
+
+
 def test_every_airflow_variable_names_an_option_that_airflow_knows():
     from airflow.configuration import conf
 
