@@ -1,4 +1,4 @@
-"""Run the server profile natively and lose workers: `python -m tests.docker.native`; docker/README.md has its table.
+"""Run the server profile natively and lose workers: `make check-server`; docker/README.md has its table.
 
 Everything that compose.yaml starts is started as a process with the environment that Compose would give it; days of
 simulated logs are triggered through Airflow's REST API, and while a reader looks users up without pause, the worker
