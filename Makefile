@@ -23,7 +23,7 @@ export PYTHONPATH := dags
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup run test lint lint-types lint-imports lint-sql up down bench bench-quality bench-speed bench-import lock clean
+.PHONY: help setup run test check-server lint lint-types lint-imports lint-sql up down bench bench-quality bench-speed bench-import lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -45,6 +45,9 @@ run: $(STAMP) ## the main job: days of logs through the whole workflow in Airflo
 test: $(STAMP) lint ## every test, lint first
 	# a worker per core: threads of a worker's own would only take turns
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -q
+
+check-server: $(STAMP) ## the server profile as processes, without Docker; a worker is lost in train and in promote
+	@$(BIN)/python -m tests.docker.native
 
 lint: $(STAMP) ## format, linter, types, import rules, SQL
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ class Settings:
         home: Absolute folder of all state; two homes on one machine never touch each other.
         database_url: SQLAlchemy URL of the ledger of spaces, models and promotions.
         registry_url: SQLAlchemy URL of the Feast registry.
-        online_store: "sqlite", or "redis://host:port" for the Redis protocol.
+        online_store: "sqlite", or "redis://user:password@host:port" for the Redis protocol.
         mlflow_uri: MLflow tracking URI.
         online_writer: "bulk" writes snapshots in Feast's formats directly, "feast" by Feast's own writer.
         quarantine_max_share: Share of a partition's rows, of those of an event type, or of the cells of a column that
@@ -132,6 +132,11 @@ class Settings:
         )
 
     @property
+    def online_store_name(self) -> str:
+        """The online store without user and password, to be written down: it stays when a password changes."""
+        return without_credentials(self.online_store)
+
+    @property
     def warehouse_path(self) -> Path:
         """The DuckDB file that dbt builds; one writing process at a time."""
         return self.home / "warehouse" / "attune.duckdb"
@@ -192,6 +197,12 @@ class Settings:
     def reports_dir(self) -> Path:
         """Folder of pages for people: gate decisions, data docs, benchmark tables."""
         return self.home / "reports"
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL as it may be said and written: without user and password."""
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 def _number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

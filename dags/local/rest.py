@@ -28,11 +28,11 @@ class Unreachable(AttuneError):
 
 
 class Api:
-    """Airflow's REST API at one address; the local Airflow lets every local caller in."""
+    """Airflow's REST API at one address; the local Airflow lets every local caller in, others want a token."""
 
-    def __init__(self, address: str) -> None:
-        """Remember the address; nothing is sent."""
-        self.address = address
+    def __init__(self, address: str, token: str = "") -> None:
+        """Remember the address and the token; nothing is sent."""
+        self.address, self._token = address, token
 
     def unhealthy(self) -> list[str]:
         """Return the components that do not report themselves healthy."""
@@ -169,6 +169,8 @@ class Api:
         request = urllib.request.Request(self.address + path, data=data, method=method)
         request.add_header("Content-Type", "application/json")
         request.add_header("Accept", "application/json")
+        if self._token:
+            request.add_header("Authorization", f"Bearer {self._token}")
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.loads(answer.read() or b"null")

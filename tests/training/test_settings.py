@@ -5,7 +5,7 @@ import pytest
 
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
-from training.settings import Settings
+from training.settings import Settings, without_credentials
 
 
 def test_two_homes_share_no_path_and_no_database(tmp_path: Path) -> None:
@@ -65,3 +65,10 @@ def test_keys_lie_in_the_home_unless_they_are_named(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed_after_reading() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings.from_env({}).seed = 1  # type: ignore[misc]
+
+
+def test_an_address_is_said_without_user_and_password() -> None:
+    assert without_credentials("redis://attune:a@b@valkey:6379/3") == "redis://valkey:6379/3"
+    assert without_credentials("redis://valkey:6379") == "redis://valkey:6379"
+    assert Settings.from_env({"ATTUNE_ONLINE_STORE": "redis://a:b@v:1"}).online_store_name == "redis://v:1"
+    assert Settings.from_env({}).online_store_name == "sqlite"

@@ -274,14 +274,15 @@ def _declared_path(settings: Settings) -> Path:
 def _online_store(settings: Settings) -> dict[str, Any]:
     if settings.online_store == "sqlite":
         return {"type": "sqlite", "path": str(settings.home / "feast" / "online.db")}
-    scheme, _, address = settings.online_store.partition("://")
-    if scheme != "redis" or not address:
+    if not settings.online_store.startswith("redis://") or settings.online_store_name == "redis://":
         raise AttuneError(
-            f"expected ATTUNE_ONLINE_STORE as sqlite or redis://host:port, found {settings.online_store!r}"
+            f"expected ATTUNE_ONLINE_STORE as sqlite or redis://host:port, found {settings.online_store_name!r}"
         )
+    from training.data.online.redis_writer import connection_string
+
     # Feast would skip a row of the same as_of, and so never serve a partition that was built again; our guard
     # already keeps older partitions out.
-    return {"type": "redis", "connection_string": address, "skip_dedup": True}
+    return {"type": "redis", "connection_string": connection_string(settings.online_store), "skip_dedup": True}
 
 
 def _declarations(settings: Settings) -> Iterator[Any]:

@@ -17,7 +17,7 @@ class Recorder:
     """An HTTP server that answers by (method, path) and remembers what it was asked."""
 
     def __init__(self):
-        self.asked, self.answers = [], {}
+        self.asked, self.answers, self.tokens = [], {}, []
         recorder = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -26,6 +26,7 @@ class Recorder:
                 body = json.loads(self.rfile.read(length)) if length else None
                 path, _, query = self.path.partition("?")
                 recorder.asked.append((self.command, path, query, body))
+                recorder.tokens.append(self.headers.get("Authorization"))
                 status, value = recorder.answers.get((self.command, path), (404, {"detail": "not found"}))
                 if callable(value):
                     value = value({name: texts[0] for name, texts in urllib.parse.parse_qs(query).items()})
@@ -57,6 +58,13 @@ def recorder():
 @pytest.fixture
 def api(recorder):
     return Api(f"http://127.0.0.1:{recorder.server.server_port}")
+
+
+def test_a_token_is_sent_where_there_is_one(recorder):
+    recorder.answers["GET", "/api/v2/dags"] = (200, {"dags": [], "total_entries": 0})
+    address = f"http://127.0.0.1:{recorder.server.server_port}"
+    assert Api(address).dag_ids() == Api(address, "a.b.c").dag_ids() == set()
+    assert recorder.tokens == [None, "Bearer a.b.c"]
 
 
 def test_a_backfill_is_the_call_that_the_form_of_the_ui_makes(api, recorder):

@@ -97,7 +97,7 @@ def _record(settings: Settings, view: str, slot: str, value: str) -> None:
 
 
 def _key(settings: Settings, view: str, slot: str) -> str:
-    return " ".join(part for part in (settings.online_store, view, slot) if part)
+    return " ".join(part for part in (settings.online_store_name, view, slot) if part)
 
 
 def _path(settings: Settings) -> Path:

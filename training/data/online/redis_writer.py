@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +30,8 @@ from training.data.online.feast_bytes import (
 )
 
 _AT_ONCE = 10_000
+COMMA = r"\u002c"
+"""A comma as JSON may spell it."""
 
 
 class RedisWriter:
@@ -94,6 +97,18 @@ class RedisWriter:
                     connection.read_response()
                 sent += len(commands)
         return sent
+
+
+def connection_string(url: str) -> str:
+    """Return Feast's connection string of "redis://user:password@host:port/db", of which host alone must be there.
+
+    Feast splits it at commas and reads values as JSON, so that a bare password of digits would become a number.
+    """
+    parts = urlsplit(url)
+    options = {"username": parts.username, "password": parts.password, "db": parts.path.strip("/")}
+    given = {name: unquote(value) for name, value in options.items() if value}
+    texts = [f"{name}={json.dumps(value).replace(',', COMMA)}" for name, value in given.items()]
+    return ",".join([parts.netloc.rpartition("@")[2], *texts])
 
 
 def connection_arguments(connection_string: str) -> dict[str, Any]:

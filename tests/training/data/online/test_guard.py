@@ -44,6 +44,17 @@ def test_views_spaces_and_stores_are_told_apart(tmp_path: Path) -> None:
     )
 
 
+def test_a_password_is_not_written_down_and_what_was_served_is_known_when_it_changes(tmp_path: Path) -> None:
+    config = settings_at(tmp_path)
+    before, after = (
+        dataclasses.replace(config, online_store=f"redis://attune:{password}@valkey:6379")
+        for password in ("old", "new")
+    )
+    record_served(before, "user_profile", "", DAY2)
+    assert not may_serve(after, "user_profile", "", DAY1)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"old" in path.read_bytes()]
+
+
 def test_content_that_was_written_whole_is_written_again_only_when_asked(tmp_path: Path) -> None:
     config = settings_at(tmp_path)
 

@@ -12,7 +12,7 @@ from tests.training.data.online.hard_snapshots import KEYS, blocks_of, hard_snap
 from training.contracts.columns import USER_PROFILE
 from training.data.online.blocks import block_keys
 from training.data.online.feast_bytes import as_list
-from training.data.online.redis_writer import RedisWriter, connection_arguments
+from training.data.online.redis_writer import RedisWriter, connection_arguments, connection_string
 
 pytestmark = pytest.mark.integration
 
@@ -32,6 +32,24 @@ def test_connects_as_feast_does(text: str) -> None:
     nodes, options = RedisOnlineStore._parse_connection_string(text)
     expected: dict[str, Any] = {"host": nodes[0]["host"], "port": int(nodes[0]["port"]), **options}
     assert connection_arguments(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "options"),
+    [
+        ("redis://valkey:6379", {}),
+        ("redis://valkey:6379/2", {"db": "2"}),
+        ("redis://attune:0123@valkey:6379", {"username": "attune", "password": "0123"}),
+        ("redis://:1e5@valkey:6379", {"password": "1e5"}),
+        ("redis://a:p%2C%40%3D%22%5C%2F@valkey:6379/0", {"username": "a", "password": 'p,@="\\/', "db": "0"}),
+    ],
+)
+def test_user_and_password_of_an_address_reach_feast_and_us_as_they_are(url: str, options: dict[str, str]) -> None:
+    from feast.infra.online_stores.redis import RedisOnlineStore
+
+    nodes, found = RedisOnlineStore._parse_connection_string(connection_string(url))
+    assert (nodes, found) == ([{"host": "valkey", "port": "6379"}], options)
+    assert connection_arguments(connection_string(url)) == {"host": "valkey", "port": 6379, **options}
 
 
 def test_a_refused_command_fails_the_write_after_the_blocks_before_it(bulk: Store) -> None:
