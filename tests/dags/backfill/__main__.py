@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.dags.backfill.story import Plan, tell
 from tests.dags.backfill.table import faults, table
+from training.contracts.errors import AttuneError
 
 
 def main() -> int:
@@ -28,7 +29,10 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="attune-backfill-") as folder:
         kept = (options.keep or Path(folder)).resolve()
-        told = tell(Plan(kept, options.users, options.items, options.days), say)
+        try:
+            told = tell(Plan(kept, options.users, options.items, options.days), say)
+        except AttuneError as error:
+            parser.error(str(error))
     print(table(told))
     return int(bool(faults(told)))
 

@@ -39,7 +39,8 @@ PIN_AT, RETRAIN_AT = 3, 6
 """Days of the backfill that are served before each; what follows waits for what came of it."""
 APART = 2
 """Days served between what follows."""
-PATIENCE_S = 1800.0
+LEAST_DAYS = 14
+"""Days of a backfill in which all of that happens before its end."""
 POLL_S = 1.0
 Say = Callable[[str], None]
 
@@ -87,6 +88,8 @@ class Told:
 
 def tell(plan: Plan, say: Say) -> Told:
     """Run the whole story in a home of its own and return what it saw; nothing is left running."""
+    if plan.num_days < LEAST_DAYS:
+        raise AttuneError(f"expected a backfill of {LEAST_DAYS} days at least, found {plan.num_days}; name more")
     begun = time.monotonic()
     settings = Settings.from_env({"ATTUNE_HOME": str(plan.folder / "home"), "ATTUNE_SCHEDULE": "manual"})
     days = stage(settings, plan.source)
@@ -120,10 +123,10 @@ def _backfill_beside(operator: Operator, airflow: LocalAirflow, past: list[Parti
         work = pool.submit(operator.work)
         try:
             watch.until_quiet(number)
-            work.result()
-            operator.told.runs += watch.until_quiet(number)
         finally:
-            operator.over.set()
+            operator.over.set()  # what is waited for and has not come will not come
+        work.result()
+    operator.told.runs += watch.until_quiet(number)
     operator.look_over()
 
 
@@ -238,9 +241,8 @@ class Operator:
         self._until(f"{day} served", lambda: self._pointer.live.partition >= str(day))
 
     def _until(self, what: str, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_S
         while not holds():
-            if self.over.wait(POLL_S) or time.monotonic() > deadline:
+            if self.over.wait(POLL_S) and not holds():
                 raise AttuneError(f"expected {what}, found {self._pointer.live} when the backfill was over")
 
     def _command(self, *words: str) -> None:

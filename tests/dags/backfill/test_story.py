@@ -10,7 +10,7 @@ from local.instance import LocalAirflow
 from local.logs import stage
 
 from tests.dags.backfill.marks import Marks
-from tests.dags.backfill.story import FIRST_DAYS, Operator, Plan, Told, known_users
+from tests.dags.backfill.story import FIRST_DAYS, Operator, Plan, Told, known_users, tell
 from tests.serving_export.world import DAY1, DAY2, World
 from training.contracts.errors import AttuneError
 from training.settings import Settings
@@ -29,6 +29,12 @@ def operator(tmp_path: Path) -> Operator:
 def test_a_day_more_than_is_backfilled_arrives_so_that_none_of_them_trains_by_itself(tmp_path: Path) -> None:
     days = stage(Settings.from_env({"ATTUNE_HOME": str(tmp_path)}), Plan(tmp_path, num_days=30).source)
     assert len(days) == FIRST_DAYS + 30 + 1
+
+
+def test_too_short_a_backfill_ends_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(AttuneError, match="expected a backfill of 14 days at least, found 13"):
+        tell(Plan(tmp_path, num_days=13), print)
+    assert not any(tmp_path.iterdir())
 
 
 def test_everyone_in_the_logs_is_asked_for_and_rows_without_a_user_are_nobody(tmp_path: Path) -> None:
