@@ -144,10 +144,15 @@ def table(name: str, days: Sequence[Day]) -> str:
     """Return the lines of each day, and the means of the last seven with what the frame costs."""
     head = "| day | retrained | first-day reader, framed | raw | first day's encoder | frame costs | residual | notes |"
     lines = [f"**{name}**, {len(days)} retrains", "", head, "| --- " * 8 + "|"]
-    lines += [_line(str(number), day.auc, day.residual, _notes(day)) for number, day in enumerate(days)]
+    lines += [_line(str(_age(days[0], day)), day.auc, day.residual, _notes(day)) for day in days]
     last = days[-7:]
     mean = {reader: float(np.mean([day.auc[reader] for day in last])) for reader in READERS}
     return "\n".join([*lines, _line(f"mean of the last {len(last)}", mean, None, "")]) + "\n"
+
+
+def _age(first: Day, day: Day) -> int:
+    """Return how many days after the first a day is: a series of retrains may have gaps."""
+    return (Partition.parse(day.partition).day - Partition.parse(first.partition).day).days
 
 
 def _line(what: str, found: dict[str, float], residual: float | None, notes: str) -> str:

@@ -26,10 +26,11 @@ def day(number: int, framed: float, **more: object) -> Day:
 
 
 def test_the_table_says_what_the_frame_costs_against_the_first_encoder() -> None:
-    days = [day(1, 0.75, residual=None, warm=False), day(2, 0.7425, renewed=True), day(3, 0.75, carried=False)]
+    days = [day(1, 0.75, residual=None, warm=False), day(2, 0.7425, renewed=True), day(8, 0.75, carried=False)]
     shown = table("simulator", days).splitlines()
     assert shown[4] == "| 0 | 0.8000 | 0.7500 | 0.5000 | 0.7500 | +0.00% |  | cold |"
     assert shown[5] == "| 1 | 0.8000 | 0.7425 | 0.5000 | 0.7500 | -1.00% | 0.050 | item space renewed |"
+    assert shown[6].startswith("| 7 |"), "the days between were not retrained on"
     assert shown[6].endswith("| 0.050 | not carried |")
     assert shown[7] == "| mean of the last 3 | 0.8000 | 0.7475 | 0.5000 | 0.7500 | -0.33% |  |  |"
 
