@@ -5,6 +5,7 @@ Local paths are used throughout; temporary names start with a dot, so no reader'
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -57,10 +58,11 @@ def replace_file(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     try:
-        yield temporary
-        _fsync(temporary)
-        temporary.replace(path)
-        _fsync(path.parent)
+        with naming(path):
+            yield temporary
+            _fsync(temporary)
+            temporary.replace(path)
+            _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -79,16 +81,28 @@ def new_dir(target: Path) -> Iterator[Path]:
     held = os.open(temporary, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_SH)
     try:
-        yield temporary
-        for path in sorted(temporary.rglob("*")):
-            _fsync(path)
-        _fsync(temporary)
-        if not target.exists():
-            temporary.rename(target)
-            _fsync(target.parent)
+        with naming(target):
+            yield temporary
+            for path in sorted(temporary.rglob("*")):
+                _fsync(path)
+            _fsync(temporary)
+            if not target.exists():
+                temporary.rename(target)
+                _fsync(target.parent)
     finally:
         os.close(held)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the disk name `path` where it names no file, as those of a full disk do not while writing."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
 
 
 def folders(parent: Path) -> list[Path]:
@@ -145,7 +159,8 @@ def exclusive(path: Path, *, shared: bool = False, timeout_s: float = LOCK_TIMEO
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         wait_for(lambda: try_lock(file, kind), f"lock {path}", lambda: _holder(path), timeout_s)
         if not shared:
-            _sign(file)
+            with naming(path):
+                _sign(file)
         yield
 
 

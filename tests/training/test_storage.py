@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import time
@@ -47,6 +48,23 @@ def test_a_failed_folder_never_appears(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="power cut"):
         crash_halfway()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_disk_names_the_file_that_was_to_be(tmp_path: Path) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write or a sync raises it: without a name
+
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/a\.json'") as caught,
+        replace_file(tmp_path / "a.json"),
+    ):
+        fill()
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match=r"No space left on device: '.*/space'"), new_dir(tmp_path / "space"):
+        fill()
+    with pytest.raises(OSError, match=r"while writing bytes: '.*/b'"), replace_file(tmp_path / "b"):
+        raise OSError("while writing bytes")
     assert list(tmp_path.iterdir()) == []
 
 

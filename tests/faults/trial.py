@@ -1,0 +1,104 @@
+"""Try one fault on one job: strike, look, reconcile, run again, and compare with a run that was left alone."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.homes import Homes
+from tests.faults.jobs import Job
+from tests.faults.seam import Fault, Outcome, run
+from tests.faults.state import answers, contents, differences, in_child, leftovers
+
+
+@dataclass
+class Undisturbed:
+    """What a job does when nothing happens: its places, what is served before and after, and what it leaves."""
+
+    places: list[str]
+    before: Any
+    after: Any
+    contents: dict[str, str]
+    wall_s: float = 0.0
+
+
+@dataclass
+class Result:
+    """What became of one fault; no `wrong` means that it was survived."""
+
+    fault: Fault
+    struck: bool
+    status: int
+    wrong: list[str] = field(default_factory=list)
+
+
+def undisturbed(homes: Homes, job: Job) -> Undisturbed:
+    """Run a job alone, then `reconcile` and the job again: neither may change anything any more.
+
+    Raises:
+        AssertionError: The job fails by itself.
+    """
+    homes.put_before(job)
+    before = _answers(homes)
+    outcome = _run(homes, job)
+    assert outcome.status == 0, f"{job.name}: {outcome.said}"
+    after, left = _answers(homes), _contents(homes)
+    assert "error" not in before | after | left, (before, after, left.get("error"))
+    return Undisturbed(outcome.places, before, after, left)
+
+
+def try_fault(homes: Homes, job: Job, whole: Undisturbed, fault: Fault) -> Result:
+    """Return what a fault does to a job."""
+    homes.put_before(job)
+    outcome = _run(homes, job, fault)
+    result = Result(fault, outcome.struck, outcome.status)
+    if not outcome.struck:
+        return result
+    wrong = result.wrong
+    wrong += _told(outcome)
+    wrong += _served("after the fault", _answers(homes), whole)
+    for path in leftovers(homes.home):
+        os.utime(path, (1, 1), follow_symlinks=False)  # they are swept once they have been there for a while
+    wrong += _completes("reconcile", run(lambda: job.reconcile(homes.home), homes.home))
+    wrong += _served("after reconcile", _answers(homes), whole)
+    wrong += _completes("the job again", _run(homes, job))
+    if not wrong:
+        wrong += [] if _answers(homes) == whole.after else ["in the end something else is served"]
+        wrong += differences(_contents(homes), whole.contents)[:5]
+        wrong += [f"left over: {path.relative_to(homes.home)}" for path in leftovers(homes.home)]
+    return result
+
+
+def _run(homes: Homes, job: Job, fault: Fault | None = None) -> Outcome:
+    return run(lambda: job.run(homes.home), homes.home, fault)
+
+
+def _answers(homes: Homes) -> Any:
+    return in_child(lambda: answers(homes.home / "published"))
+
+
+def _contents(homes: Homes) -> dict[str, str]:
+    found: dict[str, str] = in_child(lambda: contents(homes.home))
+    return found
+
+
+def _told(outcome: Outcome) -> list[str]:
+    """One line says what is wrong, names a thing, and no traceback is shown, unless the process was killed."""
+    if outcome.status in (0, -9):
+        return []
+    lines = [line for line in outcome.said.splitlines() if line.startswith("error: ")]
+    if outcome.status != 1 or len(lines) != 1:
+        return [f"exit status {outcome.status} with {len(lines)} error lines: {outcome.said[-300:]!r}"]
+    if "Traceback (most recent call last)" in outcome.said:
+        return [f"a traceback beside {lines[0]!r}"]
+    return [] if re.search(r"/|ledger|MLflow|online|\b\w+\.db\b", lines[0]) else [f"names nothing: {lines[0]!r}"]
+
+
+def _served(when: str, found: Any, whole: Undisturbed) -> list[str]:
+    return [] if found in (whole.before, whole.after) else [f"{when} neither before nor after is served: {found}"]
+
+
+def _completes(what: str, outcome: Outcome) -> list[str]:
+    return [] if outcome.status == 0 else [f"{what} ended with {outcome.status}: {outcome.said[-300:]!r}"]
