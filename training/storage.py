@@ -16,10 +16,10 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,8 +54,12 @@ def arrow_schema(table: Table) -> pa.Schema:
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces `path` in one step on success and vanishes on failure."""
+    """Yield a temporary path that replaces `path` in one step on success and vanishes on failure.
+
+    What a killed process left of this very file is removed first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, of=path.name)
     temporary = _temporary(path)
     try:
         with naming(path):
@@ -112,14 +116,21 @@ def folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if not path.name.startswith(".") and path.is_dir())
 
 
-def sweep(parent: Path, older_than_s: float = LEFTOVER_AGE_S) -> list[str]:
+def sweep(parent: Path, older_than_s: float = LEFTOVER_AGE_S, of: str = "") -> list[str]:
     """Remove the temporary files and folders in `parent` that a killed process left, and return their names.
 
     One that is younger, or a folder that a living process holds, is another's work and stays.
+
+    Args:
+        parent: The folder.
+        older_than_s: Age from which one that nobody holds is taken for left.
+        of: The file or folder that was to be; any unless named. Where a file is written for somebody, other hidden
+            names are theirs.
     """
+    pattern = re.compile(rf"\.{re.escape(of)}\.[0-9a-f]{{8}}") if of else _LEFTOVER
     removed = []
     for entry in list(os.scandir(parent)) if parent.is_dir() else ():
-        if _LEFTOVER.fullmatch(entry.name) and _abandoned(entry, older_than_s):
+        if pattern.fullmatch(entry.name) and _abandoned(entry, older_than_s):
             _remove(Path(entry.path))
             removed.append(entry.name)
     if removed:
@@ -155,12 +166,11 @@ def exclusive(path: Path, *, shared: bool = False, timeout_s: float = LOCK_TIMEO
         AttuneError: The lock was not let go within `timeout_s`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    with path.open("ab", buffering=0) as file:
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         wait_for(lambda: try_lock(file, kind), f"lock {path}", lambda: _holder(path), timeout_s)
         if not shared:
-            with naming(path):
-                _sign(file)
+            _sign(file)
         yield
 
 
@@ -212,11 +222,11 @@ def try_lock(file: IO[Any] | int, kind: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def _sign(file: TextIO) -> None:
-    """Leave in a lock file who holds it, for those who wait."""
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
+def _sign(file: IO[bytes]) -> None:
+    """Leave in a lock file who holds it, for those who wait; on a full disk the lock is held without a name."""
+    with suppress(OSError):
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
 def _holder(path: Path) -> str:

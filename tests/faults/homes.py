@@ -21,7 +21,7 @@ def tried_jobs() -> list[Job]:
 class Homes:
     """The prepared homes below a folder; those that are there already are taken as they are."""
 
-    def __init__(self, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, folder: Path, say: Callable[[str], object] = lambda _: None) -> None:
         self.folder, self._say = folder, say
         self.home = folder / HOME
 

@@ -44,7 +44,10 @@ _NAMES = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "ID"),
     (re.compile(r"\.[0-9a-f]{8}(?=/|$)"), ".TMP"),
     (re.compile(r"\d{4}-\d\d-\d\d|\b\d{8}(?=\.json)"), "D"),
-    (re.compile(r"^warehouse/dbt/.*"), "warehouse/dbt/*"),
+    (re.compile(r"^(warehouse/dbt|mlflow/artifacts)/.*"), r"\1/*"),
+    (re.compile(r"^(reports/data_docs/dt=D)/\.\w+\.TMP(?:/.*)?"), r"\1/.SUITE.TMP/*"),
+    (re.compile(r"^(reports/data_docs/dt=D)/\w+$"), r"\1/SUITE"),
+    (re.compile(r"^(landed|features)/\w+/"), r"\1/TABLE/"),
     (re.compile(r"[^/]+\.npy$"), "*.npy"),
 )
 

@@ -99,6 +99,7 @@ def _be_watched(work: Callable[[], int], handing: socket.socket, said: int) -> N
         os.dup2(handing.fileno(), _HANDED_OVER_AT)
         os.dup2(said, 1)
         os.dup2(said, 2)
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
         over = socket.socket(fileno=_HANDED_OVER_AT)
         listener = watch_me(_HANDED_OVER_AT)
         socket.send_fds(over, [b"."], [listener])

@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
-from tests.faults.homes import Homes
 from tests.faults.jobs import Job
 from tests.faults.seam import Fault, Outcome, run
 from tests.faults.state import answers, contents, differences, in_child, leftovers
+
+
+class HomesOfJobs(Protocol):
+    """Where jobs are tried: a home that is put into the state just before a job."""
+
+    home: Path
+
+    def put_before(self, job: Job) -> None: ...
 
 
 @dataclass
@@ -34,7 +42,7 @@ class Result:
     wrong: list[str] = field(default_factory=list)
 
 
-def undisturbed(homes: Homes, job: Job) -> Undisturbed:
+def undisturbed(homes: HomesOfJobs, job: Job) -> Undisturbed:
     """Run a job alone, then `reconcile` and the job again: neither may change anything any more.
 
     Raises:
@@ -49,14 +57,18 @@ def undisturbed(homes: Homes, job: Job) -> Undisturbed:
     return Undisturbed(outcome.places, before, after, left)
 
 
-def try_fault(homes: Homes, job: Job, whole: Undisturbed, fault: Fault) -> Result:
+def try_fault(homes: HomesOfJobs, job: Job, whole: Undisturbed, fault: Fault) -> Result:
     """Return what a fault does to a job."""
     homes.put_before(job)
-    outcome = _run(homes, job, fault)
-    result = Result(fault, outcome.struck, outcome.status)
+    wrong: list[str] = []
+
+    def look() -> None:
+        wrong.extend(_served("while it hangs", _answers(homes), whole))
+
+    outcome = run(lambda: job.run(homes.home), homes.home, fault, hang_s=0.0, while_hanging=look)
+    result = Result(fault, outcome.struck, outcome.status, wrong)
     if not outcome.struck:
         return result
-    wrong = result.wrong
     wrong += _told(outcome)
     wrong += _served("after the fault", _answers(homes), whole)
     for path in leftovers(homes.home):
@@ -71,15 +83,15 @@ def try_fault(homes: Homes, job: Job, whole: Undisturbed, fault: Fault) -> Resul
     return result
 
 
-def _run(homes: Homes, job: Job, fault: Fault | None = None) -> Outcome:
-    return run(lambda: job.run(homes.home), homes.home, fault)
+def _run(homes: HomesOfJobs, job: Job) -> Outcome:
+    return run(lambda: job.run(homes.home), homes.home)
 
 
-def _answers(homes: Homes) -> Any:
+def _answers(homes: HomesOfJobs) -> Any:
     return in_child(lambda: answers(homes.home / "published"))
 
 
-def _contents(homes: Homes) -> dict[str, str]:
+def _contents(homes: HomesOfJobs) -> dict[str, str]:
     found: dict[str, str] = in_child(lambda: contents(homes.home))
     return found
 

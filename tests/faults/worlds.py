@@ -73,6 +73,7 @@ class WorldHomes:
     """Homes with two promoted spaces, just before each job."""
 
     def __init__(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
         self.folder, self.home = folder, folder / "home"
         self.home.mkdir(parents=True)
         world_of(self.home).promote(DAY1, DAY2)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.faults.seam import Fault, run
 from training.contracts.columns import USER_EMBEDDING, USER_HISTORY
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
@@ -94,6 +95,16 @@ def test_leftovers_of_the_dead_are_swept_and_the_work_of_the_living_is_not(tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.89ab4567", ".publishing.lock", "mine"]
 
 
+def test_a_file_that_is_written_anew_takes_away_what_a_killed_writer_left(tmp_path: Path) -> None:
+    dead, young, other = (tmp_path / f".{name}" for name in ("a.json.0123abcd", "a.json.89ab4567", "theirs.0123abcd"))
+    for path in (dead, young, other):
+        path.write_text("half")
+    for path in (dead, other):
+        os.utime(path, (1, 1))
+    write_json({}, tmp_path / "a.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, other.name, "a.json"]
+
+
 def test_who_waits_for_a_lock_says_for_which_and_for_whom(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / ".lock"
     with exclusive(path):
@@ -108,6 +119,15 @@ def test_who_waits_for_a_lock_says_for_which_and_for_whom(tmp_path: Path, caplog
         assert time.monotonic() - started < 5
     assert f"waiting for lock {path}, held by process {os.getpid()}" in caplog.text
     assert caplog.text.count("waiting for") == 1
+
+
+def test_a_lock_is_held_on_a_full_disk_too(tmp_path: Path) -> None:
+    def hold() -> int:
+        with exclusive(tmp_path / ".lock"):
+            return 0
+
+    outcome = run(hold, tmp_path, Fault("full", "write .lock"))
+    assert (outcome.struck, outcome.status, outcome.said) == (True, 0, "")
 
 
 def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
