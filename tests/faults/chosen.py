@@ -12,8 +12,12 @@ from typing import Any
 from tests.faults.choice import faults_of, share_of
 from tests.faults.homes import Homes, tried_jobs
 from tests.faults.jobs import Job
-from tests.faults.trial import try_fault, undisturbed
+from tests.faults.pairs import try_two_at_once
+from tests.faults.seam import Fault
+from tests.faults.trial import Undisturbed, try_fault, undisturbed
 from tests.faults.warm import warm
+
+TWO_AT_ONCE = "two at once"
 
 
 def tried(folder: Path, options: argparse.Namespace, done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -31,24 +35,27 @@ def tried(folder: Path, options: argparse.Namespace, done: list[dict[str, Any]])
         if wanted and job.name not in wanted:
             continue
         whole = undisturbed(homes, job)
-        for fault in share_of(faults_of(whole.places, every=options.all), options.num):
-            if (kind, job.name, str(fault)) in known:
+        faults = share_of(faults_of(whole.places, every=options.all), options.num)
+        for fault in (None, *faults):
+            name = str(fault or TWO_AT_ONCE)
+            if (kind, job.name, name) in known:
                 continue
             if time.monotonic() > until:
                 return
-            started = time.monotonic()
-            result = try_fault(homes, job, whole, fault)
-            yield {
-                "home": kind,
-                "job": job.name,
-                "points": len(whole.places),
-                "places": len(set(whole.places)),
-                "fault": str(fault),
-                "struck": result.struck,
-                "status": result.status,
-                "wrong": result.wrong,
-                "wall_s": round(time.monotonic() - started, 1),
-            }
+            yield _row(kind, homes, job, whole, fault) | {"fault": name}
+
+
+def _row(kind: str, homes: Any, job: Job, whole: Undisturbed, fault: Fault | None) -> dict[str, Any]:
+    """Return what became of a fault, or of two of a job at once."""
+    started = time.monotonic()
+    if fault is None:
+        struck, wrong = True, try_two_at_once(homes, job, whole)
+    else:
+        result = try_fault(homes, job, whole, fault)
+        struck, wrong = result.struck, result.wrong
+    wall_s = round(time.monotonic() - started, 1)
+    counts = {"points": len(whole.places), "places": len(set(whole.places))}
+    return {"home": kind, "job": job.name, **counts, "struck": struck, "wrong": wrong, "wall_s": wall_s}
 
 
 def _jobs(folder: Path, options: argparse.Namespace) -> Iterator[tuple[str, Any, Job]]:

@@ -132,3 +132,12 @@ def _stable(path: str) -> str:
 def _signed(value: int) -> int:
     found: int = struct.unpack("i", struct.pack("I", value & 0xFFFFFFFF))[0]
     return found
+
+
+def postgres_socket(url: str) -> str:
+    """Return the path of the socket, or the port, at which a URL's PostgreSQL server is met."""
+    from sqlalchemy.engine import make_url
+
+    found = make_url(url)
+    folder = str(found.query.get("host", ""))
+    return f"{folder}/.s.PGSQL.{found.port or 5432}" if folder.startswith("/") else str(found.port or 5432)

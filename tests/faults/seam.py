@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.places import Places
-from tests.faults.syscalls import Call, answer, receive, watch_me
+from tests.faults.syscalls import Call, answer, break_off, receive, watch_me
 
 KINDS = ("kill", "full", "EIO", "EPIPE", "hang")
 _FILLS = ("write", "create", "mkdir", "link")
@@ -30,8 +30,9 @@ class Fault:
     """What happens at the n-th call (from 0) at a place.
 
     `kill`: signal 9 before the call. `full`: no space left, for this call and every later one that would take space.
-    `EIO`, `EPIPE`: this call fails so. `hang`: the call does not return until the work is killed; what is sent to a
-    server is swallowed instead, so that the caller waits for an answer that never comes.
+    `EIO`, `EPIPE`: this call fails so; a connection that is sent over is broken off, as where its server is gone.
+    `hang`: the call does not return until the work is killed; what is sent to a server is swallowed instead, so that
+    the caller waits for an answer that never comes.
     """
 
     kind: str
@@ -169,6 +170,9 @@ class _Watch:
     def _strike(self, kind: str, call: Call) -> None:
         if kind == "kill":
             self._kill()
+        elif kind == "EPIPE" and call.does == "send":
+            break_off(self.child, call.arguments[0])
+            answer(self.listener, call)
         elif kind == "hang" and call.does == "send":
             answer(self.listener, call, value=call.arguments[2])
         elif kind == "hang":

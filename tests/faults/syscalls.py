@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import os
 import platform
+import socket
 import struct
 from contextlib import suppress
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ _ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
 _NO_NEW_PRIVS, _SET_FILTER, _NEW_LISTENER = 38, 1, 8
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _GO_ON = 1
+_TAKE_DESCRIPTOR = 438
 _CREATES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 FLAGS_AT = {"open": 1, "openat": 2}
 """Which argument of a call says whether it opens for writing; other opens are none of ours."""
@@ -144,6 +146,20 @@ def answer(listener: int, call: Call, errno: int = 0, value: int | None = None) 
     reply = bytearray(struct.pack("QqiI", call.ticket, value or 0, -errno, flags))
     with suppress(FileNotFoundError):  # the caller was killed meanwhile
         fcntl.ioctl(listener, _SEND, reply)
+
+
+def break_off(process: int, descriptor: int) -> None:
+    """End the connection behind a descriptor of another process, as its peer would by going away."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    holder = os.pidfd_open(process)
+    try:
+        ours = libc.syscall(_TAKE_DESCRIPTOR, holder, descriptor, 0)
+    finally:
+        os.close(holder)
+    if ours < 0:
+        raise OSError(ctypes.get_errno(), "expected to share a connection of a child, found it refused")
+    with socket.socket(fileno=ours) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def text_at(process: int, address: int, limit: int = 4096) -> str:

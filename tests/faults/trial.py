@@ -77,10 +77,15 @@ def try_fault(homes: HomesOfJobs, job: Job, whole: Undisturbed, fault: Fault) ->
     wrong += _served("after reconcile", _answers(homes), whole)
     wrong += _completes("the job again", _run(homes, job))
     if not wrong:
-        wrong += [] if _answers(homes) == whole.after else ["in the end something else is served"]
-        wrong += differences(_contents(homes), whole.contents)[:5]
-        wrong += [f"left over: {path.relative_to(homes.home)}" for path in leftovers(homes.home)]
+        wrong += in_the_end(homes, whole)
     return result
+
+
+def in_the_end(homes: HomesOfJobs, whole: Undisturbed) -> list[str]:
+    """Return what differs from a run that was left alone: what is served, what is stored, and what is left over."""
+    wrong = [] if _answers(homes) == whole.after else ["in the end something else is served"]
+    wrong += differences(_contents(homes), whole.contents)[:5]
+    return wrong + [f"left over: {path.relative_to(homes.home)}" for path in leftovers(homes.home)]
 
 
 def _run(homes: HomesOfJobs, job: Job) -> Outcome:
@@ -109,7 +114,11 @@ def _told(outcome: Outcome) -> list[str]:
 
 
 def _served(when: str, found: Any, whole: Undisturbed) -> list[str]:
-    return [] if found in (whole.before, whole.after) else [f"{when} neither before nor after is served: {found}"]
+    """Every snapshot answers as before or as after; where an older space is kept back, only that one as before."""
+    states = (whole.before, whole.after)
+    strange = [name for name in found if found[name] not in [state.get(name) for state in states]]
+    missing = [] if found or not whole.before else ["nothing"]
+    return [f"{when} neither before nor after is served: {name} {found.get(name)}" for name in strange + missing]
 
 
 def _completes(what: str, outcome: Outcome) -> list[str]:

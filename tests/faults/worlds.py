@@ -27,9 +27,9 @@ def world_of(home: Path) -> World:
 def _job(name: str, work: Callable[[World], Any], before: Callable[[World], Any] = lambda _: None) -> Job:
     return Job(
         name,
-        lambda home: _as_command(lambda: work(world_of(home))),
+        lambda home: as_command(lambda: work(world_of(home))),
         lambda home: before(world_of(home)),
-        lambda home: _as_command(lambda: _reconcile(world_of(home))),
+        lambda home: as_command(lambda: _reconcile(world_of(home))),
     )
 
 
@@ -38,7 +38,7 @@ def _reconcile(world: World) -> None:
     assert not pending, pending
 
 
-def _as_command(work: Callable[[], Any]) -> int:
+def as_command(work: Callable[[], Any]) -> int:
     """Do it as a command line would, which tells errors in one line."""
 
     @answers
