@@ -20,7 +20,7 @@ def try_two_at_once(homes: HomesOfJobs, job: Job, whole: Undisturbed) -> list[st
                 f"one of two ended with {os.waitstatus_to_exitcode(status)}: {os.pread(said, 4096, 0)[-300:]!r}"
             )
         os.close(said)
-    return wrong or in_the_end(homes, whole)
+    return wrong or in_the_end(homes, job, whole)
 
 
 def _start(homes: HomesOfJobs, job: Job) -> tuple[int, int]:

@@ -10,8 +10,7 @@ from tests.faults.trial import Undisturbed, try_fault, undisturbed
 from tests.faults.worlds import JOBS, WorldHomes
 
 NUM = 5
-AROUND = ("rename published/ID/dt=D", "rename published/history/D.json", "rename published/pointer.json")
-"""The last steps before the commit point, and the commit point."""
+COMMIT = "rename published/pointer.json"
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,7 @@ def test_what_is_served_is_whole_and_a_second_run_completes(job, homes: WorldHom
 
 @pytest.mark.slow
 def test_lookups_are_answered_while_a_promotion_hangs(homes: WorldHomes) -> None:
-    promote = JOBS[0]
+    promote = next(job for job in JOBS if job.name == "promote")
     whole = undisturbed(homes, promote)
     for place in ("rename published/ID/dt=D", "sync published"):
         result = try_fault(homes, promote, whole, Fault("hang", place))
@@ -40,15 +39,16 @@ def test_lookups_are_answered_while_a_promotion_hangs(homes: WorldHomes) -> None
 
 
 def _chosen(whole: Undisturbed) -> list[Fault]:
-    """Return a kill on either side of the commit point and errors of each kind, spread over the job."""
-    present = [place for place in AROUND if place in whole.places]
-    kills = [Fault("kill", place) for place in present] + [Fault("kill", place) for place in _after(whole.places)]
-    syncs = [Fault("EIO", place) for place in dict.fromkeys(whole.places) if place.startswith("sync ")]
-    writes = [Fault("full", place) for place in dict.fromkeys(whole.places) if place.startswith("write ")]
-    return kills + share_of(syncs, NUM // 2) + share_of(writes, NUM // 2)
+    """Return a kill before each rename and just after the commit point, and errors spread over the job."""
+    distinct = list(dict.fromkeys(whole.places))
+    kills = [place for place in distinct if place.startswith("rename ")] + _after(whole.places)
+    syncs = [Fault("EIO", place) for place in distinct if place.startswith("sync ")]
+    writes = [Fault("full", place) for place in distinct if place.startswith("write ")]
+    errors = share_of(syncs, NUM // 2) + share_of(writes, NUM // 2)
+    return [Fault("kill", place) for place in kills] + errors
 
 
 def _after(places: list[str]) -> list[str]:
     """Return the first place that follows the commit point."""
-    commit = places.index(AROUND[-1]) if AROUND[-1] in places else len(places)
+    commit = places.index(COMMIT) if COMMIT in places else len(places)
     return places[commit + 1 : commit + 2]

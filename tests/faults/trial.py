@@ -43,7 +43,7 @@ class Result:
 
 
 def undisturbed(homes: HomesOfJobs, job: Job) -> Undisturbed:
-    """Run a job alone, then `reconcile` and the job again: neither may change anything any more.
+    """Return what a job that is left alone goes through, and what it leaves once all is in line with it.
 
     Raises:
         AssertionError: The job fails by itself.
@@ -52,6 +52,8 @@ def undisturbed(homes: HomesOfJobs, job: Job) -> Undisturbed:
     before = _answers(homes)
     outcome = _run(homes, job)
     assert outcome.status == 0, f"{job.name}: {outcome.said}"
+    settled = run(lambda: job.reconcile(homes.home), homes.home)
+    assert settled.status == 0, f"reconcile after {job.name}: {settled.said}"
     after, left = _answers(homes), _contents(homes)
     assert "error" not in before | after | left, (before, after, left.get("error"))
     return Undisturbed(outcome.places, before, after, left)
@@ -77,13 +79,14 @@ def try_fault(homes: HomesOfJobs, job: Job, whole: Undisturbed, fault: Fault) ->
     wrong += _served("after reconcile", _answers(homes), whole)
     wrong += _completes("the job again", _run(homes, job))
     if not wrong:
-        wrong += in_the_end(homes, whole)
+        wrong += in_the_end(homes, job, whole)
     return result
 
 
-def in_the_end(homes: HomesOfJobs, whole: Undisturbed) -> list[str]:
+def in_the_end(homes: HomesOfJobs, job: Job, whole: Undisturbed) -> list[str]:
     """Return what differs from a run that was left alone: what is served, what is stored, and what is left over."""
-    wrong = [] if _answers(homes) == whole.after else ["in the end something else is served"]
+    wrong = _completes("reconcile in the end", run(lambda: job.reconcile(homes.home), homes.home))
+    wrong += [] if _answers(homes) == whole.after else ["in the end something else is served"]
     wrong += differences(_contents(homes), whole.contents)[:5]
     return wrong + [f"left over: {path.relative_to(homes.home)}" for path in leftovers(homes.home)]
 

@@ -59,7 +59,13 @@ def _unpin(world: World) -> None:
         unpin(world.settings, "matching", world.sources)
 
 
+def _before_the_first(world: World) -> None:
+    shutil.rmtree(world.settings.home)
+    world.train(DAY1)
+
+
 JOBS = (
+    _job("first promote", lambda w: promote_space(w.settings, DAY1, w.sources), _before_the_first),
     _job("promote", lambda w: promote_space(w.settings, DAY3, w.sources), lambda w: w.train(DAY3)),
     _job("refresh", lambda w: refresh_embeddings(w.settings, DAY3, w.sources)),
     _job("rollback", lambda w: (rollback(w.settings), _reconcile(w))),
