@@ -150,6 +150,21 @@ def write_parquet(table: pa.Table, path: Path, *, repetitive: list[str] | bool =
         pq.write_table(table, temporary, compression="zstd", row_group_size=131_072, use_dictionary=repetitive)
 
 
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Return an open Parquet file.
+
+    Raises:
+        AttuneError: It is cut short, or none.
+    """
+    try:
+        return pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise AttuneError(
+            f"expected a whole Parquet file at {path}, found: {str(error).splitlines()[0]}; remove it and run the job "
+            "that writes it again"
+        ) from error
+
+
 def write_json(value: Any, path: Path) -> None:
     """Write one JSON file atomically, keys sorted."""
     with replace_file(path) as temporary:

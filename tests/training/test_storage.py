@@ -18,6 +18,7 @@ from training.storage import (
     folders,
     list_partitions,
     new_dir,
+    open_parquet,
     replace_file,
     sweep,
     try_lock,
@@ -128,6 +129,17 @@ def test_a_lock_is_held_on_a_full_disk_too(tmp_path: Path) -> None:
 
     outcome = run(hold, tmp_path, Fault("full", "write .lock"))
     assert (outcome.struck, outcome.status, outcome.said) == (True, 0, "")
+
+
+def test_a_parquet_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    path = tmp_path / PART
+    write_parquet(pa.table({"n": list(range(100))}), path)
+    with open_parquet(path) as file:
+        assert file.metadata.num_rows == 100
+    for size in (path.stat().st_size // 2, 0):
+        os.truncate(path, size)
+        with pytest.raises(AttuneError, match=f"expected a whole Parquet file at {path}, found: .*run the job"):
+            open_parquet(path)
 
 
 def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.contracts.errors import MissingArtefact, SpaceMismatch, UnknownConsumer
+from training.contracts.errors import AttuneError, MissingArtefact, SpaceMismatch, UnknownConsumer
 from training.registry.pointer import (
     POINTER,
     Pointer,
@@ -69,3 +69,12 @@ def test_reading_gives_what_was_written(tmp_path: Path) -> None:
     history_path(tmp_path, 7).parent.mkdir()
     history_path(tmp_path, 7).write_text(WHOLE.to_json())
     assert read_pointer(tmp_path) == read_history(tmp_path, 7) == WHOLE
+
+
+@pytest.mark.parametrize("torn", ["", "{", '{"sequence": 1}', "[]", "null"])
+def test_a_torn_pointer_is_named_with_what_to_put_in_its_place(tmp_path: Path, torn: str) -> None:
+    (tmp_path / POINTER).write_text(torn)
+    with pytest.raises(
+        AttuneError, match=rf"expected a whole pointer at {tmp_path / POINTER}.*copy .*/history over it"
+    ):
+        find_pointer(tmp_path)
