@@ -24,6 +24,8 @@ ENVIRONMENT = {
     "GX_ANALYTICS_ENABLED": "false",
     "PYTHONWARNINGS": "ignore",
 }
+NOTHING = r"$^"
+"""A pattern that no name has."""
 ERASED = ("u003", "u007")
 
 
@@ -57,16 +59,27 @@ class Job:
         run: Does it on a home and returns the exit status.
         before: What is done to the home that the job before has left.
         reconcile: Brings everything in line with what is served.
+        tells_of_tries: What of its remains tells how often it was tried, as a pattern.
     """
 
     name: str
     run: Callable[[Path], int]
     before: Callable[[Path], None] = lambda _: None
     reconcile: Callable[[Path], int] = lambda home: command(["reconcile"], home)
+    tells_of_tries: str = NOTHING
 
 
-def _job(name: str, arguments: Callable[[Path], list[str]], before: Callable[[Path], None] = lambda _: None) -> Job:
-    return Job(name, lambda home: command(arguments(home), home), before)
+MOVES = r"published/(history|pointer)|ledger\.db promotions"
+"""The account of the pointer's moves: a refresh that kept an older space back, and then did not, has moved it twice."""
+
+
+def _job(
+    name: str,
+    arguments: Callable[[Path], list[str]],
+    before: Callable[[Path], None] = lambda _: None,
+    tells_of_tries: str = NOTHING,
+) -> Job:
+    return Job(name, lambda home: command(arguments(home), home), before, tells_of_tries=tells_of_tries)
 
 
 def _on(day: Partition, job: str, *more: str) -> Callable[[Path], list[str]]:
@@ -154,12 +167,12 @@ def chain(day: Partition, *, first: bool) -> list[Job]:
     jobs = [_job("land_partition", _on(day, "land_partition"), _deliver(day))]
     jobs += [_job(name, _on(day, name)) for name in features]
     if not first:
-        jobs.append(_job("refresh", _plain("refresh", "--partition", str(day))))
+        jobs.append(_job("refresh", _plain("refresh", "--partition", str(day)), tells_of_tries=MOVES))
     jobs += [_job("train_candidate", _on(day, "train_candidate")), _job("gate_candidate", _gate(day))]
     for consumer in CONSUMERS:
         jobs.append(_job(f"train_consumer {consumer}", _on(day, "train_consumer", "--consumer", consumer)))
         jobs.append(_job(f"gate_consumer {consumer}", _on(day, "gate_consumer", "--consumer", consumer)))
-    return [*jobs, Job("promote", _plain("promote", "--partition", str(day)))]
+    return [*jobs, _job("promote", _plain("promote", "--partition", str(day)))]
 
 
 def moves() -> list[Job]:

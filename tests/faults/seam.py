@@ -110,9 +110,11 @@ def _be_watched(work: Callable[[], int], handing: socket.socket, said: int) -> N
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
 
 
 @dataclass

@@ -9,7 +9,6 @@ HEAVY = (
     "duckdb",
     "pyarrow.parquet",
     "torch",
-    "onnxruntime",
     "onnxscript",
     "feast",
     "mlflow",

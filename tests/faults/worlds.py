@@ -14,7 +14,7 @@ from serving_export.pointer_moves import rollback
 from serving_export.promote import promote_space
 from serving_export.reconcile import reconcile
 from serving_export.refresh import refresh_embeddings
-from tests.faults.jobs import Job
+from tests.faults.jobs import MOVES, NOTHING, Job
 from tests.serving_export.world import DAY1, DAY2, DAY3, World
 from training.command_line import Answer, answers, run_commands
 from training.settings import Settings
@@ -24,12 +24,18 @@ def world_of(home: Path) -> World:
     return World(Settings.from_env({"ATTUNE_HOME": str(home)}))
 
 
-def _job(name: str, work: Callable[[World], Any], before: Callable[[World], Any] = lambda _: None) -> Job:
+def _job(
+    name: str,
+    work: Callable[[World], Any],
+    before: Callable[[World], Any] = lambda _: None,
+    tells_of_tries: str = NOTHING,
+) -> Job:
     return Job(
         name,
         lambda home: as_command(lambda: work(world_of(home))),
         lambda home: before(world_of(home)),
         lambda home: as_command(lambda: _reconcile(world_of(home))),
+        tells_of_tries,
     )
 
 
@@ -67,7 +73,7 @@ def _before_the_first(world: World) -> None:
 JOBS = (
     _job("first promote", lambda w: promote_space(w.settings, DAY1, w.sources), _before_the_first),
     _job("promote", lambda w: promote_space(w.settings, DAY3, w.sources), lambda w: w.train(DAY3)),
-    _job("refresh", lambda w: refresh_embeddings(w.settings, DAY3, w.sources)),
+    _job("refresh", lambda w: refresh_embeddings(w.settings, DAY3, w.sources), tells_of_tries=MOVES),
     _job("rollback", lambda w: (rollback(w.settings), _reconcile(w))),
     _job("reconcile", _reconcile, lambda w: rollback(w.settings)),
     _job("pin", _pin),
