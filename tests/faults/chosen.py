@@ -14,10 +14,9 @@ from tests.faults.homes import Homes, tried_jobs
 from tests.faults.jobs import Job
 from tests.faults.pairs import try_two_at_once
 from tests.faults.seam import Fault
+from tests.faults.table import TWO_AT_ONCE
 from tests.faults.trial import Undisturbed, try_fault, undisturbed
 from tests.faults.warm import warm
-
-TWO_AT_ONCE = "two at once"
 
 
 def tried(folder: Path, options: argparse.Namespace, done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
