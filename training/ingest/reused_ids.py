@@ -110,7 +110,7 @@ def known_reused(settings: Settings) -> dict[Partition, set[int]]:
     """Return, by day, the hashes of ids that were judged reused when the day landed."""
     days = list_partitions(settings.landed_dir(REUSED))
     files = zip(days, _paths(settings, REUSED, days), strict=True)
-    return {day: set(open_parquet(path).read()["event"].to_pylist()) for day, path in files}
+    return {day: set(open_parquet(Path(path)).read()["event"].to_pylist()) for day, path in files}
 
 
 def record_reused(settings: Settings, partition: Partition, events: set[int]) -> None:
