@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from serving_export.lookup import Snapshot
 from serving_export.packed import unpack_ids
@@ -28,7 +27,7 @@ from training.contracts.partitions import Partition
 from training.ingest.arrivals import mark_delivered
 from training.registry.pointer import PublishedSnapshot, find_pointer
 from training.settings import Settings
-from training.storage import list_partitions, write_json, write_parquet
+from training.storage import list_partitions, open_parquet, write_json, write_parquet
 
 SAMPLE = 200
 """Answers, and users of each served space, that are compared."""
@@ -145,7 +144,7 @@ def _copy_raw(settings: Settings, scratch: Settings, until: Partition, users: Se
             source, target = settings.raw_dir(table) / f"dt={day}", scratch.raw_dir(table) / f"dt={day}"
             target.mkdir(parents=True)
             for path in source.glob("*.parquet"):
-                rows = pq.ParquetFile(path).read()
+                rows = open_parquet(path).read()
                 if table != RAW_ITEMS.name and "user_id" in rows.column_names:
                     rows = rows.filter(pc.is_in(rows["user_id"].cast("string"), value_set=_strings(users)))
                 if rows.num_rows:

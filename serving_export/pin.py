@@ -32,7 +32,7 @@ def pin(settings: Settings, consumer: str, space_id: str, sources: Sources | Non
         _require_vectors(settings, pointer, consumer, space_id)
     ledger = Ledger(settings)
     ledger.pin(consumer, space_id)
-    ledger.record_intent("pin", f"{consumer} to {space_id}", pointer.sequence if pointer else 0)
+    _intend(ledger, pointer, f"{consumer} to {space_id}")
     return _carried_out(settings, sources)
 
 
@@ -45,8 +45,14 @@ def unpin(settings: Settings, consumer: str, sources: Sources | None = None) -> 
     ledger, pointer = Ledger(settings), find_pointer(settings.published_dir)
     if not ledger.unpin(consumer):
         raise AttuneError(f"expected a pinned consumer, found none named {consumer}; `status` lists the pins")
-    ledger.record_intent("pin", f"{consumer} to what is live", pointer.sequence if pointer else 0)
+    _intend(ledger, pointer, f"{consumer} to what is live")
     return _carried_out(settings, sources)
+
+
+def _intend(ledger: Ledger, pointer: Pointer | None, what: str) -> None:
+    """Record the intent of what is about to move; the same pin again moves nothing, nor does one before a promotion."""
+    if pointer is not None and pointer.pins != ledger.pins():
+        ledger.record_intent("pin", what, pointer.sequence)
 
 
 def _carried_out(settings: Settings, sources: Sources | None) -> Reconciled:

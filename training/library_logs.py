@@ -11,6 +11,8 @@ import warnings
 
 _CHATTER = ("great_expectations", "alembic", "mlflow", "dbt", "httpx", "sqlalchemy.engine")
 """Loggers of libraries that tell of every step at the level at which our own modules tell of a job."""
+_RAISED_ANYWAY = ("mlflow.store.db.utils",)
+"""Loggers that print the traceback of an error that is then raised, and told in one line."""
 _HARMLESS: tuple[tuple[type[Warning], str, str], ...] = (
     (DeprecationWarning, r"fetch_arrow_table\(\) is deprecated", r"ibis\."),
     (DeprecationWarning, r"module 'sre_\w+' is deprecated", r"great_expectations\."),
@@ -25,5 +27,7 @@ def start_logging(level: int = logging.INFO) -> None:
     if level > logging.DEBUG:
         for name in _CHATTER:
             logging.getLogger(name).setLevel(logging.WARNING)
+        for name in _RAISED_ANYWAY:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         for category, message, module in _HARMLESS:
             warnings.filterwarnings("ignore", message, category, module)

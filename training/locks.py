@@ -59,16 +59,33 @@ def _advisory_lock(settings: Settings, name: str, timeout_s: float) -> Iterator[
 
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
     engine = sa.create_engine(settings.database_url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as session:
 
-        def take() -> bool:
-            return bool(session.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar())
+    def take() -> bool:
+        return bool(session.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar())
 
-        def holder() -> str:
-            return _session_holding(session, key)
+    def holder() -> str:
+        return _session_holding(session, key)
 
-        wait_for(take, f"advisory lock {name} of the ledger", holder, timeout_s)
+    with _answering(f"advisory lock {name}"):
+        session = engine.connect()
+    with session:
+        with _answering(f"advisory lock {name}"):
+            wait_for(take, f"advisory lock {name} of the ledger", holder, timeout_s)
         yield session
+
+
+@contextmanager
+def _answering(what: str) -> Iterator[None]:
+    """Say in one line that the ledger's server was lost while a lock was asked for."""
+    import sqlalchemy as sa
+
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        found = str(error.orig).strip().splitlines()[0]
+        raise AttuneError(
+            f"expected the ledger's server to give {what}, found {found}; start the server, then run this again"
+        ) from error
 
 
 def _session_holding(session: Any, key: int) -> str:

@@ -5,6 +5,7 @@ Local paths are used throughout; temporary names start with a dot, so no reader'
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -15,10 +16,10 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,14 +54,19 @@ def arrow_schema(table: Table) -> pa.Schema:
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces `path` in one step on success and vanishes on failure."""
+    """Yield a temporary path that replaces `path` in one step on success and vanishes on failure.
+
+    What a killed process left of this very file is removed first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path.parent, of=path.name)
     temporary = _temporary(path)
     try:
-        yield temporary
-        _fsync(temporary)
-        temporary.replace(path)
-        _fsync(path.parent)
+        with naming(path):
+            yield temporary
+            _fsync(temporary)
+            temporary.replace(path)
+            _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -79,16 +85,28 @@ def new_dir(target: Path) -> Iterator[Path]:
     held = os.open(temporary, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_SH)
     try:
-        yield temporary
-        for path in sorted(temporary.rglob("*")):
-            _fsync(path)
-        _fsync(temporary)
-        if not target.exists():
-            temporary.rename(target)
-            _fsync(target.parent)
+        with naming(target):
+            yield temporary
+            for path in sorted(temporary.rglob("*")):
+                _fsync(path)
+            _fsync(temporary)
+            if not target.exists():
+                temporary.rename(target)
+                _fsync(target.parent)
     finally:
         os.close(held)
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of the disk name `path` where it names no file, as those of a full disk do not while writing."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
 
 
 def folders(parent: Path) -> list[Path]:
@@ -98,14 +116,21 @@ def folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if not path.name.startswith(".") and path.is_dir())
 
 
-def sweep(parent: Path, older_than_s: float = LEFTOVER_AGE_S) -> list[str]:
+def sweep(parent: Path, older_than_s: float = LEFTOVER_AGE_S, of: str = "") -> list[str]:
     """Remove the temporary files and folders in `parent` that a killed process left, and return their names.
 
     One that is younger, or a folder that a living process holds, is another's work and stays.
+
+    Args:
+        parent: The folder.
+        older_than_s: Age from which one that nobody holds is taken for left.
+        of: The file or folder that was to be; any unless named. Where a file is written for somebody, other hidden
+            names are theirs.
     """
+    pattern = re.compile(rf"\.{re.escape(of)}\.[0-9a-f]{{8}}") if of else _LEFTOVER
     removed = []
     for entry in list(os.scandir(parent)) if parent.is_dir() else ():
-        if _LEFTOVER.fullmatch(entry.name) and _abandoned(entry, older_than_s):
+        if pattern.fullmatch(entry.name) and _abandoned(entry, older_than_s):
             _remove(Path(entry.path))
             removed.append(entry.name)
     if removed:
@@ -125,6 +150,21 @@ def write_parquet(table: pa.Table, path: Path, *, repetitive: list[str] | bool =
         pq.write_table(table, temporary, compression="zstd", row_group_size=131_072, use_dictionary=repetitive)
 
 
+def open_parquet(path: Path) -> pq.ParquetFile:
+    """Return an open Parquet file.
+
+    Raises:
+        AttuneError: It is cut short, or none.
+    """
+    try:
+        return pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise AttuneError(
+            f"expected a whole Parquet file at {path}, found: {str(error).splitlines()[0]}; remove it and run the job "
+            "that writes it again"
+        ) from error
+
+
 def write_json(value: Any, path: Path) -> None:
     """Write one JSON file atomically, keys sorted."""
     with replace_file(path) as temporary:
@@ -141,7 +181,7 @@ def exclusive(path: Path, *, shared: bool = False, timeout_s: float = LOCK_TIMEO
         AttuneError: The lock was not let go within `timeout_s`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as file:
+    with path.open("ab", buffering=0) as file:
         kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         wait_for(lambda: try_lock(file, kind), f"lock {path}", lambda: _holder(path), timeout_s)
         if not shared:
@@ -197,11 +237,11 @@ def try_lock(file: IO[Any] | int, kind: int = fcntl.LOCK_EX) -> bool:
     return True
 
 
-def _sign(file: TextIO) -> None:
-    """Leave in a lock file who holds it, for those who wait."""
-    file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
+def _sign(file: IO[bytes]) -> None:
+    """Leave in a lock file who holds it, for those who wait; on a full disk the lock is held without a name."""
+    with suppress(OSError):
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
 def _holder(path: Path) -> str:

@@ -28,9 +28,11 @@ def rollback(to: int | None, further: bool) -> Answer:
 
     settings = Settings.from_env()
     before = read_pointer(settings.published_dir)
-    _intend_rollback(settings, before.sequence, to)
+    intent = _intend_rollback(settings, before.sequence, to)
     pointer = rollback(settings, to, further=further)
     moved = pointer.sequence != before.sequence
+    if not moved:
+        _void(settings, intent)
     text = f"live is now space {pointer.live.space_id} of {pointer.live.partition} (pointer {pointer.sequence})"
     if not moved:
         text = (
@@ -121,13 +123,23 @@ def promote(partition: Partition, force: str) -> Answer:
     return Answer(values=values, text=_with_pending(text, values["pending"]))
 
 
-def _intend_rollback(settings: Settings, sequence: int, to: int | None) -> None:
-    """Record the intent where the ledger answers at once; a rollback does not wait for it."""
+def _intend_rollback(settings: Settings, sequence: int, to: int | None) -> int | None:
+    """Record the intent where the ledger answers at once, and return its number; a rollback does not wait for it."""
     from training.registry.ledger import Ledger
 
     with suppress(AttuneError, OSError):
         ledger = Ledger(settings, patience_s=1.0)
-        ledger.record_intent("rollback", f"pointer {to}" if to else "the promotion before", sequence)
+        return ledger.record_intent("rollback", f"pointer {to}" if to else "the promotion before", sequence)
+    return None
+
+
+def _void(settings: Settings, intent: int | None) -> None:
+    """Close the intent of a rollback that moved nothing; where the ledger is away, the next job that publishes does."""
+    from training.registry.ledger import Ledger
+
+    with suppress(AttuneError, OSError):
+        if intent is not None:
+            Ledger(settings, patience_s=1.0).close_intent(intent, "void")
 
 
 def _in_line(settings: Settings, values: dict[str, Any], text: str) -> Answer:

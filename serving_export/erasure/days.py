@@ -23,7 +23,7 @@ from training.ingest import reused_ids
 from training.ingest.landed_days import RawDays, landed_partitions, manifest_path, read_manifest
 from training.ingest.raw_files import read_checked
 from training.settings import Settings
-from training.storage import PART, exclusive, write_json
+from training.storage import PART, exclusive, open_parquet, write_json
 
 
 def erase_days(settings: Settings, people: People, days: list[Partition] | None = None) -> dict[str, int]:
@@ -63,7 +63,7 @@ def _erased_users(raw: RawDays, day: Partition, tombstones: Tombstones) -> froze
     users: set[str] = set()
     for path in _files(raw, day):
         if OWNER in pq.read_schema(path).names:
-            users |= set(map(str, pq.ParquetFile(path).read([OWNER])[OWNER].unique().to_pylist()))
+            users |= set(map(str, open_parquet(path).read([OWNER])[OWNER].unique().to_pylist()))
     known = sorted(users)
     return frozenset(user for user, erased in zip(known, tombstones.among(known), strict=True) if erased)
 
@@ -79,7 +79,7 @@ def _erase_day(settings: Settings, raw: RawDays, day: Partition, people: People)
     from_raw = 0
     for path in _files(raw, day):
         from_raw += parquet_files.erase(path, people)
-        if from_raw and not pq.ParquetFile(path).metadata.num_rows:
+        if from_raw and not open_parquet(path).metadata.num_rows:
             path.unlink()  # a file without rows would be taken for a broken delivery
     landed = _erase_landed(settings, day, people)
     if was_landed and from_raw:
@@ -95,7 +95,7 @@ def _erase_landed(settings: Settings, day: Partition, people: People) -> int:
     """Hashes of the users' events first: once the events are gone, nobody could tell which those are."""
     interactions = settings.landed_dir(RAW_INTERACTIONS.name) / f"dt={day}" / PART
     if interactions.exists():
-        rows = pq.ParquetFile(interactions).read()
+        rows = open_parquet(interactions).read()
         reused_ids.forget_events(settings, day, rows.filter(pa.array(parquet_files.own_rows(rows, people))))
     count = 0
     for table in ("interactions", "users"):
@@ -112,4 +112,4 @@ def _remember(settings: Settings, day: Partition) -> None:
 
 def _num_rows(settings: Settings, table: str, day: Partition) -> int:
     path = settings.landed_dir(table) / f"dt={day}" / PART
-    return int(pq.ParquetFile(path).metadata.num_rows) if path.exists() else 0
+    return int(open_parquet(path).metadata.num_rows) if path.exists() else 0

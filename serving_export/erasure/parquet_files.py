@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from serving_export.erasure.people import OWNER, People, names_items
-from training.storage import write_parquet
+from training.storage import open_parquet, write_parquet
 
 RAW_ROW = "raw"
 """The column of quarantine that holds a rejected row as it came."""
@@ -63,7 +62,7 @@ def _found(table: pa.Table, people: People) -> list[str]:
 
 def _read(path: Path) -> pa.Table:
     """Return a file as it was before it was written: Parquet names the values of lists otherwise than Arrow does."""
-    table = pq.ParquetFile(path).read()
+    table = open_parquet(path).read()
     fields = [
         field.with_type(pa.list_(field.type.value_type)) if pa.types.is_list(field.type) else field
         for field in table.schema

@@ -179,6 +179,14 @@ def test_a_pinned_consumer_is_answered_from_its_own_space_at_once(world: World) 
     assert [intent["kind"] for intent in world.ledger.intents("done")] == ["promote", "promote", "pin", "pin"]
 
 
+def test_the_same_pin_again_moves_nothing_and_leaves_no_intent_open(world: World) -> None:
+    first, _ = world.promote(DAY1, DAY2)
+    for _ in range(2):
+        pin(world.settings, "matching", first, world.sources)
+    assert [intent["state"] for intent in world.ledger.intents()] == ["done"] * 3
+    assert [row["kind"] for row in world.ledger.promotions()] == ["promote", "promote", "pin"]
+
+
 def test_a_pin_that_was_recorded_and_then_cut_short_is_carried_out(world: World) -> None:
     first, _ = world.promote(DAY1, DAY2)
     world.ledger.pin("matching", first)

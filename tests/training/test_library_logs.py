@@ -12,6 +12,7 @@ start_logging({level})
 logging.getLogger("great_expectations.registry").info("chatter")
 logging.getLogger("great_expectations.registry").warning("problem")
 logging.getLogger("training.jobs").info("ours")
+logging.getLogger("mlflow.store.db.utils").error("the traceback of what is raised")
 for module, text, kind in (
     ("ibis.backends.duckdb", "fetch_arrow_table() is deprecated, use another", DeprecationWarning),
     ("training.data", "fetch_arrow_table() is deprecated, use another one", UserWarning),
@@ -29,6 +30,7 @@ def said(level: str) -> str:
 def test_chatter_and_known_warnings_are_quiet_and_the_rest_is_not() -> None:
     told = said("logging.INFO")
     assert "chatter" not in told
+    assert "the traceback of what is raised" not in told
     assert "use another\n" not in told
     for word in ("problem", "ours", "use another one", "something new is wrong"):
         assert word in told

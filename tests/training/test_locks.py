@@ -68,6 +68,14 @@ class TestOnPostgres:
             with lease(second, second.home / ".lock", timeout_s=5):
                 pass
 
+    def test_a_server_that_is_away_is_said_in_one_line(self, tmp_path: Path) -> None:
+        settings = _settings(tmp_path, database_url="postgresql+psycopg2://attune@127.0.0.1:1/ledger")
+        told = pytest.raises(
+            AttuneError, match=r"expected the ledger's server to give advisory lock \.lock, found [^\n]*"
+        )
+        with told, lease(settings, tmp_path / ".lock", timeout_s=1):
+            pass
+
     def test_only_one_of_many_is_inside_at_a_time(self, hosts: tuple[Settings, Settings]) -> None:
         inside, most = [0], [0]
 

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import time
@@ -6,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.faults.seam import Fault, run
 from training.contracts.columns import USER_EMBEDDING, USER_HISTORY
 from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
@@ -16,6 +18,7 @@ from training.storage import (
     folders,
     list_partitions,
     new_dir,
+    open_parquet,
     replace_file,
     sweep,
     try_lock,
@@ -50,6 +53,23 @@ def test_a_failed_folder_never_appears(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_error_of_the_disk_names_the_file_that_was_to_be(tmp_path: Path) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write or a sync raises it: without a name
+
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*/a\.json'") as caught,
+        replace_file(tmp_path / "a.json"),
+    ):
+        fill()
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(OSError, match=r"No space left on device: '.*/space'"), new_dir(tmp_path / "space"):
+        fill()
+    with pytest.raises(OSError, match=r"while writing bytes: '.*/b'"), replace_file(tmp_path / "b"):
+        raise OSError("while writing bytes")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_immutable_folder_is_kept(tmp_path: Path) -> None:
     for text in ("first", "second"):
         with new_dir(tmp_path / "space") as temporary:
@@ -76,6 +96,16 @@ def test_leftovers_of_the_dead_are_swept_and_the_work_of_the_living_is_not(tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == [".other.89ab4567", ".publishing.lock", "mine"]
 
 
+def test_a_file_that_is_written_anew_takes_away_what_a_killed_writer_left(tmp_path: Path) -> None:
+    dead, young, other = (tmp_path / f".{name}" for name in ("a.json.0123abcd", "a.json.89ab4567", "theirs.0123abcd"))
+    for path in (dead, young, other):
+        path.write_text("half")
+    for path in (dead, other):
+        os.utime(path, (1, 1))
+    write_json({}, tmp_path / "a.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, other.name, "a.json"]
+
+
 def test_who_waits_for_a_lock_says_for_which_and_for_whom(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / ".lock"
     with exclusive(path):
@@ -90,6 +120,26 @@ def test_who_waits_for_a_lock_says_for_which_and_for_whom(tmp_path: Path, caplog
         assert time.monotonic() - started < 5
     assert f"waiting for lock {path}, held by process {os.getpid()}" in caplog.text
     assert caplog.text.count("waiting for") == 1
+
+
+def test_a_lock_is_held_on_a_full_disk_too(tmp_path: Path) -> None:
+    def hold() -> int:
+        with exclusive(tmp_path / ".lock"):
+            return 0
+
+    outcome = run(hold, tmp_path, Fault("full", "write .lock"))
+    assert (outcome.struck, outcome.status, outcome.said) == (True, 0, "")
+
+
+def test_a_parquet_file_that_was_cut_short_is_named(tmp_path: Path) -> None:
+    path = tmp_path / PART
+    write_parquet(pa.table({"n": list(range(100))}), path)
+    with open_parquet(path) as file:
+        assert file.metadata.num_rows == 100
+    for size in (path.stat().st_size // 2, 0):
+        os.truncate(path, size)
+        with pytest.raises(AttuneError, match=f"expected a whole Parquet file at {path}, found: .*run the job"):
+            open_parquet(path)
 
 
 def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:

@@ -41,12 +41,13 @@ def run_dbt(
     with _environment(settings), _released_warehouse():
         manifest = _parsed(settings, locations)
         _set_batch_size(manifest, variables.get("batch_size"))
-        runner = dbtRunner(manifest=manifest, callbacks=[_logged_nodes()])
+        causes: dict[str, str] = {}
+        runner = dbtRunner(manifest=manifest, callbacks=[_logged_nodes(), _noted_causes(causes)])
         outcome = runner.invoke([*_arguments(settings, command, {**locations, **variables}), *arguments])
     results = list(getattr(outcome.result, "results", None) or [])
     failed = [result for result in results if str(result.status) in _FAILED]
     if failed:
-        raise _error(_failure(failed))
+        raise _error(_failure(failed, causes))
     if not outcome.success:
         raise _error(_refusal(settings, command, outcome.exception))
     return _tally(str(result.status) for result in results)
@@ -114,12 +115,22 @@ def _logged_nodes() -> Callable[[Any], None]:
     return log
 
 
+def _noted_causes(causes: dict[str, str]) -> Callable[[Any], None]:
+    """Keep what broke a model's first batch: the result of a model that is built in batches says "ERROR" alone."""
+
+    def note(event: Any) -> None:
+        if event.info.name == "GenericExceptionOnRun":
+            causes.setdefault(event.data.unique_id, event.data.exc)
+
+    return note
+
+
 def _error(message: str) -> AttuneError:
     """A warehouse that another process holds, or a disk, may be free on the next try; a model that is wrong is not."""
     return TransientFailure(message) if any(words in message for words in _PASSING) else AttuneError(message)
 
 
-def _failure(failed: list[Any]) -> str:
+def _failure(failed: list[Any], causes: Mapping[str, str]) -> str:
     first = failed[0]
     node = first.node
     more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
@@ -130,7 +141,8 @@ def _failure(failed: list[Any]) -> str:
             f"expected no row to fail dbt test {node.name} on {model}, found {first.failures}{more} {where}; "
             "run the compiled SQL for the rows and mend the raw partition or the model"
         )
-    return f"expected dbt model {node.name} to build, found: {_one_line(first.message)}{more} {where}"
+    found = causes.get(node.unique_id, first.message)
+    return f"expected dbt model {node.name} to build, found: {_one_line(found)}{more} {where}"
 
 
 def _refusal(settings: Settings, command: str, error: object) -> str:

@@ -34,7 +34,7 @@ from training.data.online.guard import WHOLE_VIEW, serving
 from training.data.online.writer import OnlineWriter, online_writer
 from training.data.vector_columns import as_frame
 from training.settings import REPO_ROOT, Settings
-from training.storage import PART, write_json
+from training.storage import PART, open_parquet, write_json
 
 if TYPE_CHECKING:
     from feast import FeatureStore, FeatureView
@@ -241,7 +241,7 @@ def writer_of(settings: Settings) -> OnlineWriter:
 
 def snapshot_blocks(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield a snapshot, or some columns of it, some rows at a time: it is never in memory as a whole."""
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         yield from file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns)
 
 

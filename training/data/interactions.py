@@ -20,7 +20,7 @@ from training.contracts.columns import INTERACTIONS
 from training.contracts.errors import MissingArtefact
 from training.contracts.partitions import Partition
 from training.settings import Settings
-from training.storage import PART, list_partitions
+from training.storage import PART, list_partitions, open_parquet
 
 Rows = npt.NDArray[np.int64]
 _EVENT_ID = "event_id"
@@ -133,7 +133,7 @@ def _event_order(paths: Sequence[Path], places: Rows) -> Rows:
     found, start = pa.nulls(0, pa.string()), 0
     ascending = np.sort(places)
     for path in paths:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             stop = start + file.metadata.num_rows
             inside = ascending[slice(*np.searchsorted(ascending, (start, stop)))]
             if len(inside):

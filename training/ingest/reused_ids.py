@@ -14,13 +14,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from training.contracts.partitions import Partition
 from training.ingest.event_hashes import hashed_contents, hashed_ids
 from training.ingest.raw_files import CheckedRows
 from training.settings import Settings
-from training.storage import PART, list_partitions, write_parquet
+from training.storage import PART, list_partitions, open_parquet, write_parquet
 
 HASHES, REUSED = "event_hashes", "reused_ids"
 _HASHES_SCHEMA = pa.schema(
@@ -111,7 +110,7 @@ def known_reused(settings: Settings) -> dict[Partition, set[int]]:
     """Return, by day, the hashes of ids that were judged reused when the day landed."""
     days = list_partitions(settings.landed_dir(REUSED))
     files = zip(days, _paths(settings, REUSED, days), strict=True)
-    return {day: set(pq.ParquetFile(path).read()["event"].to_pylist()) for day, path in files}
+    return {day: set(open_parquet(Path(path)).read()["event"].to_pylist()) for day, path in files}
 
 
 def record_reused(settings: Settings, partition: Partition, events: set[int]) -> None:
@@ -134,7 +133,7 @@ def forget_events(settings: Settings, partition: Partition, events: pa.Table) ->
     gone = pa.array(hashed_ids(events)) if events.num_rows else pa.array([], pa.uint64())
     for folder in (HASHES, REUSED):
         path = _path(settings, folder, partition)
-        kept = pq.ParquetFile(path).read() if path.exists() else None
+        kept = open_parquet(path).read() if path.exists() else None
         if kept is not None and len(gone):
             kept = kept.filter(pc.invert(pc.is_in(kept["event"], value_set=gone)))
             if kept.num_rows:

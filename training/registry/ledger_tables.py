@@ -121,9 +121,14 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         where = engine.url.render_as_string(hide_password=True)
         found = str(error.orig).strip().splitlines()[0]
         raise LedgerUnavailable(
-            f"expected the ledger {where} to answer, found {found}; end the process that holds it or start its server, "
-            "then run this again"
+            f"expected the ledger {where} to answer, found {found}; {_remedy(found)}, then run this again"
         ) from error
+
+
+def _remedy(found: str) -> str:
+    if any(words in found for words in ("is full", "disk I/O", "readonly", "No space left")):
+        return "make room on its disk, or mend it"
+    return "end the process that holds it or start its server"
 
 
 def _postgres_patience(patience_s: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from training.contracts.artefacts import Artefact
-from training.contracts.errors import FrameMismatch, MissingArtefact, SpaceMismatch, UnknownConsumer
+from training.contracts.errors import AttuneError, FrameMismatch, MissingArtefact, SpaceMismatch, UnknownConsumer
 
 POINTER = "pointer.json"
 HISTORY = "history"
@@ -207,7 +207,11 @@ def read_history(published_dir: Path, sequence: int) -> Pointer:
 
 def _read(path: Path) -> Pointer | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        return Pointer.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    return Pointer.from_dict(json.loads(text))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise AttuneError(
+            f"expected a whole pointer at {path}, found {type(error).__name__}: {error}; copy the last whole one of "
+            f"{path.parent / HISTORY if path.name == POINTER else path.parent} over it"
+        ) from error

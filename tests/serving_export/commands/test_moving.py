@@ -42,6 +42,7 @@ def test_rollback_without_mlflow_moves_says_so_and_names_what_is_pending(
     again = json.loads(capsys.readouterr().out)
     assert (again["moved"], again["live"]["space_id"]) == (False, first)
     assert [intent["kind"] for intent in world.ledger.intents("done")][-1] == "rollback"
+    assert world.ledger.intents("open") == [], "the one that moved nothing is not under way"
     assert main(["reconcile"]) == 1
     assert "error: MLflow: expected MLflow to answer" in capsys.readouterr().err
     monkeypatch.delenv("ATTUNE_MLFLOW_URI")

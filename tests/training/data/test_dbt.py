@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.training.data.conftest import Built
-from tests.training.data.landed_logs import settings_at
+from tests.training.data.landed_logs import land_small_log, settings_at
 from training.contracts.errors import AttuneError, TransientFailure
+from training.contracts.partitions import Partition
 from training.data.dbt import PROJECT_DIR, run_dbt
-from training.data.warehouse import source_locations
+from training.data.warehouse import build, source_locations
+from training.storage import PART
 
 pytestmark = pytest.mark.integration
 
@@ -30,6 +32,16 @@ def test_an_sql_error_is_one_line_that_names_the_model(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
     assert "nowhere.parquet" in str(error.value)
     assert not isinstance(error.value, TransientFailure)
+
+
+def test_what_broke_a_model_that_is_built_in_batches_is_told(tmp_path: Path) -> None:
+    config = settings_at(tmp_path)
+    land_small_log(config)
+    path = config.landed_dir("interactions") / "dt=2026-01-03" / PART
+    os.truncate(path, path.stat().st_size // 2)
+    told = r"expected dbt model int_interactions_deduplicated to build, found: .*magic bytes.*dt=2026-01-03"
+    with pytest.raises(AttuneError, match=told):
+        build(config, Partition.parse("2026-01-03"))
 
 
 HOLD = "import duckdb, sys; kept = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"

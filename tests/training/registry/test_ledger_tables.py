@@ -56,3 +56,17 @@ def test_a_server_that_is_away_is_named_without_its_password() -> None:
     with pytest.raises(LedgerUnavailable, match=r"attune:\*\*\*@127.0.0.1:1/ledger") as caught, transaction(engine):
         pass
     assert "secret" not in str(caught.value)
+
+
+def test_a_full_disk_is_not_taken_for_a_process_that_holds_the_ledger(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/ledger.db")
+    METADATA.create_all(engine)
+
+    def fill() -> None:
+        with transaction(engine) as connection:
+            pages = connection.exec_driver_sql("pragma page_count").scalar_one()
+            connection.exec_driver_sql(f"pragma max_page_count = {pages}")
+            connection.execute(sa.insert(PINS).values(consumer="c" * 50_000, space_id="s"))
+
+    with pytest.raises(LedgerUnavailable, match="is full; make room on its disk"):
+        fill()

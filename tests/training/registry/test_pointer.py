@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.contracts.errors import FrameMismatch, MissingArtefact, SpaceMismatch, UnknownConsumer
+from training.contracts.errors import AttuneError, FrameMismatch, MissingArtefact, SpaceMismatch, UnknownConsumer
 from training.registry.pointer import (
     POINTER,
     Pointer,
@@ -136,3 +136,12 @@ def test_the_entry_in_force_is_the_one_served_last_of_its_space_and_models_that_
     assert entry_in_force(tmp_path, replace(now, sequence=1), entries[2]) == entries[1]
     (tmp_path / "a/first").rmdir()
     assert entry_in_force(tmp_path, now, entries[2]) == entries[2]
+
+
+@pytest.mark.parametrize("torn", ["", "{", '{"sequence": 1}', "[]", "null"])
+def test_a_torn_pointer_is_named_with_what_to_put_in_its_place(tmp_path: Path, torn: str) -> None:
+    (tmp_path / POINTER).write_text(torn)
+    with pytest.raises(
+        AttuneError, match=rf"expected a whole pointer at {tmp_path / POINTER}.*copy .*/history over it"
+    ):
+        find_pointer(tmp_path)
