@@ -67,7 +67,7 @@ class Autoencoder(nn.Module):
 
 
 class AlphaDropout(nn.Module):
-    """`torch.nn.AlphaDropout` at a quarter of the draws, which cost as much as a layer: 16 bits decide of an element."""
+    """`torch.nn.AlphaDropout` at a fraction of its draws, which cost as much as a layer: 16 bits for each element."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()

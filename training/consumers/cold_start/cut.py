@@ -66,7 +66,7 @@ class Cut:
         return np.flatnonzero(np.diff(self.new_UI.indptr) + np.diff(self.old_UI.indptr)).astype(np.int64)
 
     @cached_property
-    def _seen_UI(self) -> sp.csr_matrix:
+    def _seen(self) -> sp.csr_matrix:
         return self.known.pairs.matrix()
 
     def judge(self, users_UD: Floats, items_ID: Floats) -> dict[str, RankingScores]:
@@ -74,7 +74,7 @@ class Cut:
         scorer = VectorScorer(users_UD, items_ID)
         held_out = dict(zip(GROUPS, (self.new_UI, self.old_UI), strict=True))
         return {
-            group: evaluate(scorer, self._seen_UI, truth, CUT, targeting=False).recommendation
+            group: evaluate(scorer, self._seen, truth, CUT, targeting=False).recommendation
             for group, truth in held_out.items()
         }
 

@@ -151,6 +151,13 @@ def search_and_train(
         space_id: The space of the data's vectors.
         rival: The champion's choices, trained on the same cut unless they are the same choices.
     """
+    with deterministic(config.seed):
+        return _search_and_train(data, config, space_id, rival)
+
+
+def _search_and_train(
+    data: ColdStartData, config: ColdStartConfig, space_id: str, rival: Choice | None
+) -> TrainedColdStart:
     cut = cut_of(data, config)
     enough = int(data.has_history.sum()) >= config.min_users
     trial = _Trial(Choice(mode=config.mode, num_epochs=2), {}, {})
@@ -352,7 +359,8 @@ def _at(cut: Cut, config: ColdStartConfig, choice: Choice) -> dict[str, RankingS
 
 
 def _is_finite(model: ColdStartModel, data: ColdStartData) -> bool:
+    """Return whether all that is served is finite: both sides, and what is imagined of users without history."""
     sides: list[Floats] = [model.user_vectors(data), model.item_vectors()]
     if model.network.zero_shot is not None:
-        sides.append(model.virtual_columns(data))
+        sides.append(model.virtual_columns(data, np.flatnonzero(~data.has_history)))
     return all(bool(np.isfinite(side).all()) for side in sides)
