@@ -1,5 +1,6 @@
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from training.reproducible import NUM_THREADS, deterministic
 
@@ -22,6 +23,17 @@ def test_outside_nothing_has_changed():
     assert torch.get_num_threads() == before[0]
     assert torch.are_deterministic_algorithms_enabled() == before[1]
     assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def _blas_threads() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_numpys_products_take_no_more_threads_than_torchs_and_get_theirs_back():
+    before = _blas_threads()
+    with deterministic(5):
+        assert set(_blas_threads()) == {NUM_THREADS}
+    assert _blas_threads() == before
 
 
 def test_a_failure_inside_restores_too():

@@ -6,6 +6,7 @@ Shape legend: B users of a batch, F input columns, K blocks, G groups.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,15 @@ class InputLayout:
             for block in self.blocks:
                 mask[row, block.columns] = group in block.groups
         return mask
+
+    @cached_property
+    def column_shares(self) -> npt.NDArray[np.float32]:
+        """float32 [F, K]: values of columns times this are their mean in each block; 0 for a one-hot block."""
+        shares = np.zeros((self.num_columns, len(self.blocks)), np.float32)
+        for place, block in enumerate(self.blocks):
+            if block.kind != "one_hot":
+                shares[block.columns, place] = 1 / (block.stop - block.start)
+        return shares
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -91,8 +91,15 @@ class ValidationCut:
 
     def figures(self, trial: Calibration) -> dict[str, float]:
         """Return the four means: recall and NDCG of recommendation and of targeting."""
-        means = [_means(side) for side in (self.judge_items(trial), self.judge_users(trial))]
-        return dict(zip(FIELDS, (float(value) for value in np.concatenate(means)), strict=True))
+        return figures_of([judge.of(trial) for judge in self.judges(TASKS)])
+
+
+def figures_of(said: Sequence[PerUserScores], tasks: Collection[str] = TASKS) -> dict[str, float]:
+    """Return the four means of what one cut says of a calibration by `tasks`; those of another task are zero."""
+    judged = [task for task in TASKS if task in tasks]
+    means = dict(zip(judged, (_means(one.figures) for one in said), strict=True))
+    values = np.concatenate([means.get(task, np.zeros(2)) for task in TASKS])
+    return dict(zip(FIELDS, (float(value) for value in values), strict=True))
 
 
 def calibrate(start: Calibration, cuts: Sequence[ValidationCut], tasks: Collection[str] = TASKS) -> Calibration:

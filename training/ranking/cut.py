@@ -14,12 +14,12 @@ import torch
 
 from training.arrays import Doubles, Floats, Indices
 from training.data.pair_log import PairLog
-from training.evaluation.metrics import sample, score_lists
+from training.evaluation.metrics import MAX_JUDGED, sample, score_lists
 
 TASKS = ("recommendation", "targeting")
 CUT = 20
 MAX_SCORES = 16_000_000
-"""Scores kept per side (64 MB): above it, judged keys are drawn at random."""
+"""Scores kept per side (64 MB): above it, and above `MAX_JUDGED`, judged keys are drawn at random."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def sides(cut: Cut, users_UD: Floats, items_ID: Floats, seed: int, tasks: Collec
 
 
 def judged_keys(truth: sp.csr_matrix, seed: int) -> Indices:
-    """Return the rows with anything held out, int64[K]: so many of them as `MAX_SCORES` allows, drawn by the seed."""
+    """Return the rows with anything held out, int64[K]: so many as `MAX_SCORES` and `MAX_JUDGED` allow, by the seed."""
     keys = np.flatnonzero(np.diff(truth.indptr)).astype(np.int64)
-    return sample(keys, max(MAX_SCORES // max(truth.shape[1], 1), 50), seed)
+    return sample(keys, min(max(MAX_SCORES // max(truth.shape[1], 1), 50), MAX_JUDGED), seed)
 
 
 def _side(queries: Floats, candidates: Floats, seen: sp.csr_matrix, truth: sp.csr_matrix, seed: int) -> Side:

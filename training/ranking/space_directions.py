@@ -10,6 +10,9 @@ import numpy as np
 from training.arrays import Floats
 from training.ranking.calibration import Calibration
 
+_ROWS_AT_ONCE = 8192
+"""Users held in double precision at once."""
+
 
 def z_directions(z_UZ: Floats, z_map_ZD: Floats) -> Floats:
     """Return float32[U, D], L2-normalised: where the space's vectors say that the users stand."""
@@ -23,13 +26,15 @@ def fit_z_map(z_UZ: Floats, directions_UD: Floats, strength: float = 1.0) -> Flo
     It is fitted to directions, not to targets, so nothing that a vector knows of a target can be read off. It is solved
     here since scikit-learn's `Ridge` takes 1.5 to 2.3 times as long, and a search fits one at every step.
     """
-    known = (np.abs(directions_UD).sum(axis=1) > 0) & (np.abs(z_UZ).sum(axis=1) > 0)
-    if not known.any():
-        return np.zeros((z_UZ.shape[1], directions_UD.shape[1]), np.float32)
-    z, target = z_UZ[known].astype(np.float64), directions_UD[known].astype(np.float64)
-    gram = z.T @ z
+    gram, moments = np.zeros((z_UZ.shape[1],) * 2), np.zeros((z_UZ.shape[1], directions_UD.shape[1]))
+    for start in range(0, len(z_UZ), _ROWS_AT_ONCE):
+        z, target = z_UZ[start : start + _ROWS_AT_ONCE], directions_UD[start : start + _ROWS_AT_ONCE]
+        known = target.any(axis=1) & z.any(axis=1)
+        z, target = z[known].astype(np.float64), target[known].astype(np.float64)
+        gram += z.T @ z
+        moments += z.T @ target
     ridge = strength * max(float(np.trace(gram)) / max(len(gram), 1) / 100, 1e-6)
-    return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), z.T @ target), np.float32)
+    return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), moments), np.float32)
 
 
 def blend(history_UD: Floats, from_z_UD: Floats, calibration: Calibration) -> Floats:

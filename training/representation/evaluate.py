@@ -18,7 +18,7 @@ from training.data.vector_columns import stack_vectors
 from training.evaluation.drift import effective_rank, neighbour_overlap, norm_statistics
 from training.evaluation.probe_report import compare_representations
 from training.representation.fit import FittedEncoder, UserEncoderConfig, fit_encoder
-from training.representation.item_space import ItemSpace, learn_item_space
+from training.representation.item_space import ItemSpace, current_item_space, learn_item_space, load_item_space
 from training.representation.rows import ensure_snapshot, read_pair_task, read_snapshot
 from training.representation.train import principal_axes
 from training.settings import Settings
@@ -34,11 +34,12 @@ def evaluate_holdout(
     """Return the seven-day comparison of the recipe, trained on nothing later than the anchor.
 
     The space that goes into service has seen the label week through its item vectors, so its own figures would
-    flatter it. The holdout is the same recipe with item vectors, scalers and encoder as of the anchor.
+    flatter it. The holdout is the same recipe with item vectors, scalers and encoder as of the anchor; the item vectors
+    are those that a retrain of that day reads, learned here only where it would have learned them.
     """
     if anchor is None:
         return {"evidence": "not enough evidence: no interactions before the label window"}
-    items = learn_item_space(settings, anchor, config.item_space, trial=True)
+    items = _items_as_of(settings, anchor, config)
     ensure_snapshot(settings, anchor, items.item_space_id)
     frame = read_snapshot(settings, anchor, items.item_space_id)
     task = read_pair_task(settings, anchor, partition, frame, items, config.max_positives)
@@ -47,6 +48,13 @@ def evaluate_holdout(
     holdout = fit_encoder(frame, config, settings.seed)
     table = representations(frame, holdout)
     return compare_representations(task, table, items.vectors(), "mean_of_items", settings.seed)
+
+
+def _items_as_of(settings: Settings, anchor: Partition, config: UserEncoderConfig) -> ItemSpace:
+    current = current_item_space(settings, anchor)
+    if current is not None:
+        return load_item_space(settings, current)
+    return learn_item_space(settings, anchor, config.item_space, trial=True)
 
 
 def representations(frame: pd.DataFrame, encoder: FittedEncoder) -> dict[str, Floats]:

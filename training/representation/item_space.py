@@ -28,6 +28,7 @@ from training.representation.collaborative import CollaborativeConfig, IndexedLo
 from training.representation.collaborative_choice import choose_method
 from training.representation.content import ContentEncoder, item_tokens
 from training.representation.item_turn import choose_turn
+from training.reproducible import deterministic
 from training.settings import Settings
 from training.storage import folders, new_dir, write_json
 
@@ -112,7 +113,8 @@ def learn_item_space(
     config = config or ItemSpaceConfig()
     interactions = read_log(settings, partition, ("user_id", "item_id", "session_key"))
     profile = read_item_features(settings, partition)
-    space, facts = _learn(interactions, profile, partition, config, settings.seed, onto)
+    with deterministic(settings.seed):
+        space, facts = _learn(interactions, profile, partition, config, settings.seed, onto)
     _save(settings, space, facts | {"config": asdict(config), "seed": settings.seed, "trial": trial})
     logger.info("item space %s: %d items, %s", space.item_space_id, len(space.item_ids), facts)
     return space

@@ -25,5 +25,9 @@ def test_a_group_names_every_column_that_goes_missing_with_it():
     np.testing.assert_array_equal(LAYOUT.group_columns(), np.array(expected, bool))
 
 
+def test_columns_are_averaged_by_block_but_for_one_hot_ones():
+    np.testing.assert_allclose(np.array([[4, 8, 1, 0, 0, 3]]) @ LAYOUT.column_shares, [[6, 0, 3]])
+
+
 def test_it_survives_json():
     assert InputLayout.from_dict(json.loads(json.dumps(LAYOUT.to_dict()))) == LAYOUT

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from tests.training.ranking.world import two_tastes
 from training.data.pair_log import PairLog
@@ -86,6 +87,16 @@ def test_those_drawn_are_known_before_any_score(monkeypatch: pytest.MonkeyPatch)
     assert len(drawn) == 60 < len(np.unique(cut.later.user_idx))
     assert whole.keys.tolist() == drawn.tolist()
     np.testing.assert_array_equal(some.scores_KC.numpy(), whole.scores_KC.numpy())
+
+
+def test_of_a_small_catalogue_no_more_are_judged_than_a_mean_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = sp.csr_matrix(np.ones((90, 5), np.float32))
+    assert len(judged_keys(truth, 5)) == 90
+    monkeypatch.setattr(matching_validation, "MAX_JUDGED", 70)
+    assert len(judged_keys(truth, 5)) == 70
+    assert judged_keys(truth, 5).tolist() == judged_keys(truth, 5).tolist() != judged_keys(truth, 6).tolist()
+    monkeypatch.setattr(matching_validation, "MAX_SCORES", 5 * 60)
+    assert len(judged_keys(truth, 5)) == 60
 
 
 def test_what_validates_is_later_and_between_known_ids() -> None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from training.representation.autoencoder import Autoencoder, AutoencoderConfig
+from training.representation.autoencoder import SELU_FLOOR, AlphaDropout, Autoencoder, AutoencoderConfig
 
 
 def model(seed: int = 1, **config: object) -> Autoencoder:
@@ -63,3 +63,35 @@ def test_it_overfits_one_batch():
         assert all(torch.isfinite(p.grad).all() for p in autoencoder.parameters() if p.requires_grad)
         optimizer.step()
     assert loss.item() < 0.02
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_dropout_keeps_mean_and_variance_and_drops_as_torch_does(rate: float):
+    torch.manual_seed(0)
+    x_BF = torch.randn(300, 333)
+    ours, torchs = AlphaDropout(rate), torch.nn.AlphaDropout(rate)
+    found, expected = ours(x_BF), torchs(x_BF)
+    assert found.mean().item() == pytest.approx(0.0, abs=0.02)
+    assert found.std().item() == pytest.approx(1.0, abs=0.02)
+    dropped, as_torch = (values == values.mode().values.mode().values for values in (found, expected))
+    assert dropped.float().mean().item() == pytest.approx(rate, abs=0.01)
+    assert found[dropped][0].item() == pytest.approx(expected[as_torch][0].item())
+    kept = ~dropped & ~as_torch
+    torch.testing.assert_close(found[kept], expected[kept])
+
+
+def test_dropped_elements_carry_no_gradient_and_rows_differ():
+    torch.manual_seed(0)
+    x_BF = torch.full((50, 7), 2.0, requires_grad=True)
+    out_BF = AlphaDropout(0.5)(x_BF)
+    out_BF.sum().backward()
+    dropped = out_BF < 0
+    assert not x_BF.grad[dropped].any()
+    assert (x_BF.grad[~dropped] > 0).all()
+    assert len(dropped.unique(dim=0)) > 30
+
+
+def test_nothing_is_dropped_at_rate_0_and_what_is_dropped_is_at_selus_floor():
+    x_BF = torch.randn(3, 5)
+    assert torch.equal(AlphaDropout(0.0)(x_BF), x_BF)
+    assert torch.nn.functional.selu(torch.tensor(-50.0)).item() == pytest.approx(SELU_FLOOR)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from tests.training.representation.test_inputs import rows
-from tests.training.representation.trained_home import LAST, SMALL
+from tests.training.representation.trained_home import LAST, SMALL, copied_home
+from training.representation import evaluate
 from training.representation.evaluate import (
     compare_with_live,
     describe_vectors,
@@ -12,6 +13,7 @@ from training.representation.evaluate import (
     representations,
 )
 from training.representation.fit import fit_encoder
+from training.representation.item_space import learn_item_space
 
 
 def test_mean_of_items_is_both_modalities_over_all_time():
@@ -65,3 +67,13 @@ def test_the_holdout_knows_nothing_after_the_anchor(trained):
     spaces = sorted(path.name for path in (trained.settings.home / "item_spaces").glob("*"))
     assert any(name.startswith("20260317-") for name in spaces)
     assert found["representations"]["mean_of_items"]["auc"] > 0.6
+
+
+@pytest.mark.integration
+def test_the_holdout_reads_the_item_vectors_that_a_retrain_of_its_day_reads(trained, tmp_path, monkeypatch):
+    settings = copied_home(trained, tmp_path)
+    known = learn_item_space(settings, LAST.shift(-8), SMALL.item_space)
+    monkeypatch.setattr(evaluate, "learn_item_space", None)
+    found = evaluate_holdout(settings, LAST.shift(-7), LAST, SMALL)
+    assert found["representations"]["mean_of_items"]["auc"] > 0.6
+    assert (settings.features_dir("user_taste", LAST.shift(-7), known.item_space_id)).exists()

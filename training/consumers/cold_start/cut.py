@@ -8,6 +8,7 @@ Shape legend: U users, I items, D width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -64,13 +65,16 @@ class Cut:
         """int64[K]: users with anything held out; only their vectors are read."""
         return np.flatnonzero(np.diff(self.new_UI.indptr) + np.diff(self.old_UI.indptr)).astype(np.int64)
 
+    @cached_property
+    def _seen(self) -> sp.csr_matrix:
+        return self.known.pairs.matrix()
+
     def judge(self, users_UD: Floats, items_ID: Floats) -> dict[str, RankingScores]:
         """Return how well vectors rank the held-out pairs of each group."""
         scorer = VectorScorer(users_UD, items_ID)
-        seen = self.known.pairs.matrix()
         held_out = dict(zip(GROUPS, (self.new_UI, self.old_UI), strict=True))
         return {
-            group: evaluate(scorer, seen, truth, CUT, targeting=False).recommendation
+            group: evaluate(scorer, self._seen, truth, CUT, targeting=False).recommendation
             for group, truth in held_out.items()
         }
 

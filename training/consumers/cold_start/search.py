@@ -52,6 +52,8 @@ class ColdStartConfig:
         start_weights: Weights of the linear start to choose from, for either group of users.
         early_weights: The weights by which epochs are compared.
         max_epochs: Passes over the users at most.
+        max_users: Users that all epochs together show at most: of a large log fewer epochs suffice, for each has more
+            users. Thirty passes over a log of six thousand.
         patience: Epochs without a better validation before stopping.
         new_share: Share of users with history who play the new ones.
         old_share: Share of rows, the newest, that old users are judged on.
@@ -70,11 +72,17 @@ class ColdStartConfig:
     start_weights: tuple[float, ...] = START_WEIGHTS
     early_weights: StartWeights = field(default_factory=lambda: StartWeights(new=4.0, old=1.0))
     max_epochs: int = 30
+    max_users: int = 12 * 16_384
     patience: int = 8
     new_share: float = 0.2
     old_share: float = 0.1
     min_users: int = 20
     seed: int = 17
+
+    def num_epochs(self, num_users: int) -> int:
+        """Return the most epochs over a log with so many users to learn from."""
+        shown = max(min(num_users, self.training.epoch_users), 1)
+        return max(min(self.max_epochs, self.max_users // shown), 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +151,13 @@ def search_and_train(
         space_id: The space of the data's vectors.
         rival: The champion's choices, trained on the same cut unless they are the same choices.
     """
+    with deterministic(config.seed):
+        return _search_and_train(data, config, space_id, rival)
+
+
+def _search_and_train(
+    data: ColdStartData, config: ColdStartConfig, space_id: str, rival: Choice | None
+) -> TrainedColdStart:
     cut = cut_of(data, config)
     enough = int(data.has_history.sum()) >= config.min_users
     trial = _Trial(Choice(mode=config.mode, num_epochs=2), {}, {})
@@ -280,7 +295,8 @@ def _try(cut: Cut, config: ColdStartConfig, start: LinearStart) -> _Trial:
             del models[passed_by]
         return epoch - _best_epoch(found) < config.patience
 
-    curves = fit(network, cut.known, config.training, config.max_epochs, config.seed, after)
+    most = config.num_epochs(int(cut.known.has_history.sum()))
+    curves = fit(network, cut.known, config.training, most, config.seed, after)
     for group in GROUPS:
         curves[f"{group}_ndcg_at_20"] = [scores[group].summary(CUT)[f"ndcg@{CUT}"] for scores in found]
     best = _best_epoch(found)
@@ -343,7 +359,8 @@ def _at(cut: Cut, config: ColdStartConfig, choice: Choice) -> dict[str, RankingS
 
 
 def _is_finite(model: ColdStartModel, data: ColdStartData) -> bool:
+    """Return whether all that is served is finite: both sides, and what is imagined of users without history."""
     sides: list[Floats] = [model.user_vectors(data), model.item_vectors()]
     if model.network.zero_shot is not None:
-        sides.append(model.virtual_columns(data))
+        sides.append(model.virtual_columns(data, np.flatnonzero(~data.has_history)))
     return all(bool(np.isfinite(side).all()) for side in sides)

@@ -218,14 +218,14 @@ def _zero_shot_optimizer(network: ColdStartNetwork, config: ColdStartTrainingCon
     if network.zero_shot is None:
         return None
     rate = config.zero_shot_learning_rate
-    return torch.optim.AdamW(network.zero_shot.parameters(), lr=rate, weight_decay=config.weight_decay)
+    return torch.optim.AdamW(network.zero_shot.parameters(), lr=rate, weight_decay=config.weight_decay, fused=True)
 
 
 def _ranking_optimizer(network: ColdStartNetwork, config: ColdStartTrainingConfig) -> torch.optim.Optimizer:
     *tables, bias = network.embedding_parameters()
     decayed = {"params": [*tables, *network.ranker.parameters()], "weight_decay": config.weight_decay}
     groups = [decayed, {"params": [bias], "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def _move(optimizer: torch.optim.Optimizer, loss: Tensor) -> float:

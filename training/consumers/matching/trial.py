@@ -23,6 +23,7 @@ from training.ranking.calibration_search import (
     PerUserScores,
     ValidationCut,
     calibrate,
+    figures_of,
     likeliest,
     most_gaining,
     relative_gain,
@@ -261,10 +262,10 @@ class Trial:
         calibration = likeliest(choice.calibration, cuts, self.training.tasks)
         power = f"_power_{choice.calibration.activity_power:g}" if choice.calibration.activity_power else ""
         name = f"start_width_{choice.width}_decay_{choice.decay:g}_{choice.spectrum}{power}"
-        figures = cuts[0].figures(calibration)
+        said = [[judge.of(calibration) for judge in cut.judges(self.training.tasks)] for cut in cuts]
+        figures = figures_of(said[0], self.training.tasks)
         logger.info("matching: %s validates at %s", name, ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
-        scores = [judge.of(calibration) for cut in cuts for judge in cut.judges(self.training.tasks)]
-        return _JudgedStart(name, scores, figures)
+        return _JudgedStart(name, [one for scores in said for one in scores], figures)
 
     def _scores(self, tried: Tried) -> list[PerUserScores]:
         return [judge.of(tried.choice.calibration) for judge in self._judged(tried).judges(self.training.tasks)]

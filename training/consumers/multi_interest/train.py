@@ -164,7 +164,8 @@ def fit(
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=config.learning_rate)
+    moved = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(moved, lr=config.learning_rate, fused=True)
     blocks = Blocks(pairs, config.dealing())
     warmup = max(config.warmup_epochs, 1e-9)
     is_sampled, shares_I = pairs.num_items > config.max_candidates, item_shares(pairs, config.drawn_by)

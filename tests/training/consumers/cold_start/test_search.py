@@ -58,6 +58,16 @@ def test_the_best_epoch_on_validation_is_trained_again_on_everything() -> None:
     assert trained.model.facts["config"]["seed"] == SHORT.seed
 
 
+def test_a_large_log_makes_fewer_epochs_and_a_log_of_six_thousand_as_many_as_ever() -> None:
+    config = ColdStartConfig()
+    assert [config.num_epochs(users) for users in (0, 1, 6040, 8192, 16_384, 10**6)] == [30, 30, 30, 24, 12, 12]
+    assert replace(config, max_users=10).num_epochs(10**6) == 1
+    few = replace(SHORT, max_users=2 * NUM_USERS)
+    trained = search_and_train(two_groups(), few)
+    learned_from = int(cut_of(two_groups(), few).known.has_history.sum())
+    assert len(trained.curves["ranking"]) == few.num_epochs(learned_from) < SHORT.max_epochs
+
+
 @pytest.mark.parametrize(("seed", "expected"), [(1, True), (2, False)])
 def test_new_users_are_filled_only_where_that_ranks_them_better(seed: int, expected: bool) -> None:
     data, config = two_groups(), replace(ONE_EPOCH, mode="full", seed=seed)
