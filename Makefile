@@ -23,7 +23,7 @@ export PYTHONPATH := dags
 export DO_NOT_TRACK := 1
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help setup run test check-server lint lint-types lint-imports lint-sql up down bench bench-quality bench-speed bench-import lock clean
+.PHONY: help setup run test check-server lint lint-types lint-imports lint-sql up down bench bench-quality bench-speed bench-import mutants lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -85,6 +85,10 @@ bench-speed: $(STAMP) ## lookups (in process, over HTTP), top-k, feature buildin
 bench-import: $(STAMP) ## import of a large CSV beside DuckDB's bare copy, with peak memory; ROWS=20000000
 	@$(BENCH) import --rows $(ROWS)
 
+mutants: $(STAMP) ## mutation testing of gate, registry, packed file, row checks and cut; survivors listed
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 2
+	$(BIN)/mutmut results
+
 lock: ## write requirements.lock anew from the newest versions that pyproject.toml allows
 	rm -rf $(VENV).lock && $(PYTHON) -m venv $(VENV).lock
 	$(VENV).lock/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 setuptools
@@ -94,5 +98,5 @@ lock: ## write requirements.lock anew from the newest versions that pyproject.to
 	rm -rf $(VENV).lock
 
 clean: ## what linters, tests and dbt left behind; the home .attune and the environment stay
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dbt_project/target dbt_project/logs
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants dbt_project/target dbt_project/logs
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
