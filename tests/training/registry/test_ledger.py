@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,28 @@ class LedgerContract:
         assert until.version == "v1"
         assert ledger.newest_model("cold_start", OLD.space_id) is None
 
+    @pytest.mark.parametrize("state", ["candidate", "live", "legacy", "retired"])
+    def test_a_model_that_no_gate_rejected_counts_whatever_became_of_it(self, ledger: Ledger, state: str) -> None:
+        model = _model("v1", OLD, "2026-11-04")
+        ledger.record_model(model)
+        ledger.set_model_state("matching", "v1", state)
+        assert ledger.newest_model("matching", OLD.space_id) == model
+        assert ledger.model_states() == {("matching", "v1"): state}
+
+    def test_what_is_not_applicable_is_so_until_a_model_comes_after_it(self, ledger: Ledger) -> None:
+        assert not ledger.is_not_applicable("matching", OLD.space_id)
+        ledger.record_model(_model("v1", OLD, "2026-11-04"))
+        ledger.record_model(_model("v2", OLD, "2026-11-05"), "not_applicable")
+        ledger.record_model(_model("v3", OLD, "2026-11-06"), "rejected")
+        assert ledger.is_not_applicable("matching", OLD.space_id)
+        assert not ledger.is_not_applicable("matching", NEW.space_id)
+        assert not ledger.is_not_applicable("cold_start", OLD.space_id)
+        for state in ("live", "legacy", "retired", "accepted"):
+            ledger.record_model(_model(f"after-{state}", NEW, "2026-11-07"))
+            ledger.set_model_state("matching", f"after-{state}", state)
+            ledger.record_model(_model(f"before-{state}", NEW, "2026-11-06"), "not_applicable")
+            assert not ledger.is_not_applicable("matching", NEW.space_id), state
+
     def test_models_filter_by_state(self, ledger: Ledger) -> None:
         ledger.record_model(_model("v1", OLD, "2026-11-04"))
         ledger.set_model_state("matching", "v1", "live")
@@ -174,6 +197,39 @@ class LedgerContract:
             ledger.record_space(ref, state)
         ledger.pin("team", pinned.space_id)
         assert ledger.spaces_in_use() == [pinned, OLD, NEW]
+
+    def test_a_legacy_space_is_in_use_and_a_retired_one_is_not(self, ledger: Ledger) -> None:
+        ledger.record_space(OLD)
+        ledger.record_space(NEW)
+        ledger.set_space_state(OLD.space_id, "legacy")
+        ledger.set_space_state(NEW.space_id, "live")
+        assert ledger.spaces_in_use() == [OLD, NEW]
+        assert ledger.space_states() == {OLD.space_id: "legacy", NEW.space_id: "live"}
+        ledger.set_space_state(OLD.space_id, "retired")
+        assert ledger.spaces_in_use() == [NEW]
+        assert ledger.space(OLD.space_id) == OLD
+
+    def test_decisions_are_told_apart_by_subject_and_partition_and_come_by_partition(self, ledger: Ledger) -> None:
+        made = [
+            GateDecision(subject=subject, partition=day, accepted=True, checks=(), report="r")
+            for subject, day in (("b", "2026-11-05"), ("a", "2026-11-05"), ("b", "2026-11-04"))
+        ]
+        for decision in made:
+            ledger.record_gate(decision)
+            ledger.record_gate(decision)
+        assert ledger.gate_history() == [made[2], made[0], made[1]]
+        assert ledger.gates("b") == [made[2], made[0]]
+
+    def test_moves_and_intents_come_in_their_order_with_their_time(self, ledger: Ledger) -> None:
+        for sequence in (2, 1):
+            ledger.record_promotion(sequence, "promote", _pointer(OLD))
+        assert [move["sequence"] for move in ledger.promotions()] == [1, 2]
+        assert ledger.recorded_moves() == {1, 2}
+        first, second = (ledger.record_intent("promote", subject, 1) for subject in ("a", "b"))
+        found = ledger.intents()
+        assert [(row["sequence"], row["reason"]) for row in found] == [(first, ""), (second, "")]
+        for row in (*found, *ledger.promotions()):
+            assert datetime.fromisoformat(row["recorded_at"])
 
     def test_unknown_things_are_named_in_the_error(self, ledger: Ledger) -> None:
         with pytest.raises(MissingArtefact, match=r"space 20260101-00000000 .* found none"):
