@@ -12,6 +12,7 @@ import pytest
 
 from serving_export.__main__ import COMMANDS, attune, main
 from tests.serving_export.world import DAY1, DAY2, World
+from training.registry.pointer import read_pointer
 from training.settings import Settings
 
 
@@ -93,7 +94,8 @@ def test_debug_shows_the_traceback_that_is_hidden_otherwise(caplog: pytest.LogCa
 
 def test_an_unforeseen_error_is_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.promote(DAY1)
-    (world.settings.published_dir / "pointer.json").write_text("{")
+    entry = read_pointer(world.settings.published_dir).live
+    (world.settings.published_dir / entry.path / "manifest.json").write_text("{")
     assert main(["lookup", "--user", "u01"]) == 1
     assert capsys.readouterr().err.startswith("error: JSONDecodeError")
 
