@@ -137,7 +137,7 @@ def _retrain(settings: Settings, day: Partition, config: UserEncoderConfig) -> N
 
 def _first_reader(settings: Settings, first: Partition) -> LightModel:
     frame = EmbeddingStore(settings.published_dir).pointer.frame
-    return fitted_reader(settings, Frame.load(settings, frame).space_id, first)
+    return _fitted(settings, Frame.load(settings, frame).space_id, first)
 
 
 def table(name: str, days: Sequence[Day]) -> str:
@@ -194,7 +194,7 @@ def history_of(log: pd.DataFrame, sides: SideTables) -> History:
     return History(source="bench", interactions=pa.table(pairs), **tables)
 
 
-def fitted_reader(settings: Settings, space_id: str, day: Partition) -> LightModel:
+def _fitted(settings: Settings, space_id: str, day: Partition) -> LightModel:
     """Return the reader that a space's own vectors of a week ago and the week since teach."""
     space = UserSpace.load(settings, space_id)
     items = load_item_space(settings, space.ref.item_space_id)
@@ -225,7 +225,7 @@ def _read(settings: Settings, reader: LightModel, day: Partition) -> Day:
     }
     vectors_IE = _served_items(store, frame.frame_id, own_items)
     found = {name: _auc(reader, task, look_up(), vectors_IE) for name, look_up in served.items()}
-    own = fitted_reader(settings, store.space_id, day)
+    own = _fitted(settings, store.space_id, day)
     found["retrained"] = _auc(own, task, store.lookup(users).vectors, own_items.vectors())
     figures = frame.figures_of(space.ref.space_id) or {}
     return Day(

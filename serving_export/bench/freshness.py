@@ -3,9 +3,9 @@
 One space is trained as of the day before the first judged day, and no later one. Each judged day begins with the daily
 vectors of its start: the space's encoder on the features of all that had arrived. Then the day's events are taken in
 by what a stream worker runs (`stream.state`, `stream.features`, `stream.view`), and each user's next items are ranked
-before they come. All vectors are read by one light model, fitted on vectors of a week before the first judged day and
-on what users met in that week. `matching` would not do: it reads a history of items besides the space's vector, and a
-known user's ranking by it is the day's, with or without a stream.
+before they come. All vectors are read by one light model, the frame's (`frame_reader.fit_reader`), fitted on vectors of
+a week before the first judged day and on what users met in that week. `matching` would not do: it reads a history of
+items besides the space's vector, and a known user's ranking by it is the day's, with or without a stream.
 
 Whom: users who had any event by the day's start. What is judged, and how: `freshness_moments`. Days: of simulated logs
 the last `SIMULATED_DAYS`; of public ones the last seven in a row on each of which at least `MIN_USERS` users
@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from serving_export.bench.frame import CONFIG, FIRST_DAY, fitted_reader, history_of, prepare
+from serving_export.bench.frame import CONFIG, FIRST_DAY, history_of, prepare
 from serving_export.bench.freshness_moments import DAY_S, Moments, dense_days, first_met, known_days, moments_of, ndcg
 from serving_export.bench.freshness_table import table
 from serving_export.stream.state import Event, State, ViewKey
@@ -38,6 +38,7 @@ from training.bench.quality.report import write_table
 from training.bench.shared.homes import own_home
 from training.bench.shared.logs import read_public_log
 from training.bench.shared.side_tables import read_side_tables
+from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 from training.data.interactions import read_interactions
 from training.evaluation.light_model import LightModel
@@ -45,7 +46,7 @@ from training.ingest.history import write_history
 from training.ingest.simulator import SimulatorConfig, simulate
 from training.ingest.world import WorldConfig
 from training.representation.fit import UserEncoderConfig
-from training.representation.frame_reader import HORIZON_DAYS
+from training.representation.frame_reader import HORIZON_DAYS, ensure_label_week, fit_reader
 from training.representation.item_space import ItemSpace, load_item_space
 from training.representation.rows import ensure_snapshot, read_snapshot
 from training.representation.user_encoder import train_space
@@ -72,6 +73,22 @@ class Delivered:
     pairs: pd.MultiIndex | None = None
 
 
+@dataclass(frozen=True)
+class Ranker:
+    """A trained space, the vectors of its items, and the light model that reads both."""
+
+    reader: LightModel
+    space: UserSpace
+    items: ItemSpace
+
+    def vectors(self, settings: Settings, partition: Partition) -> tuple[pd.Index, Floats]:
+        """Return the users with any event as of a partition, and their vectors, float32 [U, Z]."""
+        ensure_snapshot(settings, partition, self.items.item_space_id)
+        rows = read_snapshot(settings, partition, self.items.item_space_id)
+        rows = rows[rows["count_events_all"] > 0].reset_index(drop=True)
+        return pd.Index(rows["user_id"]), self.space.encode(rows)
+
+
 def run_freshness(settings: Settings, folder: Path | None = None) -> str:
     """Return a Markdown table of rankings by vectors of three ages.
 
@@ -89,44 +106,43 @@ def run_freshness(settings: Settings, folder: Path | None = None) -> str:
 
 
 def measure(settings: Settings, delivered: Delivered, config: UserEncoderConfig = CONFIG) -> pd.DataFrame:
-    """Train a space before the first judged day, stream the days, and rank at each moment.
+    """Train a space before the first judged day, and return what `judge_days` does."""
+    return judge_days(settings, fit_ranker(settings, delivered.days[0].shift(-1), config), delivered)
+
+
+def fit_ranker(settings: Settings, partition: Partition, config: UserEncoderConfig) -> Ranker:
+    """Train a space as of a partition, and fit a reader of it.
+
+    Raises:
+        AttuneError: The week before has too few first meetings to fit a reader on.
+    """
+    ref = train_space(settings, partition, config=config)
+    space = UserSpace.load(settings, ref.space_id)
+    ensure_label_week(settings, partition, [space])
+    reader = fit_reader(settings, space, partition)
+    if reader is None:
+        raise AttuneError(f"expected first meetings of the week up to {partition}, found too few; bring a longer log")
+    return Ranker(reader, space, load_item_space(settings, ref.item_space_id))
+
+
+def judge_days(settings: Settings, ranker: Ranker, delivered: Delivered) -> pd.DataFrame:
+    """Stream the judged days, and rank at each moment.
 
     Returns:
         One row per judged moment: day, user_id, and the NDCG by each of `freshness_table.VECTORS`; NaN for a week-old
         vector of a user who was not known then.
     """
-    first = delivered.days[0].shift(-1)
-    ref = train_space(settings, first, config=config)
-    ranker = _Ranker(
-        reader=fitted_reader(settings, ref.space_id, first),
-        space=UserSpace.load(settings, ref.space_id),
-        items=load_item_space(settings, ref.item_space_id),
-    )
     views, found = Views(settings), []
     with tempfile.TemporaryDirectory(dir=settings.home) as folder, closing(State(Path(folder) / "0" / "0.db")) as state:
         for day in delivered.days:
-            view = views.open(ViewKey(ref.space_id, str(day.shift(-1)), ""))
+            view = views.open(ViewKey(ranker.space.ref.space_id, str(day.shift(-1)), ""))
             found.append(_judge(settings, ranker, view, state, day, delivered.pairs))
             logger.info("%s: %d moments of %d users", day, len(found[-1]), found[-1]["user_id"].nunique())
     return pd.concat(found, ignore_index=True)
 
 
-@dataclass(frozen=True)
-class _Ranker:
-    reader: LightModel
-    space: UserSpace
-    items: ItemSpace
-
-    def vectors(self, settings: Settings, partition: Partition) -> tuple[pd.Index, Floats]:
-        """Return the users with any event as of a partition, and their vectors, float32 [U, Z]."""
-        ensure_snapshot(settings, partition, self.items.item_space_id)
-        rows = read_snapshot(settings, partition, self.items.item_space_id)
-        rows = rows[rows["count_events_all"] > 0].reset_index(drop=True)
-        return pd.Index(rows["user_id"]), self.space.encode(rows)
-
-
 def _judge(
-    settings: Settings, ranker: _Ranker, view: View, state: State, day: Partition, pairs: pd.MultiIndex | None
+    settings: Settings, ranker: Ranker, view: View, state: State, day: Partition, pairs: pd.MultiIndex | None
 ) -> pd.DataFrame:
     """Return the NDCG of each moment of a day by each vector."""
     log = read_interactions(settings, day, _COLUMNS)
