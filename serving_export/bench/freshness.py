@@ -29,7 +29,16 @@ import numpy as np
 import pandas as pd
 
 from serving_export.bench.frame import CONFIG, FIRST_DAY, history_of, prepare
-from serving_export.bench.freshness_moments import DAY_S, Moments, dense_days, first_met, known_days, moments_of, ndcg
+from serving_export.bench.freshness_moments import (
+    DAY_S,
+    METRICS,
+    Moments,
+    dense_days,
+    first_met,
+    known_days,
+    moments_of,
+    score_moments,
+)
 from serving_export.bench.freshness_table import table
 from serving_export.stream.state import Event, State, ViewKey
 from serving_export.stream.view import View, Views
@@ -129,22 +138,24 @@ def judge_days(settings: Settings, ranker: Ranker, delivered: Delivered) -> pd.D
     """Stream the judged days, and rank at each moment.
 
     Returns:
-        One row per judged moment: day, user_id, and the NDCG by each of `freshness_table.VECTORS`; NaN for a week-old
-        vector of a user who was not known then.
+        One row per judged moment and metric: day, user_id, metric, and its value by each of `freshness_table.VECTORS`;
+        NaN for a week-old vector of a user who was not known then.
     """
     views, found = Views(settings), []
     with tempfile.TemporaryDirectory(dir=settings.home) as folder, closing(State(Path(folder) / "0" / "0.db")) as state:
         for day in delivered.days:
             view = views.open(ViewKey(ranker.space.ref.space_id, str(day.shift(-1)), ""))
             found.append(_judge(settings, ranker, view, state, day, delivered.pairs))
-            logger.info("%s: %d moments of %d users", day, len(found[-1]), found[-1]["user_id"].nunique())
+            logger.info(
+                "%s: %d moments of %d users", day, len(found[-1]) // len(METRICS), found[-1]["user_id"].nunique()
+            )
     return pd.concat(found, ignore_index=True)
 
 
 def _judge(
     settings: Settings, ranker: Ranker, view: View, state: State, day: Partition, pairs: pd.MultiIndex | None
 ) -> pd.DataFrame:
-    """Return the NDCG of each moment of a day by each vector."""
+    """Return the metrics of each moment of a day by each vector."""
     log = read_interactions(settings, day, _COLUMNS)
     known, daily_UZ = ranker.vectors(settings, day.shift(-1))
     log = log[log["user_id"].isin(known)]
@@ -160,8 +171,11 @@ def _judge(
         "daily": _rows_of(known, daily_UZ, users),
         "after each event": _streamed(view, state, day, moments),
     }
-    values = {name: ndcg(ranker.reader, found_SZ, ranker.items.vectors(), moments) for name, found_SZ in ranked.items()}
-    return pd.DataFrame({"day": str(day), "user_id": moments.user_id, **values})
+    items_IV = ranker.items.vectors()
+    scores = {name: score_moments(ranker.reader, found_SZ, items_IV, moments) for name, found_SZ in ranked.items()}
+    about = {"day": str(day), "user_id": moments.user_id}
+    frames = [pd.DataFrame({**about, "metric": m, **{name: of[m] for name, of in scores.items()}}) for m in METRICS]
+    return pd.concat(frames, ignore_index=True)
 
 
 def _rows_of(known: pd.Index, vectors_UZ: Floats, users: pd.Index) -> Floats:

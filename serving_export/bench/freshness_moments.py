@@ -25,6 +25,7 @@ from training.evaluation.light_model import LightModel
 from training.evaluation.metrics import score_lists, top_k
 
 K = 20
+METRICS = ("NDCG@20", "recall@20")
 DAY_S = 86_400
 
 
@@ -77,12 +78,15 @@ def moments_of(past: pd.DataFrame, events: pd.DataFrame, item_ids: Sequence[str]
     )
 
 
-def ndcg(reader: LightModel, vectors_SZ: Floats, items_IV: Floats, moments: Moments) -> Doubles:
-    """Return the NDCG@20 of each moment, float64 [S]; NaN where a vector is."""
+def score_moments(reader: LightModel, vectors_SZ: Floats, items_IV: Floats, moments: Moments) -> dict[str, Doubles]:
+    """Return each of `METRICS` of each moment, float64 [S]; NaN where a vector is."""
     rows = np.flatnonzero(~np.isnan(vectors_SZ).any(axis=1))
     lists = top_k(lambda some: reader.item_scores(vectors_SZ[some], items_IV), rows, len(items_IV), K, moments.seen_SI)
-    found = np.full(len(vectors_SZ), np.nan)
-    found[rows] = score_lists(rows, lists, moments.truth_SI).ndcg(K)
+    scores = score_lists(rows, lists, moments.truth_SI)
+    found = {}
+    for metric, values in zip(METRICS, (scores.ndcg(K), scores.recall(K)), strict=True):
+        found[metric] = np.full(len(vectors_SZ), np.nan)
+        found[metric][rows] = values
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from serving_export.bench.freshness_moments import METRICS
 from training.evaluation.gate import bootstrap_interval
 
 VECTORS = ("same for everyone", "a week old", "daily", "after each event")
@@ -14,14 +15,18 @@ def table(name: str, found: pd.DataFrame, seed: int) -> str:
 
     Args:
         name: The log's.
-        found: One row per moment: day, user_id, and the NDCG by each of `VECTORS`; NaN where there is no such vector.
+        found: One row per moment and metric: day, user_id, metric, and the value by each of `VECTORS`; NaN where there
+            is no such vector.
         seed: Seed of the bootstrap over users.
     """
     days = sorted(found["day"].unique())
-    what = f"{len(found):,} moments of {found['user_id'].nunique():,} users, {days[0]} to {days[-1]}"
-    head = "| vector | users | NDCG@20 | daily vector's, same moments | difference | 95 % interval |"
-    lines = [f"**{name}**, {what}", "", head, "| --- " * 6 + "|"]
-    return "\n".join([*lines, *(_line(vector, found, seed) for vector in VECTORS)]) + "\n"
+    what = f"{len(found) // len(METRICS):,} moments of {found['user_id'].nunique():,} users, {days[0]} to {days[-1]}"
+    head = "| metric | vector | users | mean | daily vector's, same moments | difference | 95 % interval |"
+    lines = [f"**{name}**, {what}", "", head, "| --- " * 7 + "|"]
+    for metric in METRICS:
+        own = found[found["metric"] == metric]
+        lines += [f"| {metric} {_line(vector, own, seed)}" for vector in VECTORS]
+    return "\n".join(lines) + "\n"
 
 
 def _line(vector: str, found: pd.DataFrame, seed: int) -> str:

@@ -51,13 +51,13 @@ def test_a_moment_is_ranked_by_what_came_before_it_on_the_day(
     calls = Calls()
     monkeypatch.setattr(freshness, "_streamed", calls.streamed)
     found = measure(world.settings, Delivered([today], pd.MultiIndex.from_frame(told)), QUICK)
-    assert list(found.columns) == ["day", "user_id", *VECTORS]
+    assert list(found.columns) == ["day", "user_id", "metric", *VECTORS]
     assert set(found["user_id"]) <= set(turned)
     assert found[list(VECTORS)].notna().all(axis=None)
     assert (found["after each event"] != found["daily"]).mean() > 0.3
     assert not list(world.settings.home.glob("tmp*"))
     [(view, moments, vectors_SZ)] = calls.seen
-    for row in (0, len(found) // 2, len(found) - 1):
+    for row in (0, len(vectors_SZ) // 2, len(vectors_SZ) - 1):
         of_user = moments.events[moments.events["user_id"] == moments.user_id[row]]
         for number, is_near in ((moments.number[row], True), (moments.number[row] + 1, False)):
             expected = vector_of(view, tmp_path / str(row) / str(number), of_user[of_user["moment"] < number])

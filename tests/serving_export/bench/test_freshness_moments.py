@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from serving_export.bench.freshness_moments import Moments, dense_days, first_met, known_days, moments_of, ndcg
+from serving_export.bench.freshness_moments import Moments, dense_days, first_met, known_days, moments_of, score_moments
 from training.contracts.errors import AttuneError
 from training.evaluation.light_model import LightModel
 
@@ -54,7 +54,9 @@ def test_lists_leave_out_what_was_met_and_a_missing_vector_is_not_judged() -> No
     moments = moments_of(PAST, day(("u", "b", 1), ("u", "c", 2), ("v", "a", 1), ("v", "d", 2)), ITEMS)
     vectors = np.array([[9, 8, 1, 2], [np.nan] * 4], np.float32)
     # of u's items a and b are met, so that d comes first and c second
-    np.testing.assert_allclose(ndcg(reader, vectors, np.eye(4, dtype=np.float32), moments), [1 / np.log2(3), np.nan])
+    found = score_moments(reader, vectors, np.eye(4, dtype=np.float32), moments)
+    np.testing.assert_allclose(found["NDCG@20"], [1 / np.log2(3), np.nan])
+    np.testing.assert_allclose(found["recall@20"], [1, np.nan])
 
 
 def test_a_day_is_known_between_observed_times_of_it() -> None:
