@@ -1,6 +1,7 @@
 """Measure from the command line: `python -m serving_export.bench`, with a word of what.
 
-`speed`, `frame`: what a fixed frame costs, `soak`: what minutes of moves and kills break.
+`speed`, `frame`: what a fixed frame costs, `freshness`: what events of the day are worth, `soak`: what minutes of moves
+and kills break.
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ def _measure(settings: Settings, options: argparse.Namespace) -> tuple[str, bool
         from serving_export.bench.frame import run_frame
 
         return run_frame(settings, options.days, options.data), False
+    if options.what == "freshness":
+        from serving_export.bench.freshness import run_freshness
+
+        return run_freshness(settings, options.data), False
     if options.what == "soak":
         from serving_export.bench.soak.run import soak
         from serving_export.bench.soak.table import table
@@ -52,10 +57,14 @@ def _measure(settings: Settings, options: argparse.Namespace) -> tuple[str, bool
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serving_export.bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["speed", "frame", "soak"], default="speed", help="default: speed")
+    parser.add_argument(
+        "what", nargs="?", choices=["speed", "frame", "freshness", "soak"], default="speed", help="default: speed"
+    )
     parser.add_argument("--days", type=int, default=31, help="retrains in a row, for `frame` (default 31)")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long `soak` goes on (default 10)")
-    parser.add_argument("--data", type=Path, help="folder of public logs, for `frame`; simulated ones without")
+    parser.add_argument(
+        "--data", type=Path, help="folder of public logs, for `frame` and `freshness`; simulated ones without"
+    )
     parser.add_argument("--users", type=int, default=50_000, help="users in the published snapshot (default 50000)")
     parser.add_argument("--items", type=int, default=50_000, help="items to search (default 50000)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of CSV to import (default 1000000)")

@@ -177,11 +177,11 @@ def _deliver(settings: Settings, num_days: int, folder: Path | None) -> Partitio
     middle = datetime.fromtimestamp(int(np.quantile(seconds, 0.8, method="lower")), UTC)
     last = Partition(middle.date()).shift(HORIZON_DAYS)
     log = log[seconds < last.as_of.timestamp()]
-    write_history(settings, _history(log, read_side_tables(folder)), "bench")
+    write_history(settings, history_of(log, read_side_tables(folder)), "bench")
     return last
 
 
-def _history(log: pd.DataFrame, sides: SideTables) -> History:
+def history_of(log: pd.DataFrame, sides: SideTables) -> History:
     """Return the pairs of a log, each arriving on its day; what is told of users and items arrives on the first."""
     times = pa.array(log["occurred_at"].to_numpy(np.int64) * 1_000_000).cast(TIMESTAMP)
     arrived = times.cast(pa.timestamp("s", "UTC")).cast(pa.date32())

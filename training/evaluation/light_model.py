@@ -1,6 +1,6 @@
 """Fit the light consumer of the probes: a logistic model on the outer product of a user and an item vector.
 
-Shape legend: U users, I items, P pairs, R representation columns, V item vector columns.
+Shape legend: U users, I items, P pairs, R representation columns, B users of a chunk, V item vector columns.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ class LightModel:
                 (self.weight_RV, self.item_V, self.offset), users, torch.from_numpy(items_IV), user_idx, item_idx
             )
         return logits.numpy().astype(np.float64)
+
+    def item_scores(self, users_BR: Floats, items_IV: Floats) -> Floats:
+        """Return the logits of every item for each of B users, float32 [B, I]."""
+        users = (torch.from_numpy(users_BR) - self.centre_R) / self.scale
+        queries_BV = users @ self.weight_RV + self.item_V
+        scores: Floats = (queries_BV @ torch.from_numpy(items_IV).T + self.offset).numpy()
+        return scores
 
 
 def fit_light_model(

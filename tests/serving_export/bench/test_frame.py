@@ -61,7 +61,7 @@ def test_each_retrain_is_read_through_the_lookup(
 def test_public_logs_arrive_day_by_day_and_sides_on_the_first() -> None:
     log = pd.DataFrame({"user_id": [1, 2], "item_id": [7, 8], "occurred_at": [86_400 * 10 + 5, 86_400 * 12]})
     sides = SideTables(items=bench.pa.table({"item_id": ["7"], "category": ["x"]}))
-    history = bench._history(log, sides)
+    history = bench.history_of(log, sides)
     assert [str(one) for one in history.interactions["arrived_on"].to_pylist()] == ["1970-01-11", "1970-01-13"]
     assert str(history.items["arrived_on"][0]) == "1970-01-11"
     assert history.users is None

@@ -66,3 +66,13 @@ def test_users_without_a_pair_change_nothing():
     np.testing.assert_array_equal(
         other.score(places[user_idx], item_idx, among, items), plain.score(user_idx, item_idx, users, items)
     )
+
+
+def test_scores_of_every_item_are_those_of_the_pairs():
+    generator = np.random.default_rng(3)
+    users, items = (generator.normal(size=(n, 4)).astype(np.float32) for n in (5, 7))
+    user_idx, item_idx = (place.ravel() for place in np.indices((5, 7)))
+    label = (generator.random(35) < 0.5).astype(np.float32)
+    model = fit_light_model(user_idx, item_idx, label, users, items, 1, (1e-2,))
+    pairs = model.score(user_idx, item_idx, users, items).reshape(5, 7)
+    np.testing.assert_allclose(model.item_scores(users, items), pairs, rtol=1e-4, atol=1e-5)
