@@ -83,7 +83,7 @@ def soak(settings: Settings, minutes: float, size: Size | None = None) -> Accoun
     """Return the account of some minutes on a home of the soak's own below the caller's, which is removed.
 
     Raises:
-        AttuneError: A server did not start, or what was to settle did not.
+        AttuneError: That home could not be prepared.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".soak-", dir=settings.home) as folder:
@@ -91,18 +91,31 @@ def soak(settings: Settings, minutes: float, size: Size | None = None) -> Accoun
 
 
 def soak_at(home: Path, seed: int, minutes: float, size: Size) -> Account:
-    """Return the account of some minutes on a home in a folder, which may be prepared already."""
+    """Return the account of some minutes on a home in a folder, which may be prepared already.
+
+    What ends it early is broken too: what was found until then is told all the same.
+    """
     environment = {"ATTUNE_HOME": str(home), "ATTUNE_SEED": str(seed), "ATTUNE_STREAM_PARTITIONS": str(PARTS)}
     prepared = Settings.from_env(environment)
     day = prepare(prepared, size)
     port = free_port()
     settings, account = replace(prepared, stream=f"redis://{HOST}:{port}/0"), Account()
     before = counts_in_batch(settings, day.shift(-1))
-    with _servers(settings, port) as servers:
+    with _told(account.tally), _servers(settings, port) as servers:
         _drive(settings, day, servers, minutes * 60, account)
         drain(settings)
         _settle(settings, day, before, account)
     return account
+
+
+@contextmanager
+def _told(tally: Tally) -> Iterator[None]:
+    """Count what ends a soak early, an interrupt as well, among what is broken."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        logger.exception("the soak ended early")
+        tally.fail(f"the soak ended early: {type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True)
@@ -158,10 +171,10 @@ def _drive(settings: Settings, day: Partition, servers: _Servers, seconds: float
             thread.join()
         unwatched.set()
         watching.join()
+        account.trends = memory.trends(LATE_SHARE * seconds)
+        account.sent = {name: sender.sent for name, sender in senders.items()}
     for server in servers.all:
         server.require_running()
-    account.trends = memory.trends(LATE_SHARE * seconds)
-    account.sent = {name: sender.sent for name, sender in senders.items()}
 
 
 def _move(settings: Settings, day: Partition, servers: _Servers, seconds: float, account: Account) -> None:
