@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -46,6 +47,7 @@ def _measure(settings: Settings, options: argparse.Namespace) -> tuple[str, bool
         from serving_export.bench.soak.run import soak
         from serving_export.bench.soak.table import table
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # either ends its servers and tells what was found
         account = soak(settings, options.minutes)
         return table(account, options.minutes), bool(account.tally.broken)
     from serving_export.bench.report import measure

@@ -177,8 +177,8 @@ class Worker:
             for older in before:
                 if older.space_id == key.space_id and older.partition < key.partition:
                     self._compare(state, older, key)
-        ages = state.view_ages()
         with state.transaction():
+            ages = state.view_ages()  # whoever moves the pointer adds views from another process meanwhile
             for key, number in state.views().items():
                 replaced = any(key.space_id == other.space_id and key.partition < other.partition for other in served)
                 if key not in served and (replaced or ages[number] > PREPARED_FOR_S):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from serving_export.packed import unpack_ids
 from serving_export.stream.entries import part_of
 from serving_export.stream.redis_streams import RedisSink
 from training.contracts.columns import EVENT_TYPES
-from training.contracts.errors import TransientFailure
+from training.contracts.errors import AttuneError, TransientFailure
 from training.contracts.partitions import Partition
 from training.ingest.row_checks import CONFLICTING_DUPLICATE, MISSING_VALUE
 from training.settings import Settings
@@ -27,6 +28,8 @@ BATCH = 5
 TICK_S = 0.25
 """Between two batches of one sender."""
 RETRY_S = 0.5
+TAKEN_WITHIN_S = 300.0
+"""After which a sender gives up: a server that has ended for good would keep it sending for ever."""
 TWICE, BROKEN, CONFLICTING = 0.1, 0.02, 0.02
 """Shares of batches with which an event comes again, one without an item, and one again with another item."""
 
@@ -66,7 +69,7 @@ class Sender:
         self.sent = Sent()
 
     def run(self, stopped: threading.Event) -> None:
-        """Send until told to stop; whatever is sent is sent until it is taken."""
+        """Send until told to stop; whatever is sent is sent until it is taken, within bounds."""
         try:
             while not stopped.wait(TICK_S):
                 rows = [self._row() for _ in range(BATCH)]
@@ -100,7 +103,10 @@ class Sender:
         self.sent.dead[reason] = self.sent.dead.get(reason, 0) + 1
 
     def _send(self, rows: list[dict[str, Any]]) -> None:
+        until = time.monotonic() + TAKEN_WITHIN_S
         while not self._is_taken(rows):
+            if time.monotonic() > until:
+                raise AttuneError(f"expected events to be taken within {TAKEN_WITHIN_S:.0f} s, found them not")
             self.sent.again += 1
             threading.Event().wait(RETRY_S)
 

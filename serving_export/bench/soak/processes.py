@@ -171,8 +171,8 @@ class Memory:
     def _sample(self, server: Server, at: float) -> None:
         for child in [server.process_id, *(one.pid for one in server.children())]:
             with suppress(psutil.NoSuchProcess):
-                size = psutil.Process(child).memory_info().rss / 2**20
-                self.samples.setdefault(f"{server.name} [{child}]", []).append((at, size))
+                if size := psutil.Process(child).memory_info().rss:  # one that has ended and is not buried has none
+                    self.samples.setdefault(f"{server.name} [{child}]", []).append((at, size / 2**20))
 
     def trends(self, late_s: float) -> list[Trend]:
         """Return the trend over the last seconds of every process that runs all of them."""

@@ -33,6 +33,8 @@ PAUSE_S = 0.02
 """Between two requests of a reader: the servers are to be busy, the machine is not to be full."""
 TOLERANCE = {"float32": 0.0, "float16": 1e-2, "int8": 5e-2}
 """Largest error, as a share of the row's largest number, of what an answer's numbers were put into."""
+ASKS_PER_CONNECTION = 100
+"""Requests of one connection: who stays with one keeps to one of the workers, and the other has nothing to do."""
 JSON = {"content-type": "application/json"}
 NO_SPACE = "20000101-00000000"
 
@@ -48,16 +50,19 @@ class Request(NamedTuple):
 
 
 class Client:
-    """One connection that stays open, and is opened again where it has ended."""
+    """One connection at a time, opened again after a while and where it has ended."""
 
     def __init__(self, port: int, tally: Tally) -> None:
         """Ask the server at a port; count in `tally`."""
         self._port, self._tally = port, tally
-        self._connection = self._opened()
+        self._connection, self._asked = self._opened(), 0
 
     def ask(self, request: Request) -> bytes | None:
         """Return the expected answer's body, None for any other."""
         body = None if request.body is None else orjson.dumps(request.body)
+        if self._asked == ASKS_PER_CONNECTION:
+            self._reopen()
+        self._asked += 1
         started = time.perf_counter()
         try:
             self._connection.request(request.method, request.path, body, JSON)
@@ -65,8 +70,7 @@ class Client:
             content = answer.read()
         except (OSError, HTTPException) as error:
             self._tally.lost(request.kind, error)
-            self._connection.close()
-            self._connection = self._opened()
+            self._reopen()
             return None
         taken = time.perf_counter() - started
         return content if self._tally.answered(request.kind, taken, answer.status, request.expected, content) else None
@@ -74,6 +78,10 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _reopen(self) -> None:
+        self.close()
+        self._connection, self._asked = self._opened(), 0
 
     def _opened(self) -> HTTPConnection:
         return HTTPConnection(HOST, self._port, timeout=TIMEOUT_S)

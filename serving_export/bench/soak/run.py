@@ -83,7 +83,7 @@ def soak(settings: Settings, minutes: float, size: Size | None = None) -> Accoun
     """Return the account of some minutes on a home of the soak's own below the caller's, which is removed.
 
     Raises:
-        AttuneError: A server did not start, or what was to settle did not.
+        AttuneError: That home could not be prepared.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".soak-", dir=settings.home) as folder:
@@ -91,18 +91,31 @@ def soak(settings: Settings, minutes: float, size: Size | None = None) -> Accoun
 
 
 def soak_at(home: Path, seed: int, minutes: float, size: Size) -> Account:
-    """Return the account of some minutes on a home in a folder, which may be prepared already."""
+    """Return the account of some minutes on a home in a folder, which may be prepared already.
+
+    What ends it early is broken too: what was found until then is told all the same.
+    """
     environment = {"ATTUNE_HOME": str(home), "ATTUNE_SEED": str(seed), "ATTUNE_STREAM_PARTITIONS": str(PARTS)}
     prepared = Settings.from_env(environment)
     day = prepare(prepared, size)
     port = free_port()
     settings, account = replace(prepared, stream=f"redis://{HOST}:{port}/0"), Account()
     before = counts_in_batch(settings, day.shift(-1))
-    with _servers(settings, port) as servers:
+    with _told(account.tally), _servers(settings, port) as servers:
         _drive(settings, day, servers, minutes * 60, account)
-        drain(settings)
-        _settle(settings, day, before, account)
+        drain(settings, servers.require_running)
+        _settle(settings, day, before, servers, account)
     return account
+
+
+@contextmanager
+def _told(tally: Tally) -> Iterator[None]:
+    """Count what ends a soak early, an interrupt as well, among what is broken."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        logger.exception("the soak ended early")
+        tally.fail(f"the soak ended early: {type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,11 @@ class _Servers:
     @property
     def all(self) -> list[Server]:
         return [self.valkey, self.lookups, *self.workers]
+
+    def require_running(self) -> None:
+        """Raise AttuneError if one has ended by itself."""
+        for server in self.all:
+            server.require_running()
 
 
 @contextmanager
@@ -158,10 +176,9 @@ def _drive(settings: Settings, day: Partition, servers: _Servers, seconds: float
             thread.join()
         unwatched.set()
         watching.join()
-    for server in servers.all:
-        server.require_running()
-    account.trends = memory.trends(LATE_SHARE * seconds)
-    account.sent = {name: sender.sent for name, sender in senders.items()}
+        account.trends = memory.trends(LATE_SHARE * seconds)
+        account.sent = {name: sender.sent for name, sender in senders.items()}
+    servers.require_running()
 
 
 def _move(settings: Settings, day: Partition, servers: _Servers, seconds: float, account: Account) -> None:
@@ -189,8 +206,7 @@ def _move(settings: Settings, day: Partition, servers: _Servers, seconds: float,
 
 def _wait_until(moment: float, servers: _Servers) -> None:
     while (left := moment - time.monotonic()) > 0:
-        for server in servers.all:
-            server.require_running()
+        servers.require_running()
         threading.Event().wait(min(left, 1.0))
 
 
@@ -241,17 +257,13 @@ def _kill_valkey(servers: _Servers) -> None:
     wait_listening(servers.valkey, servers.valkey_port)
 
 
-def _settle(settings: Settings, day: Partition, before: dict[str, int], account: Account) -> None:
+def _settle(settings: Settings, day: Partition, before: dict[str, int], servers: _Servers, account: Account) -> None:
     """Hold what was sent against the stream's state, and against the batch of the day, which gets the same events."""
     rows = [row for sent in account.sent.values() for row in sent.accepted.values()]
     state = kept(settings)
     account.dead, account.fresh = state.dead, len(state.fresh_users)
-    account.parity = against_batch(settings, day, rows)
-    after = counts_in_batch(settings, day)
-    for line in (
-        *lost_in_stream(state, rows, [sent.dead for sent in account.sent.values()]),
-        *lost_in_batch(before, after, rows),
-        *apart(account.parity, rows),
-        *(one.complaint for one in account.trends if not one.is_flat),
-    ):
-        account.tally.fail(line)
+    account.tally.fail_all(lost_in_stream(state, rows, [sent.dead for sent in account.sent.values()]))
+    account.tally.fail_all(one.complaint for one in account.trends if not one.is_flat)
+    account.parity = against_batch(settings, day, rows, servers.require_running)
+    account.tally.fail_all(lost_in_batch(before, counts_in_batch(settings, day), rows))
+    account.tally.fail_all(apart(account.parity, rows))

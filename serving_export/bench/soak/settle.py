@@ -26,8 +26,11 @@ from training.settings import Settings
 from training.storage import PART
 
 WITHIN_S = 300.0
-MAX_DISTANCE = 1e-3
-"""Between overlay and batch vector, as a share of the batch's length: sums in another order differ by 1e-4."""
+MAX_DISTANCE = 1e-4
+"""Between overlay and batch vector, as a share of the batch's length.
+
+After ten minutes, 21,505 events of 137 users, all were below 1e-6.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,18 @@ class Kept:
     dead: dict[str, int]
 
 
-def drain(settings: Settings) -> None:
+def drain(settings: Settings, require_running: Callable[[], None]) -> None:
     """Wait until the workers have taken in everything.
 
     Raises:
-        AttuneError: They have not in time.
+        AttuneError: They have not in time, or one has ended.
     """
     source = RedisSource(connect(settings), range(settings.stream_partitions))
-    _wait(lambda: not any(source.lag(part) for part in range(settings.stream_partitions)), "a drained stream")
+    _wait(
+        lambda: not any(source.lag(part) for part in range(settings.stream_partitions)),
+        "a drained stream",
+        require_running,
+    )
 
 
 def kept(settings: Settings) -> Kept:
@@ -61,8 +68,14 @@ def kept(settings: Settings) -> Kept:
     return Kept(frozenset(events), frozenset(store.fresh_users()), dict(dead))
 
 
-def against_batch(settings: Settings, day: Partition, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Deliver the same events as the day's log, build and publish the day, and return each part's parity with it."""
+def against_batch(
+    settings: Settings, day: Partition, rows: Sequence[dict[str, Any]], require_running: Callable[[], None]
+) -> list[dict[str, Any]]:
+    """Deliver the same events as the day's log, build and publish the day, and return each part's parity with it.
+
+    Raises:
+        AttuneError: The workers have not compared themselves in time, or one has ended.
+    """
     deliver(settings, day, rows)
     build_day(settings, day)
     run_serving("refresh_embeddings", str(day), settings=settings)
@@ -73,7 +86,7 @@ def against_batch(settings: Settings, day: Partition, rows: Sequence[dict[str, A
         found[:] = [fact for path in state_paths(settings) if (fact := _parity(settings, path, space_id, day))]
         return len(found) == settings.stream_partitions
 
-    _wait(compared, f"the workers' comparison with the batch of {day}")
+    _wait(compared, f"the workers' comparison with the batch of {day}", require_running)
     run_serving("check_stream", str(day), settings=settings)
     return found
 
@@ -131,9 +144,10 @@ def apart(parity: Sequence[Mapping[str, Any]], rows: Sequence[dict[str, Any]]) -
         yield f"overlay and batch vectors are further apart than {MAX_DISTANCE}: {worst[:5]}"
 
 
-def _wait(done: Callable[[], bool], what: str) -> None:
+def _wait(done: Callable[[], bool], what: str, require_running: Callable[[], None]) -> None:
     until = time.monotonic() + WITHIN_S
     while not done():
+        require_running()
         if time.monotonic() > until:
             raise AttuneError(f"expected {what} within {WITHIN_S:.0f} s, found it not")
         threading.Event().wait(0.2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -95,3 +95,8 @@ class Tally:
         with self._lock:
             if len(self.broken) < BROKEN_KEPT:
                 self.broken.append(line)
+
+    def fail_all(self, lines: Iterable[str]) -> None:
+        """Keep several lines of what may not be."""
+        for line in lines:
+            self.fail(line)

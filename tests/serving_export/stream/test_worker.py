@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from itertools import pairwise
 
@@ -16,7 +17,7 @@ import pytest
 from serving_export.stream.batch import ACTIVITY
 from serving_export.stream.entries import part_of
 from serving_export.stream.redis_streams import connect, stream_key
-from serving_export.stream.state import State, state_path
+from serving_export.stream.state import State, ViewKey, state_path
 from tests.serving_export.stream.conftest import Streamed, drain
 from training.contracts.errors import AttuneError
 from training.ingest.row_checks import CONFLICTING_DUPLICATE, MISSING_VALUE
@@ -180,3 +181,30 @@ def test_what_fails_in_the_middle_is_taken_back_and_read_again(
         [one] = view.features.users(worker._states[0], [user])
     assert list(streamed.store.lookup([user]).fresh) == [user]
     assert one.new_items == [streamed.items[0]]
+
+
+def test_a_view_that_is_carried_over_while_a_worker_looks_neither_ends_it_nor_goes(
+    streamed: Streamed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever moves the pointer adds views from a process of its own, at any moment before what they show is served."""
+    carried, own = ViewKey("20260401-00000000", str(streamed.day), "not served yet"), State.view_ages
+
+    def carry() -> None:
+        with closing(worker_state(streamed)) as state, state.transaction():
+            state.add_view(carried)
+
+    carrying = threading.Thread(target=carry)
+
+    def view_ages(state: State) -> dict[int, float]:
+        found = own(state)
+        if carrying.ident is None:
+            carrying.start()
+            carrying.join(0.5)
+        return found
+
+    monkeypatch.setattr(State, "view_ages", view_ages)
+    with closing(streamed.worker()) as worker:
+        worker.look()
+        carrying.join()
+        worker.look()
+        assert carried in worker._states[0].views()

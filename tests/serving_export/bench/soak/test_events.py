@@ -13,9 +13,11 @@ from redis import Redis
 
 from serving_export.bench.soak import events
 from serving_export.bench.soak.events import Sender
+from serving_export.bench.soak.processes import free_port
 from serving_export.bench.soak.tally import Tally
 from serving_export.stream.redis_streams import stream_key
 from tests.serving_export.world import World
+from training.contracts.errors import AttuneError
 from training.contracts.partitions import Partition
 
 pytestmark = pytest.mark.integration
@@ -46,3 +48,17 @@ def test_what_lies_in_the_stream_is_what_was_accepted_repeated_and_broken(
     assert len(sender.sent.dead) == 2
     assert all(row["occurred_at"][:10] == str(today) for row in rows)
     assert not tally.broken
+
+
+def test_a_sender_gives_up_on_a_server_that_has_ended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TICK_S": 0.001, "RETRY_S": 0.01, "TAKEN_WITHIN_S": 0.1}.items():
+        monkeypatch.setattr(events, name, value)
+    today = Partition(datetime.now(UTC).date())
+    world.promote(today.shift(-1))
+    tally = Tally()
+    sender = Sender(world.settings, today, tally, 1, port=free_port())
+    with pytest.raises(AttuneError, match="to be taken within"):
+        sender.run(threading.Event())
+    assert not sender.sent.accepted
+    assert sender.sent.again
+    assert "the sender http ended" in tally.broken[-1]

@@ -66,3 +66,16 @@ def test_memory_is_sampled_until_told_to_stop(server: Server, monkeypatch: pytes
         server.end()
     [samples] = memory.samples.values()
     assert samples[0][1] > 1
+
+
+def test_a_child_that_ended_and_is_not_buried_has_no_memory(tmp_path: Path) -> None:
+    code = "import subprocess, time; child = subprocess.Popen(['true']); time.sleep(600)"
+    server = Server("parent", [sys.executable, "-c", code], {}, tmp_path / "log")
+    memory = Memory([server])
+    try:
+        while not any(child.status() == psutil.STATUS_ZOMBIE for child in server.children()):
+            threading.Event().wait(0.01)
+        memory._sample(server, 0.0)
+        assert list(memory.samples) == [f"parent [{server.process_id}]"]
+    finally:
+        server.end()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from serving_export.bench.servers import lookup_server
+from serving_export.bench.soak import reads
 from serving_export.bench.soak.reads import NO_SPACE, Client, Reader, Request
 from serving_export.bench.soak.tally import Tally
 from tests.serving_export.world import World
@@ -57,3 +59,16 @@ def test_an_unexpected_status_is_told_and_a_provoked_refusal_is_not(port: int) -
     client.close()
     assert tally.kinds["foreign"].refusals == 1
     assert tally.kinds["own"].errors == 1
+
+
+def test_a_connection_is_kept_for_a_while_only(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "ASKS_PER_CONNECTION", 2)
+    client = Client(port, Tally())
+    connections = []
+    for _ in range(5):
+        assert client.ask(Request("spaces", "GET", "/spaces")) is not None
+        connections.append(client._connection)
+    client.close()
+    first, _, third, _, fifth = connections
+    assert [one is before for one, before in pairwise(connections)] == [True, False, True, False]
+    assert len({id(first), id(third), id(fifth)}) == 3

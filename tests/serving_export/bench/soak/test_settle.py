@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from serving_export.bench.soak.settle import MAX_DISTANCE, Kept, apart, lost_in_batch, lost_in_stream
+import pytest
+from redis import Redis
+
+from serving_export.bench.soak.settle import MAX_DISTANCE, Kept, apart, drain, lost_in_batch, lost_in_stream
+from serving_export.stream.redis_streams import RedisSink, RedisSource
+from training.contracts.errors import AttuneError
+from training.settings import Settings
 
 ROWS: list[dict[str, Any]] = [
     {"event_id": "a", "user_id": "u1"},
@@ -44,3 +51,21 @@ def test_everyone_must_be_compared_and_close() -> None:
     missing, distant = apart([far], ROWS)
     assert "found 1" in missing
     assert "u2" in distant
+
+
+@pytest.mark.integration
+def test_nothing_waits_for_a_worker_that_has_ended(tmp_path: Path, redis: Redis, server: int) -> None:
+    stream = f"redis://127.0.0.1:{server}/0"
+    settings = Settings.from_env({"ATTUNE_HOME": str(tmp_path), "ATTUNE_STREAM": stream})
+    source = RedisSource(redis, [0])
+    source.read(1, 1)
+    RedisSink(redis, 1).append("interactions", [{"user_id": "u1"}])
+    assert source.lag(0) == 1
+
+    def require_running() -> None:
+        raise AttuneError("found it ended")
+
+    with pytest.raises(AttuneError, match="found it ended"):
+        drain(settings, require_running)
+    source.acknowledge(0, source.read(1, 1)[0])
+    drain(settings, require_running)
