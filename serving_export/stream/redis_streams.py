@@ -120,7 +120,7 @@ class RedisSource:
         if not entries:
             return
         key, positions = stream_key(part), [entry.position for entry in entries]
-        with _reachable(), self._client.pipeline(transaction=False) as pipe:
+        with self._read_again_after_failure(), self._client.pipeline(transaction=False) as pipe:
             pipe.xack(key, GROUP, *positions)
             pipe.xdel(key, *positions)
             pipe.execute()
@@ -134,13 +134,23 @@ class RedisSource:
     def _read(self, after: Mapping[bytes, str], count: int, wait_ms: int | None) -> dict[int, list[Entry]]:
         streams: Any = dict(after)
         try:
-            with _reachable():
+            with self._read_again_after_failure():
                 answer: Any = self._client.xreadgroup(GROUP, "worker", streams, count=count, block=wait_ms)
         except ResponseError as error:
             self._make_groups()
             raise TransientFailure(f"expected the group {GROUP}, found {error}; it was made anew") from error
         found = {self._by_key[key]: _entries(values) for key, values in answer or ()}
         return {part: entries for part, entries in found.items() if entries}
+
+    @contextmanager
+    def _read_again_after_failure(self) -> Iterator[None]:
+        """Begin with what is not acknowledged where the server did not answer: it may have given what never came."""
+        try:
+            with _reachable():
+                yield
+        except TransientFailure:
+            self._after = dict.fromkeys(self._by_key, "0")
+            raise
 
     def _make_groups(self) -> None:
         for key in self._by_key:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from redis import Redis
+from redis import ConnectionError, Redis
 
 from serving_export.stream.entries import Backlog, part_of
 from serving_export.stream.redis_streams import RedisSink, RedisSource, connect, stream_key
@@ -39,6 +40,39 @@ def test_what_was_not_acknowledged_is_read_again_first(redis: Redis) -> None:
     assert second.lag(0) == 0
     assert second.read(100, 1) == {}
     assert RedisSource(redis, [0]).read(100, 1) == {}
+
+
+def test_what_was_given_or_acknowledged_to_no_effect_is_read_again_before_what_came_later(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends after it gave entries, whose answer never comes, and before it hears of an acknowledgement."""
+    sink, source, read = RedisSink(redis, 1), RedisSource(redis, [0]), redis.xreadgroup
+    assert source.read(10, 1) == {}
+    sink.append("interactions", [{"user_id": "first"}])
+
+    def lost(*arguments: Any, **options: Any) -> None:
+        assert read(*arguments, **options)
+        raise ConnectionError("closed")
+
+    def unheard(**options: Any) -> None:
+        raise ConnectionError("closed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redis, "xreadgroup", lost)
+        with pytest.raises(TransientFailure):
+            source.read(10, 1)
+    sink.append("interactions", [{"user_id": "later"}])
+    entries = source.read(10, 1)[0]
+    assert [entry.row for entry in entries] == [b'{"user_id":"first"}']
+    with monkeypatch.context() as patched:
+        patched.setattr(redis, "pipeline", unheard)
+        with pytest.raises(TransientFailure):
+            source.acknowledge(0, entries)
+    assert source.read(10, 1)[0] == entries
+    source.acknowledge(0, entries)
+    while found := source.read(10, 1):
+        source.acknowledge(0, found[0])
+    assert source.lag(0) == 0
 
 
 def test_a_full_stream_refuses_and_takes_nothing(redis: Redis) -> None:
