@@ -35,6 +35,8 @@ TOLERANCE = {"float32": 0.0, "float16": 1e-2, "int8": 5e-2}
 """Largest error, as a share of the row's largest number, of what an answer's numbers were put into."""
 ASKS_PER_CONNECTION = 100
 """Requests of one connection: who stays with one keeps to one of the workers, and the other has nothing to do."""
+LAG_S = 10.0
+"""How long a worker may go on answering from the snapshot before a move: it opens the next one behind its answers."""
 JSON = {"content-type": "application/json"}
 NO_SPACE = "20000101-00000000"
 
@@ -98,6 +100,8 @@ class Reader:
         self._store = EmbeddingStore(settings.published_dir)
         self._users = unpack_ids(self._store.snapshot.user_ids)
         self._items = unpack_ids(self._store.snapshot.consumer("matching").items.ids)
+        self._was_live: dict[tuple[str, datetime], float] = {}
+        self._was_served: dict[tuple[str, datetime], float] = {}
 
     def run(self, stopped: threading.Event) -> None:
         """Ask until told to stop; what goes wrong here is broken too."""
@@ -162,8 +166,7 @@ class Reader:
 
     def _vectors(self, kind: str, body: dict[str, Any], read: Callable[[bytes], Answered], tolerance: float) -> None:
         """Ask for vectors, and hold them against the home's own: those that were the same before and after it."""
-        with suppress(AttuneError):  # a pointer whose snapshots go while they are opened is read again next time
-            self._store.reload()
+        self._look()
         users = sorted(set(self._some(self._users, BATCH)))
         pinned = {"space": self._store.space_id} if "space" in body else {}
         before, live = self._own(users), self._store.pointer.live
@@ -179,19 +182,24 @@ class Reader:
         self._compare(kind, live, users, found.vectors[quiet], before[quiet], quiet, tolerance)
         self._tally.check("in flight", int((~quiet).sum()))
 
+    def _look(self) -> None:
+        """Open what the pointer names, and note when it was seen to."""
+        with suppress(AttuneError):  # a pointer whose snapshots go while they are opened is read again next time
+            self._store.reload()
+        now, pointer = time.monotonic(), self._store.pointer
+        self._was_live[_named(pointer.live)] = now
+        self._was_served.update(dict.fromkeys(map(_named, pointer.snapshots), now))
+
     def _own(self, users: list[str]) -> Floats:
         return self._store.lookup(users).vectors
 
     def _check_other(self, found: Answered, users: list[str], *, is_pinned: bool) -> None:
-        """Hold an answer of another snapshot than was live before to be live now or, where pinned, to be served."""
-        with suppress(AttuneError):
-            self._store.reload()
-        pointer = self._store.pointer
-        served = pointer.snapshots if is_pinned else (pointer.live,)
-        if (found.space_id, found.as_of) not in {
-            (one.space_id, Partition.parse(one.partition).as_of) for one in served
-        }:
-            what = f"{pointer.live.space_id} of {pointer.live.partition}"
+        """Hold an answer of another snapshot than is live to be of one that was until just now (pinned: served)."""
+        self._look()
+        seen = (self._was_served if is_pinned else self._was_live).get((found.space_id, found.as_of))
+        if seen is None or time.monotonic() - seen > LAG_S:
+            live = self._store.pointer.live
+            what = f"{live.space_id} of {live.partition}"
             self._tally.fail(f"expected vectors of {what}, found those of {found.space_id} as of {found.as_of}")
             return
         self._tally.check("moved meanwhile", len(users))
@@ -220,6 +228,10 @@ class Reader:
         spaces = set(table["space_id"].drop_null().to_pylist())
         if spaces - {space_id}:
             self._tally.fail(f"history: expected rows of {space_id}, found {spaces}")
+
+
+def _named(entry: PublishedSnapshot) -> tuple[str, datetime]:
+    return entry.space_id, Partition.parse(entry.partition).as_of
 
 
 class Answered(NamedTuple):

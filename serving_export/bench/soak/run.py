@@ -191,7 +191,7 @@ def _move(settings: Settings, day: Partition, servers: _Servers, seconds: float,
         (0.26, "stream worker killed", servers.workers[1].kill),
         (0.32, "lookup worker killed", lambda: _kill_lookup_worker(servers.lookups, account.tally)),
         (0.38, "rollback", lambda: attune(settings, "rollback")),
-        (0.44, "server of streams killed", lambda: _kill_valkey(servers)),
+        (0.44, "server of streams killed", lambda: _kill_valkey(servers, account.tally)),
         (0.50, "second promotion", lambda: _promote(settings, built)),
     ]
     began = time.monotonic()
@@ -252,9 +252,10 @@ def _lookup_workers(server: Server) -> list[psutil.Process]:
     return found
 
 
-def _kill_valkey(servers: _Servers) -> None:
-    servers.valkey.kill()
-    wait_listening(servers.valkey, servers.valkey_port)
+def _kill_valkey(servers: _Servers, tally: Tally) -> None:
+    with tally.killing():
+        servers.valkey.kill()
+        wait_listening(servers.valkey, servers.valkey_port)
 
 
 def _settle(settings: Settings, day: Partition, before: dict[str, int], servers: _Servers, account: Account) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 KILL_FELT_S = 10.0
-"""How long after a worker was killed a connection of it may end: a busy client learns of it late."""
+"""How long after a server was killed a connection of it may end, or who needs it be unavailable."""
+UNAVAILABLE = 503
 BROKEN_KEPT = 50
 
 
@@ -49,7 +50,7 @@ class Tally:
 
     @contextmanager
     def killing(self) -> Iterator[None]:
-        """Let connections end while a lookup worker is killed, and for a moment after."""
+        """Let connections end, and servers be unavailable, while one is killed and for a moment after."""
         self._killing += 1
         try:
             yield
@@ -64,6 +65,10 @@ class Tally:
     def answered(self, name: str, seconds: float, status: int, expected: int, text: bytes) -> bool:
         """Note an answer, and return whether it was the expected one."""
         kind = self.kind(name)
+        if status == UNAVAILABLE and self._is_felt():
+            with self._lock:
+                kind.resets += 1
+            return False
         with self._lock:
             if status != expected:
                 kind.errors += 1
@@ -78,12 +83,15 @@ class Tally:
     def lost(self, name: str, error: Exception) -> None:
         """Note a connection that ended without an answer."""
         kind = self.kind(name)
-        is_felt = self._killing > 0 or time.monotonic() - self._killed_at < KILL_FELT_S
+        is_felt = self._is_felt()
         with self._lock:
             kind.resets += is_felt
             kind.errors += not is_felt
         if not is_felt:
             self.fail(f"{name}: expected an answer, found {type(error).__name__}: {error}")
+
+    def _is_felt(self) -> bool:
+        return self._killing > 0 or time.monotonic() - self._killed_at < KILL_FELT_S
 
     def check(self, outcome: str, number: int = 1) -> None:
         """Count vectors that were held against the home's own."""

@@ -10,7 +10,7 @@ import pytest
 
 from serving_export.bench.servers import lookup_server
 from serving_export.bench.soak import reads
-from serving_export.bench.soak.reads import NO_SPACE, Client, Reader, Request
+from serving_export.bench.soak.reads import NO_SPACE, Answered, Client, Reader, Request
 from serving_export.bench.soak.tally import Tally
 from tests.serving_export.world import World
 from training.contracts.partitions import Partition
@@ -38,6 +38,23 @@ def test_every_form_keeps_to_the_home_over_a_promotion(world: World, port: int) 
     assert not tally.broken
     assert tally.checked["as the home's own"] > 100
     assert tally.checked["other"] == 0
+
+
+def test_a_worker_may_lag_behind_a_move_for_a_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.promote(DAYS[0])
+    tally = Tally()
+    reader = Reader(world.settings, 1, tally, seed=1)
+    reader._look()
+    live = reader._store.pointer.live
+    before = Answered(live.space_id, DAYS[0].as_of, np.zeros((1, 4), np.float32))
+    world.promote(DAYS[1])
+    for is_pinned in (False, True):
+        reader._check_other(before, ["u01"], is_pinned=is_pinned)
+    assert not tally.broken
+    monkeypatch.setattr(reads, "LAG_S", 0.0)
+    reader._check_other(before, ["u01"], is_pinned=False)
+    reader._check_other(before._replace(space_id=NO_SPACE), ["u01"], is_pinned=True)
+    assert len(tally.broken) == 2
 
 
 def test_vectors_that_are_not_the_homes_are_told(world: World, port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,17 @@ def test_a_cut_connection_is_an_error_except_around_a_kill(monkeypatch: pytest.M
     assert len(tally.broken) == 2
 
 
+def test_a_server_may_be_unavailable_around_a_kill_and_at_no_other_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    tally = Tally()
+    assert not tally.answered("events", 0.1, 503, 202, b"loading")
+    assert len(tally.broken) == 1
+    with tally.killing():
+        assert not tally.answered("events", 0.1, 503, 202, b"loading")
+        assert not tally.answered("events", 0.1, 500, 202, b"oops")
+    assert (tally.kinds["events"].resets, tally.kinds["events"].errors) == (1, 2)
+    assert len(tally.broken) == 2
+
+
 def test_only_the_first_broken_lines_are_kept() -> None:
     tally = Tally()
     for number in range(2 * BROKEN_KEPT):
