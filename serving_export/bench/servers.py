@@ -63,8 +63,7 @@ def feast_server(folder: Path) -> Iterator[Running]:
 
 @contextmanager
 def _server(module: list[str], environment: Mapping[str, str], path: str) -> Iterator[Running]:
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", *module, "--host", HOST, "--port", str(port)]
     process = subprocess.Popen(
         command,
@@ -88,15 +87,30 @@ def _server(module: list[str], environment: Mapping[str, str], path: str) -> Ite
 def _wait_for(process: subprocess.Popen[bytes], port: int, path: str) -> None:
     until = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < until and process.poll() is None:
-        connection = HTTPConnection(HOST, port, timeout=5)
-        try:
-            connection.request("GET", path)
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            time.sleep(0.1)
-        finally:
-            connection.close()
+        if answers(port, path):
+            return
+        time.sleep(0.1)
     raise AttuneError(
         f"expected a server that answers {path} within {STARTS_WITHIN_S:.0f} s, found {process.args!r} not"
     )
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nothing listens on."""
+    with socket.create_server((HOST, 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def answers(port: int, path: str = "") -> bool:
+    """Return whether a port of the loopback is listened on or, with a path, whether that is answered with 200."""
+    if not path:
+        with socket.socket() as probe:
+            return probe.connect_ex((HOST, port)) == 0
+    connection = HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

@@ -145,16 +145,21 @@ def delete_versions(settings: Settings, names: Sequence[tuple[str, str]]) -> int
             for version in client.search_model_versions(f"name='{model_name}'"):
                 if version.tags.get("run_name") != run_name or str(version.version) in aliased:
                     continue
-                run = client.get_run(version.run_id)
                 client.delete_model_version(model_name, version.version)
-                for logged in run.outputs.model_outputs if run.outputs else ():
-                    location = client.get_logged_model(logged.model_id).artifact_location
-                    client.delete_logged_model(logged.model_id)
-                    _remove_artefacts(settings, location)
-                client.delete_run(version.run_id)
-                _remove_artefacts(settings, run.info.artifact_uri)
+                _delete_run(settings, client, version.run_id)
                 deleted += 1
     return deleted
+
+
+def _delete_run(settings: Settings, client: Any, run_id: str) -> None:
+    """Delete a run and the models that it logged, with their files."""
+    run = client.get_run(run_id)
+    for logged in run.outputs.model_outputs if run.outputs else ():
+        location = client.get_logged_model(logged.model_id).artifact_location
+        client.delete_logged_model(logged.model_id)
+        _remove_artefacts(settings, location)
+    client.delete_run(run_id)
+    _remove_artefacts(settings, run.info.artifact_uri)
 
 
 def _remove_artefacts(settings: Settings, uri: str) -> None:

